@@ -1,0 +1,52 @@
+# make demo    everything from nothing: environment, model, evaluate -> train -> evaluate, report
+# make test    lint and tests (no network beyond the packages)
+#
+# Without a GPU, torch is the +cpu wheel: from wherever pip already finds one (a wheel folder, a
+# mirror), else from TORCH_INDEX. To take it from elsewhere: make demo TORCH_INDEX=https://...
+
+PYTHON ?= python3
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+CONFIG ?= configs/demo.py
+NAME ?= demo
+SEED ?= 0
+
+BIN := .venv/bin
+GPU := $(shell command -v nvidia-smi 2>/dev/null)
+REQUIREMENTS := $(if $(GPU),requirements.txt,requirements-cpu.txt)
+INSTALLED := .venv/.installed-$(REQUIREMENTS)
+MODEL := models/smollm2-135m/config.json
+
+.PHONY: demo test lint install clean
+
+demo: $(INSTALLED) $(MODEL)
+	@echo "== 2/2 training $(CONFIG): evaluate, train, evaluate (about 15 minutes on 2 cores)"
+	@if [ -e out/$(NAME)/ckpt/latest ]; then resume=--resume; fi; \
+	$(BIN)/python train.py $(CONFIG) --name=$(NAME) --seed=$(SEED) $$resume
+
+test: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest
+
+install: $(INSTALLED)
+
+$(MODEL): | $(INSTALLED)
+	@echo "== 1/2 preparing the demo model (once)"
+	$(BIN)/python prepare.py models/smollm2-135m
+
+$(INSTALLED): $(REQUIREMENTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: Python 3.11 or newer is needed; give make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "== 0/2 installing $(REQUIREMENTS) into .venv (once; about 2 GB, some minutes)"
+	$(PYTHON) -m venv .venv
+ifeq ($(GPU),)
+	@$(BIN)/pip install --no-deps --quiet "torch==2.13.0+cpu" 2>/dev/null \
+	  || $(BIN)/pip install --no-deps "torch==2.13.0+cpu" --index-url $(TORCH_INDEX)
+	$(BIN)/pip install --no-deps --progress-bar off -r $(REQUIREMENTS) | grep -v "already satisfied"
+else
+	$(BIN)/pip install --progress-bar off -r $(REQUIREMENTS) | grep -v "already satisfied"
+endif
+	@touch $@
+
+clean:
+	rm -rf .venv models out

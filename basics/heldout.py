@@ -1,0 +1,329 @@
+"""Held-out families over numbers and lists of numbers (`heldout_text.py` has the others).
+
+They are of the training families' kind and difficulty, but none of them is the same task.
+
+A test compares the programs with their names and constants left out: no program here is a
+training program with other names, constants or comparison signs. These references also serve as
+the programs of the held-out trace benchmark. `family.py` explains the form.
+"""
+# ruff: noqa: B007 - a loop variable is one more value to trace, used or not
+
+from basics.family import (
+    COUNT,
+    FEW,
+    INTS,
+    NATURAL,
+    NUM,
+    POSITIVE_INTS,
+    SIDE,
+    SMALL,
+    SMALL_INTS,
+    SOME_INTS,
+    easy,
+    hard,
+    medium,
+)
+
+
+@easy(k=[1, 2, 4, 6, 8, 10])
+def subtract_from(x: NUM, *, k):
+    """returns {k} minus the number `x`"""
+    start = k
+    result = start - x
+    return result
+
+
+@easy(k=[2, 3, 4, 5, 7, 10])
+def remainder_of(n: NATURAL, *, k):
+    """returns the remainder of the number `n` divided by {k}"""
+    divisor = k
+    remainder = n % divisor
+    return remainder
+
+
+@easy(k=[0, 2, 4, 5, 8, 10])
+def is_less(x: NUM, *, k):
+    """returns True if the number `x` is less than {k}, and False otherwise"""
+    limit = k
+    answer = x < limit
+    return answer
+
+
+@easy(k=[2, 3, 4, 5])
+def power_of(x: SMALL, *, k):
+    """returns the number `x` to the power of {k}"""
+    result = 1
+    for step in range(k):
+        result *= x
+    return result
+
+
+@easy(k=[1, 2, 3, 5, 7, 10])
+def sum_squares(nums: SMALL_INTS, *, k):
+    """returns {k} plus the sum of the squares of the numbers in the list `nums`"""
+    total = k
+    for x in nums:
+        total += x * x
+    return total
+
+
+@easy(k=[1, 2, 3, 4, 5, 10])
+def product_times(nums: SMALL_INTS, *, k):
+    """returns the product of the numbers in the list `nums`, multiplied by {k}; for an empty list
+    it returns {k}"""
+    product = k
+    for x in nums:
+        product *= x
+    return product
+
+
+@easy(k=[2, 3, 4, 5, 6, 7])
+def keep_divisible(nums: INTS, *, k):
+    """returns the list of the numbers in the list `nums` that are divisible by {k}"""
+    result = []
+    for x in nums:
+        if x % k == 0:
+            result.append(x)
+    return result
+
+
+@easy(k=[0, 1, 2, 5, 7, 9])
+def append_number(nums: INTS, *, k):
+    """returns the list `nums` with the number {k} added at its end"""
+    number = k
+    result = list(nums)
+    result.append(number)
+    return result
+
+
+@easy(k=[0, 1, 3, 5, 7, 9])
+def repeat_number(n: COUNT, *, k):
+    """returns a list that holds the number {k} `n` times"""
+    result = []
+    for i in range(n):
+        result.append(k)
+    return result
+
+
+@easy(k=[1, 2, 3, 4, 5, 6, 10])
+def area_without(width: COUNT, height: COUNT, *, k):
+    """returns the area of a rectangle of the sides `width` and `height`, minus {k}"""
+    area = width * height
+    result = area - k
+    return result
+
+
+@easy(k=[1, 2, 3, 4, 5, 10])
+def last_digit_plus(n: NATURAL, *, k):
+    """returns the last decimal digit of the number `n`, plus {k}"""
+    digit = n % 10
+    result = digit + k
+    return result
+
+
+@easy(low=[0, 1, 2, 3, 5, 10], high=[5, 8, 4, 12, 10, 20])
+def in_range(x: NUM, *, low, high):
+    """returns True if the number `x` is at least {low} and at most {high}, and False otherwise"""
+    above = x >= low
+    below = x <= high
+    return above and below
+
+
+@easy(k=[1, 2, 3, 4, 5, 6, 10])
+def smallest_of_three(a: NUM, b: NUM, c: NUM, *, k):
+    """returns the smallest of the three numbers `a`, `b` and `c`, plus {k}"""
+    smallest = min(a, b, c)
+    result = smallest + k
+    return result
+
+
+@easy(k=[2, 3, 4, 5, 6, 7, 10])
+def same_remainder(a: NATURAL, b: NATURAL, *, k):
+    """returns True if the numbers `a` and `b` have the same remainder when divided by {k}, and
+    False otherwise"""
+    first = a % k
+    second = b % k
+    return first == second
+
+
+@easy(k=[2, 3, 4, 5, 10])
+def power_list(n: FEW, *, k):
+    """returns the list of the first `n` powers of {k}: 1, {k}, {k} * {k} and so on; the list is
+    empty for `n` = 0"""
+    result = []
+    power = 1
+    for step in range(n):
+        result.append(power)
+        power *= k
+    return result
+
+
+@easy(k=[2, 3, 4, 5, 6, 7])
+def sum_divisible(nums: INTS, *, k):
+    """returns the sum of the numbers in the list `nums` that are divisible by {k}"""
+    total = 0
+    for x in nums:
+        if x % k == 0:
+            total += x
+    return total
+
+
+@easy(k=[1, 2, 3, 4, 5, 10])
+def squares_plus(nums: SMALL_INTS, *, k):
+    """returns a list of the squares of the numbers in the list `nums`, each plus {k}"""
+    result = []
+    for x in nums:
+        square = x * x
+        result.append(square + k)
+    return result
+
+
+@easy(k=[2, 3, 4, 5])
+def drop_first(nums: INTS, *, k):
+    """returns the list `nums` without its first {k} numbers; it is empty if `nums` has no more
+    than {k} numbers"""
+    result = []
+    for i in range(k, len(nums)):
+        result.append(nums[i])
+    return result
+
+
+@easy(k=[1, 2, 3, 4, 5, 10])
+def largest_minus_first(nums: SOME_INTS, *, k):
+    """returns the largest number of the list `nums` minus the first number of it, plus {k}; the
+    list is never empty"""
+    largest = max(nums)
+    first = nums[0]
+    return largest - first + k
+
+
+@easy(k=[1, 2, 3, 5, 7, 10])
+def reverse_and_raise(nums: INTS, *, k):
+    """returns the list `nums` in reverse order, with {k} added to each number"""
+    result = []
+    for x in nums:
+        result.insert(0, x + k)
+    return result
+
+
+@medium(k=[0, 2, 5, 8])
+def balance(nums: INTS, *, k):
+    """returns how many numbers in the list `nums` are greater than {k}, minus how many are less
+    than {k}"""
+    score = 0
+    for x in nums:
+        if x > k:
+            score += 1
+        elif x < k:
+            score -= 1
+    return score
+
+
+@medium(k=[1, 2, 10])
+def alternate(nums: INTS, *, k):
+    """returns {k} plus the first number of the list `nums`, minus the second, plus the third,
+    minus the fourth and so on"""
+    total = k
+    sign = 1
+    for x in nums:
+        total += sign * x
+        sign = -sign
+    return total
+
+
+@medium(k=[2, 3, 10])
+def steps_between(nums: INTS, *, k):
+    """returns the list of the differences between each number of the list `nums`, except the
+    first, and the number right before it, each multiplied by {k}"""
+    result = []
+    for i in range(1, len(nums)):
+        step = nums[i] - nums[i - 1]
+        result.append(step * k)
+    return result
+
+
+@medium(k=[2, 3, 4])
+def sum_smallest(nums: INTS, *, k):
+    """returns the sum of the {k} smallest numbers of the list `nums`, or of all if there are fewer
+    than {k}; for an empty list it returns 0"""
+    ordered = sorted(nums)
+    total = 0
+    for x in ordered[:k]:
+        total += x
+    return total
+
+
+@medium(k=[0, 1, 7, 9])
+def put_between(nums: INTS, *, k):
+    """returns the list `nums` with the number {k} put between each two neighbours; nothing is put
+    before the first or after the last number"""
+    result = []
+    for i, x in enumerate(nums):
+        if i > 0:
+            result.append(k)
+        result.append(x)
+    return result
+
+
+@medium(k=[3, 5, 8, 10])
+def split_at(nums: INTS, *, k):
+    """returns a list of two lists: the numbers of the list `nums` that are less than {k}, and the
+    others, each in their order"""
+    low = []
+    high = []
+    for x in nums:
+        if x < k:
+            low.append(x)
+        else:
+            high.append(x)
+    return [low, high]
+
+
+@medium(k=[2, 3, 10])
+def divide_out(n: NATURAL, *, k):
+    """returns how many times the number `n` can be divided by {k}, always rounding down, until it
+    is 0; for `n` = 0 it returns 0"""
+    times = 0
+    rest = n
+    while rest > 0:
+        rest = rest // k
+        times += 1
+    return times
+
+
+@medium(k=[1, 2])
+def times_table(n: SIDE, m: SIDE, *, k):
+    """returns a list of `n` lists of `m` numbers each, in which the number at index j of list i is
+    i times j, plus {k}; i and j count from 0"""
+    result = []
+    for i in range(n):
+        row = []
+        for j in range(m):
+            row.append(i * j + k)
+        result.append(row)
+    return result
+
+
+@hard(k=[1, 2, 3])
+def has_gap_pair(nums: POSITIVE_INTS, *, k):
+    """returns True if two numbers in the list `nums` differ by exactly {k}, and False otherwise"""
+    found = False
+    for a in nums:
+        for b in nums:
+            if a - b == k:
+                found = True
+    return found
+
+
+@hard(k=[5, 8, 10, 15], edges=lambda k: [[[k, 1]], [[k]]])
+def numbers_needed(nums: POSITIVE_INTS, *, k):
+    """returns how many numbers from the start of the list `nums` are needed for their sum to be
+    greater than {k}, or -1 if the sum of all is not greater than {k}"""
+    total = 0
+    needed = -1
+    for i in range(len(nums)):
+        total += nums[i]
+        if total > k:
+            needed = i + 1
+            break
+    return needed

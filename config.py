@@ -1,0 +1,250 @@
+"""One flat dataclass, one file of literals, and --key=value: the whole configuration.
+
+A config file such as configs/demo.py holds lines `key = literal`. It is parsed, never executed:
+nanoGPT's `exec` of the file accepts any typo, we refuse it with file, line and the nearest key.
+The command line wins over the file, the file over the defaults below.
+
+Left out: nesting, includes, environment variables, conversions between types.
+"""
+
+import ast
+import dataclasses
+import difflib
+import inspect
+import sys
+from pathlib import Path
+
+
+class UserError(Exception):
+    """Bad input. The message is one sentence: what is wrong, where, what to do."""
+
+
+# What the model sees as a code prompt, and as an alignment prompt ({...} are filled in).
+CODE_TEMPLATE = "{prompt}\n\nAnswer with one Python code block and nothing else."
+ALIGN_TEMPLATE = """\
+Run this Python program in your head and give the final value of each variable.
+
+```python
+{program}
+```
+
+{action}
+Give one line `name = value` for each of: {names}"""
+
+
+@dataclasses.dataclass
+class Config:
+    # --- run
+    name: str = "run"  # everything is written under out_dir/name
+    out_dir: str = "out"  # parent folder of run directories
+    seed: int = 0  # data order, sampling and warm-up of every generator follow from it
+    resume: bool = False  # continue from out_dir/name/ckpt/latest
+    wandb: bool = False  # mirror metrics to wandb, offline unless you are logged in
+    # --- model and sampler
+    model: str = "models/smollm2-135m"  # a directory or a Hugging Face hub name
+    dtype: str = "bfloat16"  # compute and sampling type: bfloat16 or float32 (weights stay fp32)
+    engine: str = "vllm"  # sampler: vllm, or hf (transformers only: slower, needs no vLLM)
+    kv_cache_gb: float = 1.0  # vLLM's key/value cache on a CPU; on GPUs see gpu_memory
+    gpu_memory: float = 0.5  # share of GPU memory that vLLM may use while it samples
+    # --- problems and batch
+    problems: str = "basics"  # basics, humaneval, or a .jsonl / .jsonl.gz file
+    steps: int = 100  # rollouts; each is followed by `optimizer_steps` updates
+    prompts_per_step: int = 8  # prompts a step over all ranks, code and alignment together
+    samples_per_prompt: int = 8  # G, the group size of GRPO
+    max_prompt_tokens: int = 1024  # longer code prompts are refused, alignment ones dropped
+    max_tokens: int = 512  # longest response, in tokens
+    temperature: float = 1.0  # of sampling; the trainer divides its logits by it, too
+    stop: tuple = ()  # texts that end a response besides EOS; () is the paper's form
+    code_template: str = CODE_TEMPLATE  # {prompt}
+    # --- reward
+    reward: str = "binary"  # binary: 1 if all tests pass; fraction: share of tests that pass
+    timeout_s: float = 2.0  # wall-clock limit of a program on one test
+    memory_mb: int = 512  # memory limit of a program
+    sandbox: str = "auto"  # auto: isolate or refuse to start; weak: resource limits only
+    sandbox_workers: int = 2  # programs judged at the same time, per rank
+    # --- execution semantics alignment
+    align_ratio: float = 0.4  # share of prompts about failed programs; 0 is plain GRPO
+    align_output: bool = True  # ask for the program's output, too, as one more item
+    format_bonus: float = 0.1  # reward of an answer that parses, were all values wrong
+    max_variables: int = 3  # ask for the last-defined so many variables
+    max_complexity: int = 10  # failed programs with more decision points are not asked about
+    buffer_size: int = 20_000  # failed programs kept; the newest are asked about first
+    align_template: str = ALIGN_TEMPLATE  # {program}, {action}, {names}
+    align_examples: tuple = ()  # worked examples: (program, call), answered by a real trace
+    # --- objective and optimizer
+    lr: float = 1e-6  # AdamW's peak learning rate
+    warmup_steps: int = 0  # optimizer steps of linear warm-up
+    weight_decay: float = 0.0  # of AdamW
+    grad_clip: float = 1.0  # largest gradient norm
+    optimizer_steps: int = 1  # updates per rollout; above 1 the PPO clip starts to matter
+    clip_low: float = 0.2  # PPO clip of the ratio at 1 - clip_low
+    clip_high: float = 0.2  # ... and at 1 + clip_high
+    kl_coef: float = 0.0  # weight of the k3 KL to the starting model; 0 loads no reference
+    tis_cap: float = 2.0  # cap of the importance weight trainer/sampler; 0 turns it off
+    micro_tokens: int = 4096  # padded tokens of a forward pass; lower it when memory runs out
+    # --- evaluation and checkpoints
+    eval_tasks: tuple = ("basics", "basics-trace", "basics-output")  # see eval.py
+    eval_every: int = 0  # steps between evaluations while training; 0: none
+    eval_n: int = 1  # samples per problem
+    eval_temperature: float = 0.0  # 0 is greedy
+    eval_limit: int = 0  # first so many problems of each task; 0: all
+    save_every: int = 50  # steps between checkpoints; the last step is always saved
+    keep_checkpoints: int = 2  # older ones are deleted
+
+    @property
+    def run_dir(self) -> Path:
+        return Path(self.out_dir) / self.name
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(Config)}
+CHOICES = {
+    "dtype": ("bfloat16", "float32"),
+    "engine": ("vllm", "hf"),
+    "reward": ("binary", "fraction"),
+    "sandbox": ("auto", "weak"),
+}
+AT_LEAST_ONE = [
+    "steps",
+    "prompts_per_step",
+    "samples_per_prompt",
+    "max_tokens",
+    "max_prompt_tokens",
+    "optimizer_steps",
+    "sandbox_workers",
+    "max_variables",
+    "buffer_size",
+    "micro_tokens",
+    "save_every",
+    "keep_checkpoints",
+    "eval_n",
+]
+
+
+def load_config(argv: list[str]) -> Config:
+    """Config from `[FILE] [--key=value ...]`. Raises UserError; prints help and exits on --help."""
+    values: dict[str, object] = {}
+    if "--help" in argv or "-h" in argv:
+        print_help()
+        sys.exit(0)
+    for number, arg in enumerate(argv):
+        if arg.startswith("--"):
+            key, equals, text = arg[2:].partition("=")
+            key = check_key(key.replace("-", "_"), where=f"argument {arg!r}")
+            values[key] = convert(key, literal(text) if equals else True, where=f"argument {arg!r}")
+        elif number == 0:
+            values.update(read_config_file(Path(arg)))
+        else:
+            raise UserError(f"unexpected argument {arg!r}: give one config file, then --key=value")
+    cfg = Config(**values)
+    check(cfg)
+    return cfg
+
+
+def read_config_file(path: Path) -> dict[str, object]:
+    """Parse `key = literal` lines. Raises UserError that names file and line."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read config file {path}: {error}") from error
+    except (SyntaxError, ValueError) as error:
+        where = f"{path}:{getattr(error, 'lineno', 1)}"
+        raise UserError(f"{where}: not `key = literal`: {error}") from error
+    values: dict[str, object] = {}
+    for node in tree.body:
+        where = f"{path}:{node.lineno}"
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue  # a docstring
+        if not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)):
+            raise UserError(f"{where}: only lines `key = literal` are allowed in a config file")
+        key = check_key(node.targets[0].id, where)
+        if key in values:
+            raise UserError(f"{where}: {key} is set twice in this file; keep one of them")
+        try:
+            value = ast.literal_eval(node.value)
+        except (ValueError, TypeError, MemoryError, RecursionError) as error:
+            raise UserError(
+                f"{where}: the value of {key} is not a literal; config files are not executed"
+            ) from error
+        values[key] = convert(key, value, where)
+    return values
+
+
+def literal(text: str) -> object:
+    """A command-line value: a Python literal where it parses as one, else the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def check_key(key: str, where: str) -> str:
+    if key in FIELDS:
+        return key
+    near = difflib.get_close_matches(key, FIELDS, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else "see --help for all keys"
+    raise UserError(f"{where}: unknown key {key}; {hint}")
+
+
+def convert(key: str, value: object, where: str) -> object:
+    """`value` if it has the field's type; int is welcome as float, and list as tuple."""
+    wanted = FIELDS[key].type
+    if wanted is float and type(value) is int:
+        return float(value)
+    if wanted is tuple and isinstance(value, list | str):
+        return (value,) if isinstance(value, str) else tuple(value)
+    if wanted is str and type(value) in (int, float) and where.startswith("argument"):
+        return str(value)  # --name=7
+    if type(value) is not wanted:
+        raise UserError(f"{where}: {key} must be {wanted.__name__}, not {value!r}")
+    return value
+
+
+def check(cfg: Config) -> None:
+    """Arithmetic and choices that can be refused before a model loads. Raises UserError."""
+    for key, choices in CHOICES.items():
+        if getattr(cfg, key) not in choices:
+            raise UserError(f"{key} must be one of {', '.join(choices)}, not {getattr(cfg, key)!r}")
+    for key in AT_LEAST_ONE:
+        if getattr(cfg, key) < 1:
+            raise UserError(f"{key} must be at least 1, not {getattr(cfg, key)}")
+    if not 0 <= cfg.align_ratio <= 1:
+        raise UserError(f"align_ratio must lie between 0 and 1, not {cfg.align_ratio}")
+    if cfg.temperature <= 0:
+        raise UserError(f"temperature must be above 0, not {cfg.temperature}: GRPO needs variety")
+    if "/" in cfg.name or cfg.name in ("", ".", ".."):
+        raise UserError(f"name must be a plain folder name, not {cfg.name!r}")
+    if cfg.prompts_per_step % cfg.optimizer_steps:
+        raise UserError(
+            f"prompts_per_step={cfg.prompts_per_step} cannot be split into "
+            f"optimizer_steps={cfg.optimizer_steps} equal parts; make it a multiple"
+        )
+    for key, holes in (("code_template", "{prompt}"), ("align_template", "{program} {names}")):
+        missing = [hole for hole in holes.split() if hole not in getattr(cfg, key)]
+        if missing:
+            raise UserError(f"{key} must contain {' and '.join(missing)}")
+
+
+def check_world(cfg: Config, world_size: int) -> None:
+    """Every rank must get equally many prompts of every optimizer step. Raises UserError."""
+    share = world_size * cfg.optimizer_steps
+    if cfg.prompts_per_step % share:
+        raise UserError(
+            f"prompts_per_step={cfg.prompts_per_step} cannot be shared by {world_size} processes "
+            f"in {cfg.optimizer_steps} optimizer steps; make it a multiple of {share}"
+        )
+
+
+def print_help() -> None:
+    """Every field with its default and the comment that stands beside it above."""
+    print("usage: python train.py|eval.py [configs/FILE.py] [--key=value ...]\n")
+    for line in inspect.getsource(Config).splitlines():
+        line = line.strip()
+        if line.startswith("# ---"):
+            print(f"\n{line[6:]}")
+        name = line.partition(":")[0]
+        if name in FIELDS and "#" in line:
+            default = repr(FIELDS[name].default)
+            default = default if len(default) < 40 else default[:36] + " ..."
+            print(
+                f"  --{name}={default:<{max(1, 32 - len(name))}} {line.partition('#')[2].strip()}"
+            )

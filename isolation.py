@@ -1,0 +1,168 @@
+"""The walls around a program that nobody has read: what sandbox.py asks of the Linux kernel.
+
+Once per zygote, each where the kernel allows it: namespaces with a private read-only root, no
+capabilities and no uid 0, Landlock. Once per child: resource limits. All through ctypes, so that
+nothing needs to be installed and no root is needed. The numbers are those of the kernel's
+headers, the same on x86-64 and aarch64.
+
+Left out: a seccomp filter, so the whole system call table is in a program's reach; /proc, /dev
+and /tmp; installed packages, which may hold test data: programs get the standard library.
+"""
+
+import contextlib
+import ctypes
+import os
+import resource
+import sys
+import sysconfig
+
+libc = ctypes.CDLL(None, use_errno=True)
+NEWNS, NEWUSER = 0x20000, 0x10000000
+NEWREST = 0x20000000 | 0x40000000 | 0x8000000 | 0x4000000  # pid, net, ipc, uts
+MOUNT_SETATTR, LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 442, 444, 445, 446
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
+NOBODY = 65534  # the user that the zygote of a trainer running as root becomes
+TASKS = 16  # processes and threads of one zygote, where the kernel counts them for it alone
+
+
+def readable_paths() -> dict[str, bool]:
+    """What a program may read -> True, and the folders that it may only list -> False.
+
+    The standard library and the system's shared libraries, without installed packages.
+    """
+    paths = sysconfig.get_paths()
+    tops = [paths["stdlib"], paths["platstdlib"], sys.base_prefix + "/lib"]
+    tops = [p for p in [*tops, "/lib", "/lib64", "/usr/lib", "/usr/lib64"] if os.path.isdir(p)]
+    shown = dict.fromkeys(tops, False)
+    for top in tops:  # grows as the folders of other Pythons come up
+        for path in (f"{top}/{name}" for name in os.listdir(top)):
+            name = os.path.basename(path)
+            if name.startswith("python") and os.path.isdir(path):
+                tops += [path] if path not in shown else []
+                shown[path] = False
+            elif name not in ("site-packages", "dist-packages") and os.path.exists(path):
+                shown[path] = True
+    extra = ["/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo"]
+    return shown | {path: True for path in extra if os.path.exists(path)}
+
+
+def enter_namespaces() -> bool:
+    """Mount, pid, net, ipc and uts namespaces; who is not root needs a user namespace first."""
+    uid, gid = os.geteuid(), os.getegid()
+    if uid == 0 and libc.unshare(NEWNS | NEWREST) == 0:
+        return True
+    if libc.unshare(NEWUSER | NEWNS | NEWREST):
+        return False
+    maps = {"setgroups": "deny", "uid_map": f"{uid} {uid} 1", "gid_map": f"{gid} {gid} 1"}
+    for name, line in maps.items():
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(line)
+    return True
+
+
+def mount(source: str | None, target: str, kind: str | None, flags: int) -> bool:
+    names = [name and os.fsencode(name) for name in (source, target, kind)]
+    return libc.mount(*names, ctypes.c_ulong(flags), None) == 0
+
+
+def private_root(paths: dict[str, bool]) -> bool:
+    """A read-only root that holds `paths` at their own places and nothing else."""
+    root = "/proc"  # any folder will do that holds none of the paths, and this one exists
+    if not mount(None, "/", None, 0x44000):  # MS_REC | MS_PRIVATE
+        return False
+    if not mount("tmpfs", root, "tmpfs", 0x6):  # MS_NOSUID | MS_NODEV
+        return False
+    os.chmod(root, 0o755)
+    os.umask(0o022)
+    for path, read in paths.items():
+        folder = os.path.isdir(path)
+        os.makedirs(root + (path if folder else os.path.dirname(path)), exist_ok=True)
+        if not folder:
+            os.close(os.open(root + path, os.O_CREAT, 0o444))
+        if read and not mount(path, root + path, None, 0x5000):  # MS_BIND | MS_REC
+            return False
+    os.chdir(root)
+    locked = (ctypes.c_uint64 * 4)(0x7)  # MOUNT_ATTR_RDONLY | NOSUID | NODEV, AT_RECURSIVE
+    if libc.syscall(MOUNT_SETATTR, -100, b".", 0x8000, locked, ctypes.c_size_t(32)):
+        return False
+    if libc.pivot_root(b".", b".") or libc.umount2(b".", 2):  # MNT_DETACH: the old root, on top
+        return False
+    os.chdir("/")
+    return True
+
+
+def landlock(paths: dict[str, bool], scope_only: bool = False) -> int:
+    """Forbids files other than `paths`, TCP, and signals to the outside. Returns the ABI, or 0.
+
+    scope_only forbids only the signals: a child that adds this layer to its zygote's can neither
+    signal nor trace the zygote or the trusted child of a check.
+    """
+    abi = libc.syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)
+    if abi < (6 if scope_only else 1):
+        return 0
+    files = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 4: 0x7FFF}.get(abi, 0xFFFF)  # every right it knows
+    rights = (0, 0, 2) if scope_only else (files, 3 * (abi >= 4), 3 * (abi >= 6))
+    size = ctypes.c_size_t(8 if abi < 4 else 16 if abi < 6 else 24)
+    ruleset = libc.syscall(LANDLOCK_CREATE, (ctypes.c_uint64 * 3)(*rights), size, 0)
+    for path, read in paths.items():
+        # READ_DIR is 8, READ_FILE 4; a rule is the packed struct {u64 rights; s32 fd}
+        allowed = 8 * os.path.isdir(path) | 4 * read
+        fd = os.open(path, os.O_PATH)
+        rule = allowed.to_bytes(8, sys.byteorder) + fd.to_bytes(4, sys.byteorder)
+        if libc.syscall(LANDLOCK_ADD, ruleset, 1, rule, 0):
+            raise OSError(ctypes.get_errno(), "landlock_add_rule", path)
+        os.close(fd)
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)  # the next call wants it
+    if libc.syscall(LANDLOCK_RESTRICT, ruleset, 0):
+        raise OSError(ctypes.get_errno(), "landlock_restrict_self")
+    os.close(ruleset)
+    return abi
+
+
+def drop_privileges() -> str:
+    """No capabilities, no way to get any, and a uid other than 0 if Python stays readable so."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(OSError):  # root in a container need not have the right to
+            os.seteuid(NOBODY)
+            readable = os.access(os.__file__, os.R_OK, effective_ids=True)
+            os.seteuid(0)
+            if readable:
+                os.setgroups([])
+                os.setresgid(NOBODY, NOBODY, NOBODY)
+                os.setresuid(NOBODY, NOBODY, NOBODY)
+    libc.unshare(NEWUSER)  # RLIMIT_NPROC then counts this zygote's tasks only
+    libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), bytes(24))
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # no child can trace the zygote or another child
+    return f"uid {os.getuid()}"
+
+
+def die_with_parent() -> None:
+    libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
+
+
+def shut_in(private: bool) -> list[str]:
+    """All layers but the namespaces, in which `private` says we are. Names those that hold."""
+    paths = readable_paths()
+    root = private and private_root(paths)
+    user = drop_privileges()
+    abi = landlock(paths)
+    if not root and not abi:
+        return []
+    layers = ["pid, mount, net, ipc and uts namespaces"] * private + ["private root"] * root
+    return [*layers, f"Landlock (ABI {abi})"] * bool(abi) + [user]
+
+
+def limit_resources(memory_mb: int, cpu_s: int, file_bytes: int, n_files: int) -> None:
+    """The limits of one child, which it cannot raise again."""
+    memory = memory_mb << 20
+    tasks = TASKS if os.getppid() == 1 else 0  # else the kernel counts all that the user runs
+    for name, soft, hard in (
+        ("AS", memory, memory + (32 << 20)),  # the rest is for saying that memory ran out
+        ("CPU", cpu_s, cpu_s + 1),
+        ("FSIZE", file_bytes, file_bytes),
+        ("NOFILE", n_files, n_files),
+        ("NPROC", tasks, tasks),
+        ("CORE", 0, 0),
+    ):
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (soft, hard))

@@ -1,0 +1,204 @@
+"""Write out/<name>/report.html: what a run did, its curves, and its samples to read one by one.
+
+The page is a single file that opens from disk without a network: assets/report.html (markup,
+style, and the script that draws) with the run's data in it as JSON. Everything that a model wrote
+is hostile: no `<` of the data reaches the page's markup, and its script inserts text as text only.
+
+Left out: a plotting library and a server (the page shall still open in ten years), several runs
+side by side (wandb does that), and the samples beyond MAX_SAMPLES or MAX_BYTES, which an even
+choice over the run stands for.
+
+    python report.py out/demo
+"""
+
+import html
+import json
+import re
+import sys
+from pathlib import Path
+
+TEMPLATE = Path(__file__).parent / "assets" / "report.html"
+MAX_SAMPLES = 2_000  # rows in the page's list
+MAX_BYTES = 4_500_000  # JSON of the samples; a page of 5 MB still opens at once
+MAX_TEXT = 10_000  # characters of one text; a run-away response is as instructive cut as whole
+LABELS = {  # what to call the measures of our own evaluations in a sentence
+    ("basics", "pass@1"): "pass@1 on unseen problem families",
+    ("basics-trace", "score"): "variables of unseen programs predicted right",
+    ("basics-trace", "pass@1"): "unseen programs with every variable right",
+    ("basics-output", "pass@1"): "outputs predicted right",
+    ("humaneval", "pass@1"): "pass@1 on HumanEval",
+}
+
+
+class RunError(Exception):
+    """A run directory that cannot be read. The message names the file, the line and the reason."""
+
+
+def read_object(text: bytes, where: str) -> dict:
+    """Parse one JSON object; NaN and Infinity, which no browser parses, become None."""
+    try:
+        row = json.loads(text, parse_constant=lambda _: None)
+    except ValueError as error:
+        raise RunError(f"{where} is not JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise RunError(f"{where} is not a JSON object")
+    return row
+
+
+def read_rows(path: Path, *key: str) -> list[dict]:
+    """Read a JSONL file ([] if there is none) in order of step; the last row of a `key` counts.
+
+    A killed run may leave half a line at the end, and a resumed one writes some steps twice.
+    """
+    lines = path.read_bytes().rstrip().split(b"\n") if path.exists() else []
+    rows = {}
+    for number, line in enumerate(lines, 1):
+        where = f"{path}, line {number}"
+        try:
+            row = read_object(line, where) if line.strip() else None
+        except RunError:
+            if number == len(lines):
+                break
+            raise
+        if row is None:
+            continue
+        for name in key:
+            if row.get(name) is None:
+                raise RunError(f'{where} has no "{name}"')
+        rows[tuple(row[name] for name in key)] = row
+    return sorted(rows.values(), key=lambda row: row["step"])
+
+
+def columns(rows: list[dict]) -> dict[str, list]:
+    """Turn rows into one list a key, None where a row lacks it, floats to six digits."""
+    table = {
+        key: [row.get(key) for row in rows] for key in dict.fromkeys(k for r in rows for k in r)
+    }
+    return {
+        key: [float(f"{x:.6g}") if isinstance(x, float) else x for x in values]
+        for key, values in table.items()
+    }
+
+
+def measures(evals: list[dict]) -> list[dict]:
+    """One entry a task and measure, with its value at each evaluated step; a score comes first."""
+    found = []
+    for task in dict.fromkeys(row["task"] for row in evals):
+        for measure in ("score", "pass@1"):
+            rows = [r for r in evals if r["task"] == task and r.get(measure) is not None]
+            if rows:
+                entry = {key: rows[-1].get(key) for key in ("task", "n_problems", "n_samples")}
+                entry["measure"] = measure
+                entry["label"] = LABELS.get((task, measure), f"{measure} on {task}")
+                entry["main"] = task not in [
+                    e["task"] for e in found
+                ]  # the sentence has only these
+                found.append(
+                    entry
+                    | {"steps": [r["step"] for r in rows], "values": [r[measure] for r in rows]}
+                )
+    return found
+
+
+def percent(x: float) -> str:
+    return f"{100 * x:.{0 if x >= 0.1 or x == 0 else 1}f}\u00a0%"
+
+
+def duration(seconds: float) -> str:
+    hours, minutes, s = round(seconds) // 3600, round(seconds) // 60 % 60, round(seconds) % 60
+    parts = [(hours, "h"), (minutes, "min")] if hours else [(minutes, "min"), (s, "s")]
+    return " ".join(f"{n}\u00a0{unit}" for n, unit in parts if n)
+
+
+def summary(config: dict, metrics: list[dict], results: list[dict]) -> str:
+    """The run in one sentence, in its own numbers."""
+    results = [r for r in results if r["main"]]
+    if not metrics:
+        now = "; ".join(f"{r['label']}: {percent(r['values'][-1])}" for r in results)
+        return (
+            f"No step is finished yet. Before training, {now}."
+            if now
+            else "No step is finished yet."
+        )
+    done, planned = len(metrics), config.get("steps") or 0
+    steps = (
+        f"{done} of {planned} steps"
+        if planned > done
+        else "1 step"
+        if done == 1
+        else f"{done} steps"
+    )
+    seconds = sum(row.get("time/step") or 0 for row in metrics)
+    start = f"In {steps} ({duration(seconds)})" if seconds >= 1 else f"In {steps}"
+    if changed := [r for r in results if len(r["steps"]) > 1]:
+        changes = [f"from {percent(r['values'][0])} to {percent(r['values'][-1])}" for r in changed]
+        said = [f"{r['label']} {'' if i else 'went '}{changes[i]}" for i, r in enumerate(changed)]
+        return f"{start} {'; '.join(said)}."
+    rewards = [row["reward/code"] for row in metrics if row.get("reward/code") is not None]
+    if not rewards:
+        return f"{start} no program was rewarded yet."
+    k = min(5, (len(rewards) + 1) // 2)  # a single step's mean is mostly noise
+    first, last = sum(rewards[:k]) / k, sum(rewards[-k:]) / k
+    return f"{start} the mean reward of a program went from {first:.2f} to {last:.2f}."
+
+
+def clip(value: object) -> object:
+    """Cut every text in `value` to MAX_TEXT characters and say so."""
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        return f"{value[:MAX_TEXT]}\n… ({len(value) - MAX_TEXT:,} more characters in samples.jsonl)"
+    if isinstance(value, dict):
+        return {key: clip(item) for key, item in value.items()}
+    return [clip(item) for item in value] if isinstance(value, list) else value
+
+
+def pack(samples: list[dict]) -> dict:
+    """As many samples as fit, spread evenly, and the programs that alignment samples ask about.
+
+    The samples of a prompt share its text, so each prompt is stored once and named by number.
+    """
+    by_id, n = {row["id"]: row for row in samples}, min(len(samples), MAX_SAMPLES)
+    while True:
+        chosen = {row["id"] for row in (samples[i * len(samples) // n] for i in range(n))}
+        chosen |= {by_id[i].get("source") for i in chosen} & set(by_id)
+        prompts: dict[str, int] = {}
+        rows = [clip(row) for row in samples if row["id"] in chosen]
+        rows = [r | {"prompt": prompts.setdefault(r.get("prompt"), len(prompts))} for r in rows]
+        packed = {"total": len(samples), "prompts": list(prompts), "rows": rows}
+        if n <= 1 or (len(rows) <= MAX_SAMPLES and len(json.dumps(packed)) <= MAX_BYTES):
+            return packed
+        n = n * 9 // 10
+
+
+def write_report(run_dir: str | Path) -> Path:
+    """Write `run_dir`/report.html and return its path; RunError if the run cannot be read."""
+    run = Path(run_dir)
+    if not run.is_dir():
+        raise RunError(f"{run} is not a directory; give a run's, such as out/demo")
+    if not (run / "config.json").exists():
+        raise RunError(f"{run} has no config.json, so it is no run directory")
+    config = read_object((run / "config.json").read_bytes(), str(run / "config.json"))
+    metrics = read_rows(run / "metrics.jsonl", "step")
+    results = measures(read_rows(run / "eval.jsonl", "step", "task"))
+    data = {
+        "config": config,
+        "summary": summary(config, metrics, results),
+        "metrics": columns(metrics),
+        "results": results,
+        "samples": pack(read_rows(run / "samples.jsonl", "step", "id")),
+    }
+    # json.dumps leaves ASCII only (no U+2028); without "<" no text can end or open an element.
+    parts = {"DATA": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")}
+    parts["TITLE"] = html.escape(str(config.get("name") or run.resolve().name))
+    page = re.sub("{{(DATA|TITLE)}}", lambda m: parts[m[1]], TEMPLATE.read_text("utf-8"))
+    out = run / "report.html"
+    out.write_text(page, encoding="utf-8", errors="replace")
+    return out
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python report.py out/demo")
+    try:
+        print(write_report(sys.argv[1]))
+    except RunError as error:
+        sys.exit(str(error))

@@ -1,0 +1,301 @@
+"""From text to reward, for both objectives.
+
+Code:       response -> program -> tests in the sandbox -> Verdict (pass/fail, or share of tests).
+Alignment:  failed program -> trace -> question; answer -> share of variables predicted right.
+
+Both are CodeRL+ (arXiv 2510.18471), section 3. Expected values stay on this side: the sandbox
+returns what the program printed or returned, and the comparison happens here.
+
+Left out: partial credit for "almost equal" values, and any reward a program reports of itself.
+"""
+
+import ast
+import json
+import re
+from dataclasses import dataclass, field
+
+import trace
+from config import Config, UserError
+from data import Problem
+from sandbox import Run, Sandbox, decode, encode
+
+FENCE = re.compile(r"```[ \t]*[\w+-]*[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
+MAX_ANSWER = 4_000  # characters of an answer that are read, and of a program that is asked about
+
+
+# --------------------------------------------------------------------------- code generation
+@dataclass
+class Verdict:
+    """What the tests say of one program. `test` is the first failing one, as text to show."""
+
+    status: str  # passed failed error timeout memory output killed syntax no_code
+    passed: int = 0
+    tests: int = 0
+    test: dict | None = None  # {"input", "expected", "got"}
+    error: str = ""  # last line of the exception
+
+    def reward(self, kind: str = "binary") -> float:
+        """1 if every test passes, else 0; "fraction": the share of tests that pass."""
+        if kind == "fraction":
+            return self.passed / max(1, self.tests)
+        return float(self.status == "passed")
+
+
+def extract_program(text: str) -> str | None:
+    """The last fenced block that defines something, else the last block; None without a fence.
+
+    Models like to end with a block of example calls, so the last block alone is not the program.
+    A fence left open by max_tokens counts: what stands there is all that was written.
+    """
+    blocks = [block.group(1) for block in FENCE.finditer(text)]
+    defining = [block for block in blocks if re.search(r"^\s*(def|class)\s", block, re.MULTILINE)]
+    return (defining or blocks or [None])[-1]
+
+
+def judge(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
+    """Run `program` on the tests of `problem`. Never raises for anything the program does."""
+    if program is None:
+        return Verdict("no_code", tests=len(problem.tests.get("inputs", "1")))
+    tests = problem.tests
+    program = tests.get("prefix", "") + "\n" + program if "prefix" in tests else program
+    if "check" in tests:
+        run = sandbox.check(
+            program, tests["check"], tests["entry_point"], tests.get("preamble", "")
+        )
+        return Verdict(run.status, int(run.status == "passed"), 1, None, run.error)
+    inputs, outputs, name = tests["inputs"], tests["outputs"], tests.get("fn_name")
+    runs = sandbox.run(program, inputs, name)
+    for i, run in enumerate(runs):
+        if not right(run, outputs[i], name):
+            # State can leak from one test to the next in one child; alone it counts.
+            runs[i] = sandbox.run(program, [inputs[i]], name)[0]
+            if not right(runs[i], outputs[i], name):
+                break
+    passed = [right(run, output, name) for run, output in zip(runs, outputs, strict=True)]
+    if all(passed):
+        return Verdict("passed", len(runs), len(runs))
+    first = passed.index(False)
+    run, got = runs[first], ""
+    if run.status == "ok":
+        got = show(run.value) if name else run.stdout
+    wanted = show(outputs[first]) if name else outputs[first]
+    test = {"input": show_call(inputs[first], name), "expected": wanted, "got": got}
+    test = {key: text[:500] for key, text in test.items()}
+    status = "failed" if run.status == "ok" else run.status
+    return Verdict(status, sum(passed), len(runs), test, run.error)
+
+
+def show(value: object) -> str:
+    """Text of a value a program made; Python refuses to print an int of 4,301 digits."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "a value too long to show"
+
+
+def right(run: Run, expected: object, fn_name: str | None) -> bool:
+    if run.status != "ok":
+        return False
+    return same_value(expected, run.value) if fn_name else same_stdout(expected, run.stdout)
+
+
+def same_value(expected: object, got: object) -> bool:
+    """Equal values of builtin types: a tuple equals a list, a bool no int, floats within 1e-6."""
+    if isinstance(expected, bool) or isinstance(got, bool):
+        return expected is got
+    if isinstance(expected, float) and isinstance(got, int | float):
+        return expected == got or abs(expected - got) <= 1e-6 * max(1.0, abs(expected))
+    if isinstance(expected, list | tuple):
+        if not isinstance(got, list | tuple) or len(expected) != len(got):
+            return False
+        return all(same_value(e, g) for e, g in zip(expected, got, strict=True))
+    if isinstance(expected, dict):
+        if not isinstance(got, dict) or expected.keys() != got.keys():
+            return False
+        return all(same_value(value, got[key]) for key, value in expected.items())
+    if isinstance(expected, int) and isinstance(got, float):
+        return expected == got
+    return type(expected) is type(got) and expected == got
+
+
+def same_stdout(expected: str, got: str) -> bool:
+    """Equal token by token; a number is compared as one only where a float is expected."""
+    left, right_ = expected.split(), got.split()
+    return len(left) == len(right_) and all(map(same_token, left, right_))
+
+
+def same_token(expected: str, got: str) -> bool:
+    if expected == got:
+        return True
+    if not re.fullmatch(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?", expected):
+        return False
+    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", got):
+        return False
+    wanted = float(expected)
+    return abs(wanted - float(got)) <= 1e-6 * max(1.0, abs(wanted))
+
+
+# --------------------------------------------------------------------------- alignment
+@dataclass
+class Question:
+    """A program, one input, and what is asked about it. JSON-able, so that buffers are saved."""
+
+    program: str
+    input: object  # stdin text, or a list of arguments
+    fn_name: str | None
+    target: dict[str, object] = field(default_factory=dict)  # item -> encoded value
+    task_id: str = ""
+    source: str = ""  # id of the sample that wrote the program
+
+    @property
+    def call(self) -> str:
+        """`f([1, 2], 3)`, or the text of stdin."""
+        return show_call(self.input, self.fn_name)
+
+    def shown_target(self) -> dict[str, str]:
+        """Item -> its true value as Python would print it."""
+        return {name: show(decode(value)) for name, value in self.target.items()}
+
+
+def make_question(
+    sandbox: Sandbox, program: str, input: object, fn_name: str | None, cfg: Config
+) -> Question | str:
+    """Trace `program` on `input` and ask about its last-defined variables; a str says why not."""
+    if len(program) > MAX_ANSWER:
+        return "too long"
+    if complexity(program) > cfg.max_complexity:
+        return "too complex"
+    traced = trace.trace_program(sandbox, program, input, fn_name)
+    if traced.reason:
+        return traced.reason
+    variables = trace.choose_variables(traced, cfg.max_variables)
+    target = {v.name: encode(v.value) for v in variables if v.name != "print"}
+    if not target:
+        return "no variable"
+    if (traced.value is None) if fn_name else not traced.stdout.strip():
+        return "no output"
+    if cfg.align_output:
+        target |= {"return": encode(traced.value)} if fn_name else {"print": traced.stdout.strip()}
+    return Question(program, input, fn_name, target)
+
+
+def complexity(program: str) -> int:
+    """McCabe's cyclomatic complexity: 1 + decision points. A program that does not parse: 0."""
+    branches = (ast.If, ast.For, ast.While, ast.IfExp, ast.ExceptHandler, ast.comprehension)
+    try:
+        nodes = ast.walk(ast.parse(program))
+        return 1 + sum(
+            len(n.values) - 1 if isinstance(n, ast.BoolOp) else isinstance(n, branches)
+            for n in nodes
+        )
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return 0
+
+
+def show_call(input: object, fn_name: str | None) -> str:
+    """`f([1, 2], 3)` for a functional input; the text itself for stdin."""
+    return f"{fn_name}({', '.join(map(repr, input))})" if fn_name else str(input)
+
+
+def question_text(question: Question, cfg: Config) -> str:
+    """The user turn that asks for the values, from cfg.align_template."""
+    if question.fn_name:
+        action = f"The call is `{question.call}`."
+    elif question.call.strip():
+        action = f"The standard input is:\n{question.call}"
+    else:
+        action = "There is no input."
+    names = ", ".join(f"`{name}`" for name in question.target)
+    return cfg.align_template.format(program=question.program, action=action, names=names)
+
+
+def question_messages(question: Question, examples: list[Question], cfg: Config) -> list[dict]:
+    """Chat turns: each worked example as a question already answered, then the question."""
+    turns = []
+    for example in examples:
+        turns.append({"role": "user", "content": question_text(example, cfg)})
+        turns.append({"role": "assistant", "content": answer_text(example)})
+    return [*turns, {"role": "user", "content": question_text(question, cfg)}]
+
+
+def answer_text(question: Question) -> str:
+    """The right answer, in the form that parse_answer reads."""
+    return "\n".join(f"{name} = {value}" for name, value in question.shown_target().items())
+
+
+def worked_examples(sandbox: Sandbox, cfg: Config) -> list[Question]:
+    """cfg.align_examples with their true answers, from a real trace. Raises UserError."""
+    examples = []
+    for number, (program, call) in enumerate(cfg.align_examples, start=1):
+        fn_name, arguments = trace.parse_call(call) if call else (None, "")
+        made = make_question(sandbox, program.strip(), arguments, fn_name, cfg)
+        if isinstance(made, str):
+            raise UserError(f"align_examples: example {number} gives no question: {made}")
+        examples.append(made)
+    return examples
+
+
+@dataclass
+class Score:
+    """How an alignment answer compares with the trace."""
+
+    status: str  # right partial wrong unparsed
+    reward: float
+    predicted: dict[str, str]  # item -> repr of the value that was read
+    correct: list[str]
+
+
+def score_answer(text: str, question: Question, format_bonus: float) -> Score:
+    """format_bonus * [every item has a value] + (1 - format_bonus) * share of items right."""
+    predicted = parse_answer(text, list(question.target))
+    target = {name: decode(value) for name, value in question.target.items()}
+    correct = [n for n, value in predicted.items() if same_item(n, target[n], value)]
+    share = len(correct) / len(target)
+    parsed = len(predicted) == len(target)
+    reward = format_bonus * parsed + (1 - format_bonus) * share
+    status = "right" if share == 1 else "partial" if share else "wrong" if parsed else "unparsed"
+    return Score(status, reward, {n: show(v)[:300] for n, v in predicted.items()}, correct)
+
+
+def same_item(name: str, expected: object, predicted: object) -> bool:
+    if name == "print":
+        return same_stdout(str(expected), str(predicted))
+    return same_value(expected, predicted)
+
+
+def parse_answer(text: str, names: list[str]) -> dict[str, object]:
+    """Values from `name = literal` lines or one JSON object; the last answer to a name counts."""
+    text = text[:MAX_ANSWER]
+    found: dict[str, object] = {}
+    for line in text.splitlines():
+        match = re.match(r"[\s>*-]*[`*\"']?([\w.]+)[`*\"']*\s*[=:]\s*(.+?)[\s,`]*$", line)
+        if match and match.group(1) in names:
+            name, value = match.groups()
+            try:
+                found[name] = read_literal(value)
+            except ValueError:
+                if name == "print":
+                    found[name] = value  # what a program prints need not be quoted
+                else:
+                    found.pop(name, None)
+    start, end = text.find("{"), text.rfind("}")
+    if not found and 0 <= start < end:
+        try:
+            answer = json.loads(text[start : end + 1])
+        except (ValueError, RecursionError):
+            return {}
+        found = {name: answer[name] for name in names if name in answer}
+    return found
+
+
+def read_literal(text: str) -> object:
+    """A Python literal, or a JSON true/false/null. Raises ValueError; size and depth are capped."""
+    if len(text) > 2_000 or sum(text.count(bracket) for bracket in "([{-+~") > 500:
+        raise ValueError("too large")
+    constants = {"true": True, "false": False, "null": None}
+    if text in constants:
+        return constants[text]
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise ValueError("not a literal") from error

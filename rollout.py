@@ -1,0 +1,306 @@
+"""Sampling: vLLM beside the trainer on the same device, or plain transformers, behind two calls.
+
+    engine.sample(requests, on_finish) -> responses     engine.sync(named_weights)
+
+Each request is one sample with a seed of its own: under one engine seed all ranks would write the
+same texts. A response is handed to `on_finish` the moment it ends, so its program is judged while
+the others still decode; with n > 1 in one request vLLM would hold it back until all n are done.
+
+Left out: top-p, top-k and penalties. They change the distribution that is sampled, and the
+trainer would have to repeat each of them to know the probability of what it is taught.
+"""
+
+import json
+import os
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from config import Config, UserError
+
+WeightStream = Iterable[tuple[str, torch.Tensor]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sample to draw. temperature 0 is greedy."""
+
+    prompt_ids: list[int]
+    seed: int
+    max_tokens: int
+    temperature: float
+    stop: tuple[str, ...] = ()
+
+
+@dataclass
+class Response:
+    """One drawn sample: `logprobs[t]` is log p(token_ids[t] | before) at the sampling temperature.
+
+    An EOS that was sampled is the last token. A response cut at max_tokens has finished=False and
+    no EOS: the trainer must not be taught a stop that the model never chose.
+    """
+
+    token_ids: list[int]
+    logprobs: list[float]
+    text: str
+    finished: bool
+
+
+OnFinish = Callable[[int, Response], None]
+
+
+def model_directory(model: str) -> str:
+    """The local directory of `model`; a hub name is downloaded. Raises UserError."""
+    path = Path(model)
+    if not path.is_dir():
+        if path.is_absolute() or model.startswith(("./", "models/", "out/")) or "/" not in model:
+            hint = "run `python prepare.py` for the demo model, or give a directory or hub name"
+            raise UserError(f"model directory {model} does not exist; {hint}")
+        from huggingface_hub import snapshot_download
+
+        try:
+            patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
+            path = Path(snapshot_download(model, allow_patterns=patterns))
+        except Exception as error:  # the hub's client has a dozen exceptions of its own
+            short = str(error).splitlines()[0]
+            raise UserError(f"cannot download model {model} from the hub: {short}") from error
+    if not (path / "config.json").exists() or not list(path.glob("*.safetensors")):
+        raise UserError(f"model directory {path} holds no config.json or no .safetensors file")
+    return str(path)
+
+
+def checkpoint_names(directory: str) -> set[str]:
+    """Names of all tensors in the safetensors files of `directory`, read from their headers."""
+    names: set[str] = set()
+    for path in Path(directory).glob("*.safetensors"):
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        names |= header.keys() - {"__metadata__"}
+    return names
+
+
+def check_names(sent: set[str], expected: set[str]) -> None:
+    """A sync that forgets a tensor would leave the sampler stale for ever: stop the run."""
+    tied = {"lm_head.weight"}  # absent where it is the embedding itself
+    missing, unknown = expected - sent - tied, sent - expected - tied
+    if missing or unknown:
+        raise RuntimeError(
+            f"weight sync: the trainer and the checkpoint disagree on tensor names; "
+            f"missing {sorted(missing)[:3]}, unknown {sorted(unknown)[:3]}"
+        )
+
+
+def make_engine(cfg: Config, directory: str, device: torch.device) -> "VllmEngine | HfEngine":
+    """The sampler that cfg.engine names. Raises UserError when vLLM is asked for and not there."""
+    if cfg.engine == "hf":
+        return HfEngine(cfg, directory, device)
+    # vLLM reads these when it is imported; without nobind the trainer is left with one thread.
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    try:
+        import vllm  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"no sampler: vLLM cannot be imported ({error}); install it with `make install`, "
+            "or use --engine=hf"
+        ) from error
+    return VllmEngine(cfg, directory, device)
+
+
+class VllmEngine:
+    """vLLM in this process, one engine per rank."""
+
+    def __init__(self, cfg: Config, directory: str, device: torch.device) -> None:
+        from vllm import LLM
+
+        self.names = checkpoint_names(directory)
+        self.on_gpu = device.type == "cuda"
+        length = cfg.max_prompt_tokens + cfg.max_tokens
+        memory = (
+            {"gpu_memory_utilization": cfg.gpu_memory, "enable_sleep_mode": True}
+            if self.on_gpu
+            else {"kv_cache_memory_bytes": int(cfg.kv_cache_gb * 2**30), "enforce_eager": True}
+        )
+        states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        self.llm = LLM(
+            directory,
+            dtype=cfg.dtype,
+            seed=cfg.seed,
+            distributed_executor_backend="external_launcher",
+            logprobs_mode="processed_logprobs",  # of the distribution really sampled, T included
+            max_model_len=length,
+            max_num_seqs=128 if not self.on_gpu else 512,
+            # A seeded request whose prompt is prefilled in pieces crashes on a CPU (0.32).
+            enable_chunked_prefill=self.on_gpu,
+            max_num_batched_tokens=max(8192, length),
+            disable_log_stats=True,
+            **memory,
+        )
+        # The constructor reseeds every global generator of this process.
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        self.asleep = False
+        self.calls = 0
+
+    def sample(self, requests: list[Request], on_finish: OnFinish | None = None) -> list[Response]:
+        """One Response per request, in order; `on_finish(index, response)` as each one ends."""
+        from vllm import SamplingParams
+
+        engine = self.llm.llm_engine
+        responses: list[Response | None] = [None] * len(requests)
+        self.calls += 1  # request names are unique for the life of the engine
+
+        def add(index: int) -> None:
+            r = requests[index]
+            params = SamplingParams(
+                temperature=r.temperature,
+                max_tokens=r.max_tokens,
+                seed=r.seed,
+                logprobs=0,  # the sampled token's only
+                stop=list(r.stop),
+                include_stop_str_in_output=True,
+            )
+            prompt = {"prompt_token_ids": r.prompt_ids}
+            engine.add_request(f"{self.calls}/{index}", prompt, params)
+
+        def step() -> None:
+            for output in engine.step():
+                if output.finished:
+                    index = int(output.request_id.partition("/")[2])
+                    responses[index] = response = _from_vllm(output.outputs[0])
+                    if on_finish:
+                        on_finish(index, response)
+
+        # The first sample of each prompt goes alone, so that the others find its keys and values
+        # in the prefix cache; submitted together they would all prefill the same prompt.
+        seen: set[tuple[int, ...]] = set()
+        first = [
+            i
+            for i, r in enumerate(requests)
+            if (key := tuple(r.prompt_ids)) not in seen and not seen.add(key)
+        ]
+        for index in first:
+            add(index)
+        if len(first) < len(requests):
+            step()
+        for index in sorted(set(range(len(requests))) - set(first)):
+            add(index)
+        while engine.has_unfinished_requests():
+            step()
+        return responses
+
+    def sync(self, named_weights: WeightStream) -> None:
+        """Replace the weights by `(hugging_face_name, full_tensor)` pairs, streamed."""
+        sent: set[str] = set()
+
+        def stream() -> WeightStream:
+            for name, tensor in named_weights:
+                sent.add(name)
+                yield name, tensor
+
+        if self.asleep:
+            self.llm.wake_up(["weights"])
+        self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": stream()})
+        if self.asleep:
+            self.llm.wake_up(["kv_cache"])
+            self.asleep = False
+        check_names(sent, self.names)
+        if not self.llm.reset_prefix_cache():  # a reload leaves the old weights' keys and values
+            raise RuntimeError("vLLM did not reset its prefix cache; sampling would be stale")
+
+    def sleep(self) -> None:
+        """Give the GPU memory to the trainer; the next sync wakes the engine. Nothing on a CPU."""
+        if self.on_gpu and not self.asleep:
+            self.llm.sleep(level=2)
+            self.asleep = True
+
+
+def _from_vllm(output) -> Response:
+    ids = list(output.token_ids)
+    logprobs = [entry[token].logprob for token, entry in zip(ids, output.logprobs, strict=True)]
+    return Response(ids, logprobs, output.text, output.finish_reason == "stop")
+
+
+class HfEngine:
+    """transformers only: slow, exact, and the reference that the tests compare vLLM with."""
+
+    def __init__(self, cfg: Config, directory: str, device: torch.device) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        dtype = getattr(torch, cfg.dtype)
+        self.model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).to(device).eval()
+        self.tokenizer = AutoTokenizer.from_pretrained(directory)
+        self.names = checkpoint_names(directory)
+        self.device = device
+
+    @torch.no_grad()
+    def sample(self, requests: list[Request], on_finish: OnFinish | None = None) -> list[Response]:
+        """As VllmEngine.sample; all requests decode as one left-padded batch of B rows."""
+        from transformers import DynamicCache
+
+        width = max(len(r.prompt_ids) for r in requests)
+        ids = torch.zeros(len(requests), width, dtype=torch.long, device=self.device)
+        mask = torch.zeros_like(ids)
+        for row, r in enumerate(requests):
+            ids[row, width - len(r.prompt_ids) :] = torch.tensor(r.prompt_ids)
+            mask[row, width - len(r.prompt_ids) :] = 1
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        generators = [torch.Generator().manual_seed(r.seed) for r in requests]
+        responses = [Response([], [], "", False) for _ in requests]
+        alive, cache = set(range(len(requests))), DynamicCache()
+        while alive:
+            logits = self.model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                logits_to_keep=1,
+            ).logits[:, -1]  # (B, vocabulary)
+            ids = torch.zeros(len(requests), 1, dtype=torch.long, device=self.device)
+            for row in sorted(alive):
+                token = self._draw(requests[row], responses[row], logits[row], generators[row])
+                ids[row, 0] = token
+                if self._ended(requests[row], responses[row]):
+                    alive.discard(row)
+                    if on_finish:
+                        on_finish(row, responses[row])
+            mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
+            positions = positions[:, -1:] + 1
+        return responses
+
+    def _draw(self, r: Request, response: Response, logits, generator: torch.Generator) -> int:
+        logp = torch.log_softmax(logits.float().cpu() / (r.temperature or 1.0), dim=-1)
+        if r.temperature == 0:
+            token = int(logp.argmax())
+        else:
+            token = int(torch.multinomial(logp.exp(), 1, generator=generator))
+        response.token_ids.append(token)
+        response.logprobs.append(float(logp[token]))
+        return token
+
+    def _ended(self, r: Request, response: Response) -> bool:
+        """Update the text and tell whether EOS, a stop text or max_tokens ends the response."""
+        eos = self.model.generation_config.eos_token_id
+        eos = eos if isinstance(eos, list) else [eos, self.tokenizer.eos_token_id]
+        response.text = self.tokenizer.decode(response.token_ids, skip_special_tokens=True)
+        response.finished = response.token_ids[-1] in eos or any(s in response.text for s in r.stop)
+        return response.finished or len(response.token_ids) >= r.max_tokens
+
+    @torch.no_grad()
+    def sync(self, named_weights: WeightStream) -> None:
+        """Replace the weights by `(hugging_face_name, full_tensor)` pairs."""
+        own, sent = dict(self.model.named_parameters()), set()
+        for name, tensor in named_weights:
+            sent.add(name)
+            if name in own:
+                own[name].copy_(tensor)
+        check_names(sent, self.names)
+
+    def sleep(self) -> None:
+        """Nothing to free: this engine keeps no cache between calls."""

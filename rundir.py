@@ -1,0 +1,361 @@
+"""The run directory: metrics, samples, evaluations and checkpoints, written so that a kill at any
+moment loses nothing but the steps since the last checkpoint.
+
+    out/<name>/config.json   metrics.jsonl   samples.jsonl   eval.jsonl   report.html
+    out/<name>/ckpt/step_N/  weights, tokenizer, optimizer, generators, state; ckpt/latest -> step_N
+
+A checkpoint is written to a temporary directory, flushed to disk and renamed: it is whole or it is
+not there. On --resume, rows of steps after the checkpoint are dropped and made again.
+
+Left out: asynchronous saving, sharded files, and uploading anywhere but wandb.
+"""
+
+import contextlib
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from config import Config, UserError
+from reward import Question
+
+# Keys that may differ on --resume, for they change no number of any step.
+FREE_KEYS = {"resume", "steps", "wandb", "out_dir", "name", "sandbox_workers", "save_every"}
+FREE_KEYS |= {"keep_checkpoints", "eval_tasks", "eval_every", "eval_n", "eval_temperature"}
+FREE_KEYS |= {"eval_limit", "kv_cache_gb", "gpu_memory"}
+
+
+@dataclass
+class State:
+    """Everything that the next step depends on besides weights, optimizer and generators."""
+
+    step: int = 0
+    position: int = 0  # code prompts served so far: the place in the data order
+    buffer: list[Question] = field(default_factory=list)  # failed programs, oldest first
+
+
+class RunDir:
+    """Files of one run. Every rank calls every method; rank 0 alone writes the shared files."""
+
+    def __init__(self, cfg: Config) -> None:
+        self.cfg, self.rank = cfg, dist.get_rank()
+        self.path, self.ckpt = cfg.run_dir, cfg.run_dir / "ckpt"
+        self.started, self.first_step = time.perf_counter(), None
+        self.stop_asked = False
+        self._check_config()
+        dist.barrier()  # no rank may see the directory that rank 0 makes
+        signal.signal(signal.SIGINT, self._on_interrupt)
+        self.wandb = None
+        if self.rank == 0:
+            self.ckpt.mkdir(parents=True, exist_ok=True)
+            write_whole(self.path / "config.json", json.dumps(asdict(cfg), indent=1))
+            self.wandb = start_wandb(cfg) if cfg.wandb else None
+
+    def _check_config(self) -> None:
+        """A new run must not overwrite an old one; a resumed one must have the same config."""
+        if not self.cfg.resume:
+            if (self.path / "metrics.jsonl").exists():
+                raise UserError(f"{self.path} holds a run already; give --resume or another --name")
+            return
+        try:
+            old = json.loads((self.path / "config.json").read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"nothing to resume in {self.path}: {error}") from error
+        new = json.loads(json.dumps(asdict(self.cfg)))
+        changed = [f"{k}: {old.get(k)!r} -> {v!r}" for k, v in new.items() if old.get(k) != v]
+        changed = [text for text in changed if text.partition(":")[0] not in FREE_KEYS]
+        if changed:
+            raise UserError(
+                f"--resume with another config; these keys differ: {'; '.join(changed)}"
+            )
+
+    # ---------------------------------------------------------------- console and interrupt
+    def say(self, text: str) -> None:
+        if self.rank == 0:
+            print(text, flush=True)
+
+    def _on_interrupt(self, signum: int, frame: object) -> None:
+        if self.stop_asked:
+            raise KeyboardInterrupt
+        self.stop_asked = True
+        self.say("\nfinishing this step, then saving; press Ctrl-C again to stop at once")
+
+    def interrupted(self) -> bool:
+        """Did any rank get a Ctrl-C? Ranks must agree, or one of them would wait for ever."""
+        return any(gather(self.stop_asked))
+
+    # ---------------------------------------------------------------- rows
+    def append(self, file: str, rows: list[dict]) -> None:
+        if self.rank == 0:
+            with (self.path / file).open("a", encoding="utf-8") as out:
+                out.write("".join(json.dumps(row) + "\n" for row in rows))
+
+    def log_evaluation(self, rows: list[dict], step: int) -> None:
+        self.append("eval.jsonl", [{"step": step} | row for row in rows])
+        if self.wandb:
+            self.wandb.log({f"eval/{r['task']}": r["pass@1"] for r in rows}, step=step)
+
+    def log_step(self, state: State, rows: list[dict], stats: dict, laps: dict) -> None:
+        """One row in metrics.jsonl, one a sample in samples.jsonl, one line on the console.
+
+        rows: this rank's samples, as sample_row makes them. stats: sums over this rank's tokens.
+        """
+        gathered = gather((rows, stats))
+        if self.rank:
+            return
+        rows = sorted((row for part, _ in gathered for row in part), key=sample_order)
+        stats = {k: (max if k.startswith("max") else sum)(s[k] for _, s in gathered) for k in stats}
+        metrics = step_metrics(state, rows, stats | {"ranks": len(gathered)}, laps)
+        self.append("metrics.jsonl", [metrics])
+        self.append("samples.jsonl", [{k: v for k, v in r.items() if k[0] != "_"} for r in rows])
+        if self.wandb:
+            self.wandb.log(metrics, step=state.step)
+        self.first_step = self.first_step or state.step
+        print(self._line(metrics), flush=True)
+
+    def _line(self, m: dict) -> str:
+        done, left = m["step"] - self.first_step + 1, self.cfg.steps - m["step"]
+        self.spent = getattr(self, "spent", 0.0) + m["time/step"]
+        align = "  --" if m["reward/align"] is None else f"{m['reward/align']:.2f}"
+        return (
+            f"step {m['step']:>4}/{self.cfg.steps} | code {m['reward/code']:.2f} | align {align} "
+            f"({m['align/share']:.0%}, buffer {m['align/buffer']}) | grad {m['grad_norm']:.2f} | "
+            f"gap {m['mismatch/mean']:.3f} | {m['time/step']:.1f} s: sample "
+            f"{m['time/sample']:.1f} judge {m['time/judge']:.1f} train {m['time/train']:.1f} | "
+            f"{self.spent / done * left / 60:.0f} min left"
+        )
+
+    # ---------------------------------------------------------------- checkpoints
+    def latest(self) -> Path:
+        """The directory of the newest checkpoint. Raises UserError when there is none."""
+        latest = self.ckpt / "latest"
+        if not (latest / "state.json").exists():
+            raise UserError(
+                f"nothing to resume: {latest} is not a checkpoint; start without --resume"
+            )
+        return latest.resolve()
+
+    def restore(self, optimizer: torch.optim.Optimizer, warmup: object) -> State:
+        """Load all but the weights from the newest checkpoint, and drop rows made after it."""
+        path = self.latest()
+        saved = json.loads((path / "state.json").read_text())
+        state = State(saved["step"], saved["position"], [Question(**q) for q in saved["buffer"]])
+        if saved["ranks"] != dist.get_world_size():
+            raise UserError(
+                f"{path} was written by {saved['ranks']} processes; resume with as many, "
+                f"not {dist.get_world_size()}"
+            )
+        tensors = torch.load(path / "optimizer.pt", weights_only=True, map_location="cpu")
+        optimizer.load_state_dict(tensors["optimizer"])
+        warmup.load_state_dict(tensors["warmup"])
+        set_generators(torch.load(path / f"generators_{self.rank}.pt", weights_only=False))
+        if self.rank == 0:
+            for file in ("metrics.jsonl", "samples.jsonl", "eval.jsonl"):
+                keep_rows(self.path / file, state.step)
+        self.say(f"resuming after step {state.step} from {path}")
+        return state
+
+    def save(self, state: State, model, tokenizer, optimizer, warmup) -> None:
+        """Write ckpt/step_N and point ckpt/latest to it. Raises UserError when the disk is full."""
+        final = self.ckpt / f"step_{state.step}"
+        scratch = self.ckpt / f".writing_{state.step}"
+        problem = None
+        try:
+            if self.rank == 0:
+                shutil.rmtree(scratch, ignore_errors=True)
+                scratch.mkdir(parents=True)
+            dist.barrier()
+            torch.save(generators(), scratch / f"generators_{self.rank}.pt")
+            if self.rank == 0:
+                model.save_pretrained(scratch)
+                tokenizer.save_pretrained(scratch)
+                tensors = {"optimizer": optimizer.state_dict(), "warmup": warmup.state_dict()}
+                torch.save(tensors, scratch / "optimizer.pt")
+                saved = asdict(state) | {"ranks": dist.get_world_size()}
+                (scratch / "state.json").write_text(json.dumps(saved))
+        except Exception as error:  # OSError, or what torch and safetensors make of it
+            problem = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        problems = [p for p in gather(problem) if p]
+        if problems:
+            if self.rank == 0:
+                shutil.rmtree(scratch, ignore_errors=True)
+            raise UserError(
+                f"cannot write the checkpoint of step {state.step} in {self.ckpt} ({problems[0]}); "
+                "earlier checkpoints are whole: free some disk and go on with --resume"
+            )
+        if self.rank == 0:
+            self._publish(scratch, final)
+        dist.barrier()
+
+    def _publish(self, scratch: Path, final: Path) -> None:
+        for path in [*scratch.iterdir(), scratch]:
+            flush(path)
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(scratch, final)
+        link = self.ckpt / ".latest"
+        link.unlink(missing_ok=True)
+        link.symlink_to(final.name)
+        os.replace(link, self.ckpt / "latest")
+        flush(self.ckpt)
+        steps = sorted(self.ckpt.glob("step_*"), key=lambda p: int(p.name[5:]))
+        for old in steps[: -self.cfg.keep_checkpoints]:
+            if old != final:
+                shutil.rmtree(old)
+
+
+# -------------------------------------------------------------------- rows and metrics
+def sample_row(step: int, group, g: int) -> dict:
+    """A row of samples.jsonl. Keys that begin with _ feed the metrics and are not written."""
+    response, outcome = group.responses[g], group.outcomes[g]
+    row = {
+        "step": step,
+        "id": f"{step}/{group.index}/{g}",
+        "objective": group.objective,
+        "task_id": (group.problem or group.question).task_id,
+        "prompt": group.prompt,
+        "response": response.text,
+        "reward": group.rewards[g],
+        "status": outcome.status,
+        "program": group.programs[g],
+        "_tokens": len(response.token_ids),
+        "_logp": sum(response.logprobs),
+        "_finished": response.finished,
+        "_flat": not any(group.advantages),
+    }
+    if group.problem:
+        return row | {"test": outcome.test, "error": outcome.error}
+    question = group.question
+    return row | {
+        "source": question.source,
+        "call": question.call,
+        "target": question.shown_target(),
+        "predicted": outcome.predicted,
+        "correct": outcome.correct,
+    }
+
+
+def sample_order(row: dict) -> list[int]:
+    return [int(part) for part in row["id"].split("/")]
+
+
+def step_metrics(state: State, rows: list[dict], stats: dict, laps: dict) -> dict:
+    """The flat row of metrics.jsonl; None where a quantity does not exist in this step."""
+    parts = {name: [r for r in rows if r["objective"] == name] for name in ("code", "align")}
+    trained = stats["trained"] or 1.0
+
+    def mean(values: list) -> float | None:
+        return sum(values) / len(values) if values else None
+
+    def entropy(part: list[dict]) -> float | None:
+        # The mean of -log p over sampled tokens: an unbiased estimate that costs nothing.
+        tokens = sum(r["_tokens"] for r in part)
+        return -sum(r["_logp"] for r in part) / tokens if tokens else None
+
+    on_gpu = torch.cuda.is_available()
+    memory = torch.cuda.max_memory_allocated() / 2**30 if on_gpu else resident_gb()
+    return {
+        "step": state.step,
+        "reward/code": mean([r["reward"] for r in parts["code"]]),
+        "reward/align": mean([r["reward"] for r in parts["align"]]),
+        "pass_rate": mean([r["status"] == "passed" for r in parts["code"]]),
+        "align/share": len(parts["align"]) / len(rows),
+        "align/buffer": len(state.buffer),
+        "align/right": mean([r["status"] == "right" for r in parts["align"]]),
+        "align/unparsed": mean([r["status"] == "unparsed" for r in parts["align"]]),
+        "flat_groups": mean([r["_flat"] for r in rows]),
+        "truncated": mean([not r["_finished"] for r in rows]),
+        "timeouts": mean([r["status"] == "timeout" for r in parts["code"]]),
+        "entropy/code": entropy(parts["code"]),
+        "entropy/align": entropy(parts["align"]),
+        "kl": stats["kl"] / trained,
+        "clip_frac": stats["clipped"] / trained,
+        "mismatch/mean": stats["gap"] / trained,
+        "mismatch/max": stats["max_gap"],
+        "mismatch/kl": stats["gap_kl"] / trained,
+        "grad_norm": stats["grad_norm"] / stats["ranks"],  # the same number on every rank
+        "lr": stats["lr"] / stats["ranks"],
+        "tokens": sum(r["_tokens"] for r in rows),
+        **{f"time/{name}": seconds for name, seconds in laps.items()},
+        "time/step": sum(laps.values()),
+        "peak_mem_gb": memory,
+    }
+
+
+# -------------------------------------------------------------------- small pieces
+def gather(item: object) -> list:
+    """`item` of every rank, in rank order, on every rank."""
+    items: list = [None] * dist.get_world_size()
+    dist.all_gather_object(items, item)
+    return items
+
+
+def resident_gb() -> float:
+    """Peak resident memory of this process, GiB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def generators() -> dict:
+    """States of this rank's global generators. Nothing here draws from them; a fork may."""
+    return {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+    }
+
+
+def set_generators(states: dict) -> None:
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] is not None:
+        torch.cuda.set_rng_state(states["cuda"])
+
+
+def flush(path: Path) -> None:
+    """fsync a file or directory."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file's content at once."""
+    scratch = path.with_name(f".{path.name}")
+    scratch.write_text(text, encoding="utf-8")
+    flush(scratch)
+    os.replace(scratch, path)
+
+
+def keep_rows(path: Path, last_step: int) -> None:
+    """Drop rows of later steps, and a line that a kill left half-written."""
+    if path.exists():
+        kept = []
+        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+            with contextlib.suppress(json.JSONDecodeError):
+                if json.loads(line)["step"] <= last_step:
+                    kept.append(line)
+        write_whole(path, "".join(kept))
+
+
+def start_wandb(cfg: Config) -> object:
+    """A wandb run: online for those who are logged in, else offline below the run directory."""
+    import wandb
+
+    mode = "online" if wandb.api.api_key else "offline"
+    return wandb.init(
+        project="nanocoderl", name=cfg.name, config=asdict(cfg), dir=str(cfg.run_dir), mode=mode
+    )

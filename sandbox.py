@@ -1,0 +1,398 @@
+"""Runs programs that nobody has read, and says what they printed or returned.
+
+A Sandbox owns one warm zygote (zygote.py), shut in by isolation.py, that forks one child a
+program. Expected values never enter that child: it gets the program and the inputs, and what it
+prints, or returns as a value of exact builtin types, is compared on this side. So an early exit,
+an `__eq__` that says True or a look through the frames earns nothing. An assert-style check runs
+in a second, trusted child, where the function under test is a proxy that asks the first one.
+Time is taken on this side too, and ended with SIGKILL: no program is asked to stop.
+
+Left out: running a failed test again on its own (the grader does), installed packages, and a
+seccomp filter. State can leak between the inputs of one run(), never from one run() to the next.
+
+    python sandbox.py program.py < stdin    # prints the Run as JSON; exit status 0 if it is "ok"
+"""
+
+import builtins
+import collections
+import contextlib
+import functools
+import itertools
+import json
+import math
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Self
+
+RUN_STATUSES = ("ok", "error", "timeout", "memory", "output", "killed", "syntax")
+STATUSES = (*RUN_STATUSES, "passed", "failed")  # the last two come from check() only
+ROW = {"scope": str, "name": str, "line": int, "order": int, "parameter": bool}  # and "value"
+REPORT_BYTES = 8 << 20  # the longest message that a child may send
+BOOT = "import sys; sys.path.insert(0, {!r}); import zygote; zygote.main({}, {!r})"
+
+
+class SandboxUnavailable(RuntimeError):
+    """This machine cannot isolate a program, and mode="weak" was not asked for."""
+
+
+class SandboxBroken(RuntimeError):
+    """The zygote is gone or does not answer. Make a new Sandbox."""
+
+
+@dataclass
+class Run:
+    """What came of one input."""
+
+    status: str  # one of STATUSES
+    stdout: str = ""
+    value: object = None  # functional runs: what the function returned
+    error: str = ""  # "ValueError: bad", or a short reason
+    variables: list | None = None  # traced runs: trace.py's rows, their values decoded
+
+
+# --- Values as JSON: most are themselves, the rest an object with one tag, {"tuple": [1, 2]} ----
+
+NO_CAPS = dict.fromkeys(("max_nodes", "max_chars", "max_bits"), 1 << 40)  # for our own values
+DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
+
+
+def encode(
+    value: object, max_nodes: int = 200_000, max_chars: int = 1_000_000,
+    max_bits: int = 4_000_000, max_depth: int = 150, classes: dict | None = None,
+) -> object:  # fmt: skip
+    """ValueError if a part is of no exact builtin type, or a cap is hit. Calls no user code.
+
+    max_chars is for all strings and bytes together, max_bits for one integer. `classes`, a
+    module's names, also admits instances of the classes among them, such as LeetCode's TreeNode.
+    """
+    nodes, chars, path = itertools.count(1), 0, set()
+
+    def walk(x: object) -> object:
+        nonlocal chars
+        kind = type(x)  # not isinstance or x.__class__, which ask the object
+        if next(nodes) > max_nodes:
+            raise ValueError(f"more than {max_nodes} values")
+        if x is None or kind is bool:
+            return x
+        if kind is str or kind is bytes:
+            chars += len(x)
+            if chars > max_chars:
+                raise ValueError(f"more than {max_chars} characters")
+            return x if kind is str else {"bytes": x.hex()}
+        if kind is int:
+            if x.bit_length() > max_bits:
+                raise ValueError(f"an integer of more than {max_bits} bits")
+            return x if x.bit_length() < 64 else {"int": hex(x)}  # decimals take quadratic time
+        if kind is float:
+            return x if math.isfinite(x) else {"float": repr(x)}
+        if kind is complex:
+            return {"complex": [repr(x.real), repr(x.imag)]}
+        if id(x) in path or len(path) >= max_depth:
+            raise ValueError("a value inside itself, or nested too deeply")
+        path.add(id(x))
+        if kind is list:
+            data = [walk(y) for y in x]
+        elif kind is tuple:
+            data = {"tuple": [walk(y) for y in x]}
+        elif kind is set or kind is frozenset:  # sorted: equal sets give equal data
+            data = {kind.__name__: sorted((walk(y) for y in x), key=json.dumps)}
+        elif kind in DICTS:  # a Counter equals the dict of its items
+            data = {"dict": [[walk(k), walk(v)] for k, v in dict.items(x)]}
+        elif classes is not None and classes.get(kind.__name__) is kind:
+            data = {"object": [kind.__name__, {k: walk(v) for k, v in vars(x).items()}]}
+        else:
+            raise ValueError(f"a value of type {kind.__name__}, which is no plain builtin type")
+        path.discard(id(x))
+        return data
+
+    return walk(value)
+
+
+def decode(data: object, classes: dict | None = None, depth: int = 0) -> object:
+    """The inverse of encode. ValueError for data that encode never makes. Runs no code."""
+    if depth > 200:
+        raise ValueError("an encoded value is nested too deeply")
+    inner = functools.partial(decode, classes=classes, depth=depth + 1)
+    if type(data) is not dict:
+        return [inner(x) for x in data] if type(data) is list else data
+    try:
+        ((tag, x),) = data.items()
+        if tag == "tuple":
+            return tuple([inner(y) for y in x])
+        if tag == "set" or tag == "frozenset":
+            return getattr(builtins, tag)(hashable([inner(y) for y in x]))
+        if tag == "dict":
+            keys = hashable([inner(k) for k, _ in x])
+            return dict(zip(keys, [inner(v) for _, v in x], strict=True))
+        if tag == "bytes":
+            return bytes.fromhex(x)
+        if tag == "int":
+            return int(x, 16)
+        if tag == "float":
+            return float(x)
+        if tag == "complex":
+            return complex(*map(float, x))
+        kind = classes[x[0]]
+        if tag == "object" and type(kind) is type and kind.__module__ == classes["__name__"]:
+            instance = object.__new__(kind)  # of a class defined there; no __init__ runs
+            vars(instance).update({name: inner(y) for name, y in x[1].items()})
+            return instance
+    except (TypeError, LookupError, AttributeError, OverflowError) as error:
+        raise ValueError(f"not an encoded value: {error}") from None
+    raise ValueError("not an encoded value: unknown tag")
+
+
+def hashable(items: list) -> list:
+    """Refuses keys that share one hash: a set of 100 000 such takes the trainer minutes."""
+    if len(items) > 100 and max(collections.Counter(map(hash, items)).values()) > 100:
+        raise ValueError("not an encoded value: too many equal hashes")
+    return items
+
+
+# --- This side ----------------------------------------------------------------------------------
+
+
+def memfd(data: bytes) -> int:
+    """An anonymous file in memory, to be read from its start."""
+    fd = os.memfd_create("sandbox")
+    with open(fd, "wb", closefd=False) as file:
+        file.write(data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def poll_readable(*fds: int, timeout_s: float | None = None) -> list[int]:
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return [fd for fd, _ in poll.poll(timeout_s and math.ceil(timeout_s * 1000))]
+
+
+def parse_run(report: bytes, statuses: tuple, classes: dict | None = None) -> Run:
+    """A child's report, which may be anything: its program can write to the pipe too."""
+    try:
+        if report.count(b"[") + report.count(b"{") > 1_000_000:  # 3 bytes, but 64 once parsed
+            raise ValueError("too many values")
+        run = Run(**json.loads(report.decode("utf-8", "surrogatepass")))
+        texts_ok = type(run.stdout) is type(run.error) is type(run.status) is str
+        if not texts_ok or run.status not in statuses:
+            raise ValueError("no run")
+        run.error = run.error[:500]
+        run.value = decode(run.value, classes)
+        encode(run.value, classes=classes)  # more than an honest child would send?
+        for row in run.variables or []:
+            if {key: type(x) for key, x in row.items() if key != "value"} != ROW:
+                raise ValueError("no variable")
+            row["value"] = decode(row["value"])
+            encode(row["value"])
+        return run
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        return Run("error", error=f"malformed report: {error}"[:200])
+
+
+def messages(buffer: bytearray) -> Iterator[bytes]:
+    """Take the complete messages off `buffer`: four bytes of length, then that many."""
+    while len(buffer) >= 4:
+        size = int.from_bytes(buffer[:4], "big")
+        if size > REPORT_BYTES:
+            buffer.clear()
+            yield b"too long"
+        elif len(buffer) < 4 + size:
+            return
+        else:
+            message = bytes(buffer[4 : 4 + size])
+            del buffer[: 4 + size]
+            yield message
+
+
+def cause_of_death(wait_status: int) -> Run:
+    """For a child that ended before it reported."""
+    code = os.waitstatus_to_exitcode(wait_status)
+    if code >= 0:
+        return Run("killed", error="the process ended before the run did")
+    by_others = {signal.SIGXCPU: "timeout", signal.SIGKILL: "killed", signal.SIGSYS: "killed"}
+    return Run(by_others.get(-code, "error"), error=signal.strsignal(-code) or f"signal {-code}")
+
+
+class Sandbox:
+    """One zygote. For one thread at a time; after any exception from run() or check() it is closed.
+
+    timeout_s is for one input (or one call of a check), program_timeout_s for all of them,
+    output_kb for what one input may print. mode "auto" raises SandboxUnavailable where the kernel
+    isolates nothing; "weak" uses resource limits only.
+    """
+
+    def __init__(
+        self, *, timeout_s: float = 2.0, program_timeout_s: float = 10.0, memory_mb: int = 512,
+        output_kb: int = 64, mode: str = "auto",
+    ) -> None:  # fmt: skip
+        self.timeout_s, self.program_timeout_s = timeout_s, program_timeout_s
+        self._limits = {
+            "memory_mb": memory_mb,
+            "cpu_s": math.ceil(program_timeout_s) + 1,
+            "output_bytes": output_kb << 10,
+        }
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        boot = BOOT.format(os.path.dirname(os.path.abspath(__file__)), theirs.fileno(), mode)
+        with theirs:
+            self._zygote = subprocess.Popen(
+                [sys.executable, "-s", "-P", "-S", "-c", boot],
+                env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,  # the terminal's Ctrl-C is for the trainer
+            )
+        with self._closed_on_error():
+            self.layers = self._answer(timeout_s=60)  # one line: the walls that hold
+            if not self.layers:
+                raise SandboxUnavailable(
+                    "this kernel allows neither Landlock nor a private mount, so programs could "
+                    "read and write your files: run where one is allowed, or accept that with "
+                    'sandbox="weak"'
+                )
+        if mode == "weak":
+            warnings.warn('sandbox="weak": programs run as you, with limits only', stacklevel=2)
+
+    def run(
+        self, program: str, inputs: list, fn_name: str | None = None, traced: bool = False
+    ) -> list[Run]:
+        """One Run an input: stdin text or, for fn_name ("f", "Solution.f"), a list of arguments."""
+        data = [encode(x, **NO_CAPS) for x in inputs] if fn_name else inputs
+        job = self._limits | {"program": program, "fn_name": fn_name, "traced": traced}
+        deadline = time.monotonic() + self.program_timeout_s
+        runs = []
+        while len(runs) < len(inputs):
+            if time.monotonic() > deadline:
+                return runs + [Run("timeout", error="out of time") for _ in inputs[len(runs) :]]
+            todo = data[len(runs) :]
+            runs += self._children(len(todo), deadline, job | {"inputs": todo})
+        return runs
+
+    def check(self, program: str, check: str, entry_point: str, preamble: str = "") -> Run:
+        """Run check(candidate), which `check` defines. `preamble` and `check` must be trusted."""
+        deadline = time.monotonic() + self.program_timeout_s
+        untrusted = self._limits | {"program": program, "fn_name": entry_point}
+        trusted = self._limits | {"preamble": preamble, "check": check}
+        return self._children(1, deadline, untrusted, trusted)[0]
+
+    def _children(self, n: int, deadline: float, *jobs: dict) -> list[Run]:
+        """Fork, watch the clock, kill. Runs of the first inputs, at least one and at most n."""
+        runs, buffer, late = [], bytearray(), False
+        statuses = RUN_STATUSES if len(jobs) == 1 else STATUSES
+        limit = min(time.monotonic() + self.timeout_s, deadline)
+        with self._closed_on_error(), contextlib.ExitStack() as stack:
+            report, write_end = os.pipe()  # write_end stays open here: no end of file to handle
+            out = memfd(b"")
+            first, *more = [memfd(json.dumps(job).encode()) for job in jobs]
+            for fd in (report, write_end, out, first, *more):
+                stack.callback(os.close, fd)
+            os.set_blocking(report, False)
+            socket.send_fds(self._control, [b"run"], [first, out, write_end, *more])
+            while len(runs) < n and not late:
+                wait = max(0, limit - time.monotonic())
+                ready = poll_readable(report, self._control.fileno(), timeout_s=wait)
+                late = not ready or time.monotonic() > limit
+                if report in ready:
+                    buffer += os.read(report, 1 << 20)
+                elif ready:
+                    break  # a child died, and all it had reported is read
+                for message in messages(buffer):  # empty: an input starts
+                    limit = min(time.monotonic() + self.timeout_s, deadline)
+                    runs += [parse_run(message, statuses)] if message else []
+            if len(runs) >= n or late:
+                self._control.send(b"kill")
+            death = cause_of_death(self._answer(timeout_s=60))
+            if len(runs) < n or (len(jobs) == 2 and runs[0].status == "killed"):
+                death = Run("timeout", error="out of time") if late else death
+                printed = os.pread(out, self._limits["output_bytes"], 0)
+                death.stdout = printed.decode(errors="replace")
+                runs = [*runs[: n - 1], death]
+        return runs[:n]
+
+    @contextlib.contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.close()
+            raise SandboxBroken(f"lost the zygote: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _answer(self, timeout_s: float) -> object:
+        if not poll_readable(self._control.fileno(), timeout_s=timeout_s):
+            raise SandboxBroken(f"the zygote did not answer for {timeout_s} s")
+        if not (message := self._control.recv(4096)):
+            raise SandboxBroken("the zygote died; if it never started, its error is on stderr")
+        return json.loads(message)
+
+    def close(self) -> None:
+        """End the zygote and all that it started."""
+        self._control.close()
+        try:
+            self._zygote.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._zygote.kill()
+            self._zygote.wait()
+
+
+class Pool:
+    """N threads, each with a Sandbox of its own, made when first needed and when one broke."""
+
+    def __init__(self, workers: int, **limits: object) -> None:
+        self._limits, self._own, self._made = limits, threading.local(), []
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
+
+    def submit(self, fn: Callable, *args: object) -> Future:
+        """fn(sandbox, *args) in some thread. A SandboxBroken is retried once, in a new Sandbox."""
+        return self._threads.submit(self._work, fn, args)
+
+    def _work(self, fn: Callable, args: tuple) -> object:
+        try:
+            return fn(self._sandbox(), *args)
+        except SandboxBroken:
+            return fn(self._sandbox(new=True), *args)
+
+    def _sandbox(self, new: bool = False) -> Sandbox:
+        if new or not hasattr(self._own, "sandbox"):
+            self._own.sandbox = Sandbox(**self._limits)
+            self._made.append(self._own.sandbox)
+        return self._own.sandbox
+
+    def close(self) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        for sandbox in self._made:
+            sandbox.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def main() -> None:
+    if len(sys.argv) != 2:
+        sys.exit("usage: python sandbox.py program.py < stdin")
+    sandbox = Sandbox()
+    with open(sys.argv[1], encoding="utf-8") as file:
+        (run,) = sandbox.run(file.read(), [sys.stdin.read()])
+    sandbox.close()
+    print(json.dumps(asdict(run)))
+    sys.exit(run.status != "ok")
+
+
+if __name__ == "__main__":
+    main()

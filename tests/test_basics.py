@@ -1,0 +1,155 @@
+"""The built-in problems: enough of them, right, fair to a reader, and split by family."""
+
+import ast
+import copy
+import json
+import re
+
+import pytest
+
+import basics
+
+SPLITS = {split: basics.problems(split) for split in ("train", "heldout")}
+ALL = SPLITS["train"] + SPLITS["heldout"]
+
+
+def function(problem: dict):
+    """The reference solution, ready to be called."""
+    namespace: dict = {}
+    exec(problem["solution"], namespace)  # noqa: S102 - our own code
+    return namespace[problem["tests"]["fn_name"]]
+
+
+def cases(problem: dict) -> list[tuple]:
+    return list(zip(problem["tests"]["inputs"], problem["tests"]["outputs"], strict=True))
+
+
+def examples(problem: dict) -> list[tuple]:
+    """(arguments, value) of each example line of the prompt."""
+    name = problem["tests"]["fn_name"]
+    lines = re.findall(rf"^Example: {name}\((.*)\) returns (.*)$", problem["prompt"], re.MULTILINE)
+    return [(list(ast.literal_eval(f"({args},)")), ast.literal_eval(v)) for args, v in lines]
+
+
+def task(problem: dict) -> str:
+    return problem["prompt"].split("\n\nExample")[0]
+
+
+def skeleton(problem: dict) -> str:
+    """The program with its names, constants and comparison signs left out."""
+    tree = ast.parse(problem["solution"])
+    renamed: dict = {}
+    builtins = {"abs", "chr", "enumerate", "int", "len", "max", "min", "ord", "range", "reversed"}
+    builtins |= {"set", "sorted", "str", "sum", "zip"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id not in builtins:
+            node.id = renamed.setdefault(node.id, f"v{len(renamed)}")
+        elif isinstance(node, ast.arg):
+            node.arg = renamed.setdefault(node.arg, f"v{len(renamed)}")
+        elif isinstance(node, ast.FunctionDef):
+            node.name = "f"
+        elif isinstance(node, ast.Constant):
+            node.value = 0
+        elif isinstance(node, ast.Compare):
+            node.ops = [ast.Eq() for _ in node.ops]
+    return ast.dump(tree)
+
+
+def test_there_are_enough_problems_and_families():
+    counts = {
+        split: (len(rows), len({p["family"] for p in rows})) for split, rows in SPLITS.items()
+    }
+    assert counts["train"][0] >= 500 and counts["train"][1] >= 64
+    assert counts["heldout"][0] >= 160 and counts["heldout"][1] >= 24
+
+
+def test_both_splits_have_a_like_mix_of_difficulties():
+    for rows in SPLITS.values():
+        shares = {
+            d: sum(p["difficulty"] == d for p in rows) / len(rows)
+            for d in ("easy", "medium", "hard")
+        }
+        assert sum(shares.values()) == pytest.approx(1)
+        assert 0.6 < shares["easy"] < 0.8 and 0.03 < shares["hard"] < 0.12, shares
+
+
+def test_the_same_seed_gives_the_same_problems():
+    assert basics.problems("train", seed=3) == basics.problems("train", seed=3)
+
+
+def test_another_seed_changes_the_inputs_but_not_the_tasks():
+    for split, rows in SPLITS.items():
+        others = basics.problems(split, seed=1)
+        assert [(task(p), p["solution"]) for p in rows] == [
+            (task(p), p["solution"]) for p in others
+        ]
+        assert all(p["tests"] != q["tests"] for p, q in zip(rows, others, strict=True))
+
+
+def test_no_heldout_family_is_trained_on():
+    train, heldout = ({p["family"] for p in rows} for rows in SPLITS.values())
+    assert not train & heldout
+
+
+def test_no_heldout_program_is_a_training_program_with_other_names_and_constants():
+    trained = {skeleton(p): p["task_id"] for p in SPLITS["train"]}
+    alike = {(p["family"], trained.get(skeleton(p))) for p in SPLITS["heldout"]}
+    assert {pair for pair in alike if pair[1]} == set()
+
+
+def test_no_two_problems_share_a_task_or_an_id():
+    assert len({task(p) for p in ALL}) == len({p["task_id"] for p in ALL}) == len(ALL)
+
+
+def test_every_reference_passes_its_own_tests():
+    for problem in ALL:
+        solve = function(problem)
+        for args, value in cases(problem):
+            assert solve(*copy.deepcopy(args)) == value, problem["task_id"]
+
+
+def test_every_example_in_a_prompt_is_right_and_is_not_a_hidden_test():
+    for problem in ALL:
+        shown = examples(problem)
+        assert len(shown) in (1, 2) and problem["prompt"].count("Example:") == len(shown)
+        for args, value in shown:
+            assert function(problem)(*copy.deepcopy(args)) == value, problem["task_id"]
+            assert args not in problem["tests"]["inputs"], problem["task_id"]
+
+
+def test_every_problem_has_five_different_tests():
+    for problem in ALL:
+        assert len({json.dumps(args) for args in problem["tests"]["inputs"]}) >= 5
+
+
+def test_no_constant_passes():
+    for problem in ALL:
+        assert len({json.dumps(v) for v in problem["tests"]["outputs"]}) >= 2, problem["task_id"]
+
+
+def test_returning_the_first_argument_does_not_pass():
+    for problem in ALL:
+        assert any(args[0] != value for args, value in cases(problem)), problem["task_id"]
+
+
+def test_problems_survive_a_problems_file():
+    for problem in ALL:
+        assert json.loads(json.dumps(problem)) == problem
+
+
+def test_every_argument_is_in_the_prompt_and_no_constant_is_left_open():
+    for problem in ALL:
+        parameters = ast.parse(problem["solution"]).body[0].args.args
+        assert all(f"`{a.arg}`" in problem["prompt"] for a in parameters), problem["task_id"]
+        assert not re.search(r"\{[a-z]+(!r)?\}", problem["prompt"])
+
+
+def test_every_reference_has_local_variables_to_trace():
+    for problem in ALL:
+        code = function(problem).__code__
+        assert 2 <= code.co_nlocals - code.co_argcount <= 5, problem["task_id"]
+
+
+def test_values_stay_small():
+    for problem in ALL:
+        assert all(len(repr(value)) <= 80 for case in cases(problem) for value in case)

@@ -1,0 +1,92 @@
+"""Config files are data; every mistake gets one sentence that says what, where and what to do."""
+
+import pytest
+
+from config import Config, UserError, check_world, load_config, print_help
+
+
+def write(tmp_path, text):
+    path = tmp_path / "c.py"
+    path.write_text(text)
+    return str(path)
+
+
+def refusal(argv):
+    with pytest.raises(UserError) as caught:
+        load_config(argv)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_command_line_beats_file_beats_default(tmp_path):
+    cfg = load_config([write(tmp_path, "lr = 3e-5\nsteps = 7\n"), "--steps=9"])
+    assert (cfg.lr, cfg.steps, cfg.seed) == (3e-5, 9, 0)
+
+
+def test_unknown_key_names_file_line_and_nearest(tmp_path):
+    text = refusal([write(tmp_path, "lr = 1e-5\nstep = 3\n")])
+    assert "c.py:2" in text and "did you mean steps?" in text
+
+
+def test_unknown_argument_names_nearest():
+    assert "did you mean align_ratio?" in refusal(["--align_ration=0.3"])
+
+
+def test_wrong_type_names_line_and_type(tmp_path):
+    text = refusal([write(tmp_path, "\nsteps = 'ten'\n")])
+    assert "c.py:2" in text and "must be int" in text
+
+
+def test_bool_is_no_int():
+    assert "must be int" in refusal(["--steps=True"])
+
+
+def test_key_set_twice_is_refused(tmp_path):
+    assert "c.py:2: lr is set twice" in refusal([write(tmp_path, "lr = 1e-5\nlr = 1e-6\n")])
+
+
+def test_config_file_is_never_executed(tmp_path):
+    target = tmp_path / "made"
+    text = refusal([write(tmp_path, f"name = open({str(target)!r}, 'w').name\n")])
+    assert "not a literal" in text and not target.exists()
+
+
+@pytest.mark.parametrize("line", ["import os", "if 1:\n  lr = 1.0", "lr: float = 1.0", "lr += 1"])
+def test_anything_but_assignments_is_refused(tmp_path, line):
+    assert "c.py:1" in refusal([write(tmp_path, line)])
+
+
+def test_missing_file_and_broken_syntax_say_so(tmp_path):
+    assert "cannot read config file" in refusal([str(tmp_path / "none.py")])
+    assert "c.py:1" in refusal([write(tmp_path, "lr = (1\n")])
+
+
+def test_int_is_welcome_as_float_and_a_number_as_name():
+    cfg = load_config(["--lr=1", "--name=7"])
+    assert (cfg.lr, cfg.name) == (1.0, "7")
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["--align_ratio=1.5", "--steps=0", "--temperature=0", "--engine=sglang", "--name=a/b"],
+)
+def test_impossible_values_are_refused_before_a_model_loads(argument):
+    assert argument[2:].partition("=")[0] in refusal([argument])
+
+
+def test_batch_that_ranks_cannot_share_is_refused():
+    with pytest.raises(UserError, match="multiple of 6"):
+        check_world(Config(prompts_per_step=8, optimizer_steps=2), world_size=3)
+
+
+def test_help_shows_every_field_with_its_comment(capsys):
+    print_help()
+    shown = capsys.readouterr().out
+    for name in Config.__dataclass_fields__:
+        line = next(line for line in shown.splitlines() if line.startswith(f"  --{name}="))
+        assert len(line.split(maxsplit=1)[1].split()) >= 2, f"{name} has no comment"
+
+
+@pytest.mark.parametrize("name", ["demo", "small", "paper"])
+def test_shipped_configs_load(name):
+    assert load_config([f"configs/{name}.py"]).steps > 0

@@ -1,0 +1,185 @@
+"""Advantages and loss against formulas written a second time, in plain Python."""
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from config import Config
+from policy import split_batch
+from rollout import Response
+from train import Group, group_advantages, k3, policy_loss, update
+
+
+def reference_advantage(rewards):
+    """GRPO as the paper writes it: (r - mean) / standard deviation of the group."""
+    mean = sum(rewards) / len(rewards)
+    std = math.sqrt(sum((r - mean) ** 2 for r in rewards) / (len(rewards) - 1))
+    return [(r - mean) / std for r in rewards]
+
+
+def reference_loss(logp, old, mu, advantage, low, high, cap):
+    """PPO-clip case by case: the gradient stops where the ratio has moved far enough already."""
+    ratio = math.exp(logp - old)
+    if advantage >= 0:
+        objective = min(ratio, 1 + high) * advantage
+    else:
+        objective = max(ratio, 1 - low) * advantage
+    weight = min(math.exp(old - mu), cap) if cap else 1.0
+    return -objective * weight
+
+
+def test_advantages_equal_the_reference_formula():
+    rewards = [0.0, 1.0, 0.25, 1.0, 0.0]
+    ours = group_advantages(torch.tensor(rewards)).tolist()
+    assert ours == pytest.approx(reference_advantage(rewards), rel=1e-4)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.1, 1 / 3])
+def test_flat_group_has_exactly_zero_advantage(value):
+    assert group_advantages(torch.full((7,), value)).tolist() == [0.0] * 7
+
+
+@pytest.mark.parametrize("cap", [0.0, 2.0])
+def test_loss_equals_the_reference_formula(cap):
+    generator = torch.Generator().manual_seed(0)
+    logp, old, mu, advantage = torch.randn(4, 200, generator=generator)
+    loss, clipped = policy_loss(logp, old, mu, advantage, 0.2, 0.28, cap)
+    rows = zip(*(x.tolist() for x in (logp, old, mu, advantage)), strict=True)
+    expected = [reference_loss(*row, 0.2, 0.28, cap) for row in rows]
+    assert loss.tolist() == pytest.approx(expected, rel=1e-4)
+    assert 0 < clipped.mean() < 1
+
+
+def test_clipped_tokens_get_no_gradient_and_the_weight_none_either():
+    logp = torch.tensor([0.5, -0.5, 0.0], requires_grad=True)
+    old, mu = torch.zeros(3), torch.tensor([0.0, 0.0, -3.0])
+    loss, clipped = policy_loss(logp, old, mu, torch.tensor([1.0, -1.0, 1.0]), 0.2, 0.2, 2.0)
+    loss.sum().backward()
+    assert clipped.tolist() == [1, 1, 0]
+    assert logp.grad.tolist() == [0, 0, -2]  # the third: weight exp(3) capped at 2
+
+
+def test_k3_is_zero_at_equality_and_positive_elsewhere():
+    logp = torch.tensor([-1.0, -2.0, -3.0])
+    assert k3(logp, logp).tolist() == [0, 0, 0]
+    expected = [math.exp(d) - d - 1 for d in (0.5, -0.5, 2.0)]
+    assert k3(logp, logp + torch.tensor([0.5, -0.5, 2.0])).tolist() == pytest.approx(expected)
+
+
+# ------------------------------------------------------------------ a whole update
+def make_groups(flat=False):
+    """Four groups of three samples of unequal lengths; the same on every process."""
+    generator = torch.Generator().manual_seed(3)
+
+    def tokens(n):
+        return torch.randint(4, 500, (n,), generator=generator).tolist()
+
+    groups = []
+    for index, (prompt, lengths) in enumerate(
+        [(5, [3, 9, 1]), (21, [2, 2, 2]), (8, [14, 1, 6]), (3, [4, 30, 2])]
+    ):
+        group = Group(index, "", tokens(prompt))
+        for n in lengths:
+            logp = (-5 * torch.rand(n, generator=generator) - 3).tolist()
+            group.responses.append(Response(tokens(n), logp, "", True))
+        rewards = torch.full((3,), 0.5) if flat else torch.rand(3, generator=generator)
+        group.advantages = group_advantages(rewards).tolist()
+        groups.append(group)
+    return groups
+
+
+def one_update(cfg, groups, model):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    warmup = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    stats = update(cfg, groups, model, None, optimizer, warmup)
+    return stats, torch.cat([p.grad.flatten() for p in model.parameters()])
+
+
+PLAIN = Config(dtype="float32", grad_clip=1e9, micro_tokens=60, tis_cap=0.0)
+
+
+def test_update_follows_its_written_normaliser(one_process):
+    """Gradient of -sum(A log p) / tokens, taken sequence by sequence without our code."""
+    model, groups = tiny.make_model(512, 0).eval(), make_groups()
+    _, ours = one_update(PLAIN, groups, model)
+    model.zero_grad()
+    total, count = 0.0, 0
+    for group in groups:
+        for response, advantage in zip(group.responses, group.advantages, strict=True):
+            ids = torch.tensor([group.prompt_ids + response.token_ids])
+            logp = torch.log_softmax(model(ids).logits[0, len(group.prompt_ids) - 1 : -1], dim=-1)
+            total = total - advantage * logp.gather(-1, ids[0, len(group.prompt_ids) :, None]).sum()
+            count += len(response.token_ids)
+    (total / count).backward()
+    reference = torch.cat([p.grad.flatten() for p in model.parameters()])
+    assert (ours - reference).norm() / reference.norm() < 1e-5
+
+
+@pytest.mark.parametrize("micro_tokens", [1, 100, 10_000])
+def test_gradient_does_not_depend_on_the_split_into_micro_batches(one_process, micro_tokens):
+    model = tiny.make_model(512, 0).eval()
+    _, whole = one_update(PLAIN, make_groups(), model)
+    cfg = Config(dtype="float32", grad_clip=1e9, tis_cap=0.0, micro_tokens=micro_tokens)
+    _, split = one_update(cfg, make_groups(), model)
+    assert (whole - split).norm() / whole.norm() < 1e-5
+
+
+def test_flat_groups_give_exactly_zero_gradient(one_process):
+    stats, gradient = one_update(PLAIN, make_groups(flat=True), tiny.make_model(512, 0).eval())
+    assert stats["grad_norm"] == 0 and not gradient.any()
+
+
+def test_every_sampled_token_is_trained_the_last_one_too(one_process):
+    """EOS is the last token of a finished answer; nothing is added to one that was cut."""
+    groups = make_groups()
+    batches = split_batch(PLAIN, groups, torch.device("cpu"))
+    sent = sorted(answer for batch in batches for group in batch.answers for answer in group)
+    assert sent == sorted(r.token_ids for g in groups for r in g.responses)
+    assert sum(len(b.advantages) for b in batches) == sum(map(len, sent))
+    assert all(torch.isfinite(b.sampler_logp).all() for b in batches)
+
+
+def test_several_optimizer_steps_use_the_policy_that_sampled(one_process):
+    """With two steps per rollout, the second step's ratio is taken to the old policy."""
+    torch.manual_seed(0)
+    model = tiny.make_model(512, 0).eval()
+    cfg = Config(dtype="float32", optimizer_steps=2, tis_cap=0.0, clip_low=0.01, clip_high=0.01)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    warmup = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    groups = make_groups()
+    stats = update(cfg, groups + make_groups(), model, None, optimizer, warmup)
+    assert stats["clipped"] > 0
+    once = update(Config(dtype="float32", tis_cap=0.0), groups, model, None, optimizer, warmup)
+    assert once["clipped"] == 0  # ratio is exactly 1
+
+
+TWO = """
+import sys; sys.path[:0] = {paths!r}
+import torch, test_grpo, tiny, torch.distributed as dist
+from train import set_up_ranks
+set_up_ranks()
+rank = dist.get_rank()
+groups = [g for g in test_grpo.make_groups() if g.index % 2 == rank]
+_, gradient = test_grpo.one_update(test_grpo.PLAIN, groups, tiny.make_model(512, 0).eval())
+if rank == 0: torch.save(gradient, {out!r})
+dist.destroy_process_group()
+"""
+
+
+def test_two_gloo_processes_give_the_gradient_of_one(one_process, tmp_path):
+    _, alone = one_update(PLAIN, make_groups(), tiny.make_model(512, 0).eval())
+    here = Path(__file__).parent
+    script, out = tmp_path / "two.py", tmp_path / "gradient.pt"
+    script.write_text(TWO.format(paths=[str(here), str(here.parent)], out=str(out)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    clean = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    environment = {k: v for k, v in os.environ.items() if k not in clean}
+    subprocess.run([*command, str(script)], check=True, env=environment, timeout=300)
+    both = torch.load(out)
+    assert (alone - both).norm() / alone.norm() < 1e-5

@@ -1,0 +1,183 @@
+"""The report: one self-contained page, right numbers, hostile text kept as text, clear refusals.
+
+`python tests/test_report.py DIR [STEPS]` writes a made-up run into DIR and its report, to look at.
+"""
+
+import json
+import math
+import random
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+import report  # noqa: E402
+
+FENCE = "```"
+PROBLEMS = [  # name, task in words, body of a right program, body of a wrong one, failing test
+    (
+        "count_vowels",
+        "returns how many vowels are in the string s",
+        'return sum(c in "aeiou" for c in s)  # each vowel counts',
+        'count = 0\n    for c in s:\n        if c == "a" or "e":\n            count += 1\n    return count',
+        ("s", "('banana',)", "3", "6", {"count_vowels.s": "'banana'", "count_vowels.count": "6"}),
+    ),
+    (
+        "sum_above",
+        "returns the sum of the numbers in nums greater than 5",
+        "return sum(n for n in nums if n > 5)",
+        "total = 0\n    for n in nums:\n        if n >= 5:\n            total += n\n    return total",
+        ("nums", "([5, 7, 2, 9],)", "16", "21", {"sum_above.total": "21", "sum_above.n": "9"}),
+    ),
+    (
+        "second_largest",
+        "returns the second largest different number in nums",
+        "return sorted(set(nums))[-2]",
+        'best = """none yet"""\n    ordered = sorted(nums)\n    best = ordered[-2]\n    return best',
+        (
+            "nums",
+            "([3, 8, 8, 1],)",
+            "3",
+            "8",
+            {"second_largest.ordered": "[1, 3, 8, 8]", "second_largest.best": "8"},
+        ),
+    ),
+]
+
+
+def fake_sample(rng: random.Random, step: int, prompt: int, k: int, skill: float) -> dict:
+    """A code sample whose chance to pass is `skill`."""
+    name, what, right, wrong, (arg, call, expected, got, _) = PROBLEMS[prompt % len(PROBLEMS)]
+    lucky, fate = rng.random() < skill, rng.random()
+    body = right if lucky else wrong
+    status = "passed" if lucky else "failed" if fate < 0.7 else "error" if fate < 0.9 else "no_code"
+    program = f"def {name}({arg}):\n    {body}"
+    if status == "error":
+        program = f"def {name}({arg}):\n    return {arg}.total(0)"
+    test = {"input": call, "expected": expected, "got": got}
+    return {
+        "step": step,
+        "id": f"{step}/{prompt}/{k}",
+        "objective": "code",
+        "task_id": f"basics/{name}/{prompt}",
+        "prompt": f"Write a Python function `{name}({arg})` that {what}.\n\n"
+        f"For example, `{name}{call.replace(',)', ')')}` returns `{expected}`.",
+        "response": "I would count them, one by one."
+        if status == "no_code"
+        else f"Here it is:\n\n{FENCE}python\n{program}\n{FENCE}\nIt works for every input.",
+        "reward": float(lucky),
+        "status": status,
+        "program": None if status == "no_code" else program,
+        "test": test | ({"got": ""} if status == "error" else {}) if status[0] in "fe" else None,
+        "error": f"AttributeError: '{arg}' has no attribute 'total'" if status == "error" else "",
+    }
+
+
+def fake_align(
+    rng: random.Random, step: int, prompt: int, k: int, source: dict, skill: float
+) -> dict:
+    """An alignment sample about the failed program of `source`."""
+    _, _, _, _, (_, call, _, got, target) = PROBLEMS[
+        int(source["id"].split("/")[1]) % len(PROBLEMS)
+    ]
+    target = {**target, "output": got}
+    answered = {name: value if rng.random() < skill else "0" for name, value in target.items()}
+    if rng.random() < 0.3:
+        answered.popitem()
+    if rng.random() < 0.2 * (1 - skill):
+        answered = {}
+    correct = [name for name in answered if answered[name] == target[name]]
+    share = len(correct) / len(target)
+    status = "right" if share == 1 else "partial" if share else "wrong" if answered else "unparsed"
+    shown = source["program"].split("(")[0][4:] + call.replace(",)", ")")
+    return {
+        "step": step,
+        "id": f"{step}/{prompt}/{k}",
+        "objective": "align",
+        "task_id": source["task_id"],
+        "prompt": f"What is the value of each variable when this program has run?\n\n"
+        f"{source['program']}\n\nCall: {shown}\n\nAnswer one a line: name = value.",
+        "response": "\n".join(f"{n} = {v}" for n, v in answered.items())
+        or "The function is called.",
+        "reward": round(0.1 * bool(answered) + 0.9 * share, 3),
+        "status": status,
+        "program": source["program"],
+        "source": source["id"],
+        "call": shown,
+        "target": target,
+        "predicted": answered,
+        "correct": correct,
+    }
+
+
+def fake_step(rng: random.Random, step: int, steps: int, aligns: bool) -> dict:
+    """The metrics of a step of a run that learns."""
+    skill, noise = 1 - math.exp(-2 * step / steps), lambda s: rng.gauss(0, s)
+    align = aligns and step > 2
+    time = {"sample": 7 + noise(0.7), "judge": 0.3, "train": 7.5 + noise(0.5), "sync": 0.2}
+    code = min(max(0.22 + 0.45 * skill + noise(0.06), 0), 1)
+    return {
+        "step": step,
+        "reward/code": code,
+        "reward/align": min(max(0.08 + 0.4 * skill + noise(0.05), 0), 1) if align else None,
+        "pass_rate": code,
+        "align/share": 0.4 if align else 0.0,
+        "align/buffer": min(step * 9, 300) if aligns else 0,
+        "flat_groups": min(max(0.3 - 0.1 * skill + noise(0.08), 0), 1),
+        "truncated": max(0.06 - 0.05 * skill + noise(0.01), 0),
+        "entropy/code": 0.45 - 0.2 * skill + noise(0.01),
+        "entropy/align": 0.8 - 0.3 * skill + noise(0.02) if align else None,
+        "kl": 0.004 * step / steps + abs(noise(0.0005)),
+        "clip_frac": abs(noise(0.004)),
+        "mismatch/mean": 0.012 + noise(0.001),
+        "mismatch/max": 0.6 + abs(noise(0.3)),
+        "grad_norm": 0.9 + abs(noise(0.3)),
+        "lr": 1e-5 * min(1, step / 4),
+        "tokens": 5200 + int(noise(400)),
+        **{f"time/{phase}": seconds for phase, seconds in time.items()},
+        "time/step": sum(time.values()) + 0.4,
+        "peak_mem_gb": 3.1,
+    }
+
+
+def write_lines(path: Path, rows: list[dict]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def fake_run(run: Path, steps: int = 40, aligns: bool = True, evals: bool = True) -> Path:
+    """Write a run that learns: 12 code and, once there are failures, 6 alignment samples a step."""
+    rng = random.Random(0)
+    run.mkdir(parents=True, exist_ok=True)
+    config = {"name": "demo", "model": "models/smollm2-135m", "algo": "grpo", "seed": 0}
+    config |= {"align_ratio": 0.4 * aligns, "steps": steps, "prompts_per_step": 8, "lr": 1e-5}
+    (run / "config.json").write_text(json.dumps(config | {"samples_per_prompt": 8}))
+    write_lines(
+        run / "metrics.jsonl", [fake_step(rng, s, steps, aligns) for s in range(1, steps + 1)]
+    )
+    samples: list[dict] = []
+    failed: list[dict] = []
+    for step in range(1, steps + 1):
+        skill = 0.2 + 0.5 * step / steps
+        if aligns and step > 2:
+            sources = rng.sample(failed, min(2, len(failed)))
+            asked = [(p, k, s) for p, s in enumerate(sources, 4) for k in range(3)]
+            samples += [fake_align(rng, step, p, k, s, skill) for p, k, s in asked]
+        code = [fake_sample(rng, step, p, k, skill) for p in range(3) for k in range(4)]
+        failed = [s for s in code if s["status"] == "failed"] or failed
+        samples += code
+    write_lines(run / "samples.jsonl", samples)
+    rows, ends = (
+        [],
+        {"basics": (0.24, 0.43), "basics-trace": (0.05, 0.19), "basics-output": (0.18, 0.2)},
+    )
+    for step in sorted({0, steps // 4, steps // 2, 3 * steps // 4, steps} if evals else ()):
+        for task, (low, high) in (ends | {"humaneval": (0.061, 0.055)}).items():
+            row = {"step": step, "task": task, "pass@1": low + (high - low) * step / steps}
+            score = {"score": 0.22 + 0.19 * step / steps} if task == "basics-trace" else {}
+            rows.append(row | score | {"n_problems": 48, "n_samples": 192})
+    write_lines(run / "eval.jsonl", rows)
+    return run
+
+
+if __name__ == "__main__":
+    print(report.write_report(fake_run(Path(sys.argv[1]), int((sys.argv[2:] or ["40"])[0]))))

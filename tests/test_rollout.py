@@ -1,0 +1,157 @@
+"""vLLM and transformers behind the same two calls, and their agreement with the trainer."""
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from config import Config, UserError
+from policy import answer_logprobs, load_policy, named_weights
+from rollout import Request, check_names, make_engine, model_directory
+
+CFG = {"max_prompt_tokens": 128, "max_tokens": 32, "kv_cache_gb": 0.05}
+PROMPTS = [[10, 20, 30], [40, 50, 60, 70, 80, 90], [11] * 40]
+
+
+def requests(temperature=1.0, n=4, stop=()):
+    return [
+        Request(prompt, 100 * i + g, max_tokens=24, temperature=temperature, stop=stop)
+        for i, prompt in enumerate(PROMPTS)
+        for g in range(n)
+    ]
+
+
+def gap(model, responses, n=4, temperature=1.0, bf16=False):
+    """|log p of the trainer - log p of the sampler| of every sampled token."""
+    answers = [[r.token_ids for r in responses[i * n : (i + 1) * n]] for i in range(len(PROMPTS))]
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+        ours = answer_logprobs(model, PROMPTS, answers, temperature)
+    return (ours - torch.tensor([logp for r in responses for logp in r.logprobs])).abs()
+
+
+@pytest.fixture(scope="module")
+def random_model(tmp_path_factory):
+    return str(tiny.make_directory(tmp_path_factory.mktemp("random")))
+
+
+@pytest.fixture(scope="module")
+def engines(one_process, random_model):
+    """Both samplers on the same random fp32 model."""
+    return {
+        name: make_engine(Config(engine=name, dtype="float32", **CFG), random_model, one_process)
+        for name in ("vllm", "hf")
+    }
+
+
+@pytest.fixture
+def other_model(random_model):
+    """The trainer's weights after an update: far from those that the samplers loaded."""
+    model = load_policy(random_model, torch.device("cpu"))
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return model
+
+
+@pytest.fixture(params=["vllm", "hf"])
+def engine(request, engines, random_model):
+    """One sampler, its weights those of the random model."""
+    engines[request.param].sync(named_weights(load_policy(random_model, torch.device("cpu"))))
+    return engines[request.param]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_logprobs_agree_after_a_sync_and_only_after_it(engine, other_model, temperature):
+    stale = engine.sample(requests(temperature))
+    assert gap(other_model, stale, temperature=temperature).max() > 1e-2
+    engine.sync(named_weights(other_model))
+    fresh = engine.sample(requests(temperature))
+    assert gap(other_model, fresh, temperature=temperature).max() < 1e-4
+
+
+def test_both_samplers_give_a_text_the_same_probability(engines, random_model):
+    model = load_policy(random_model, torch.device("cpu"))
+    for engine in engines.values():
+        engine.sync(named_weights(model))
+        assert gap(model, engine.sample(requests())).max() < 1e-4
+
+
+def test_greedy_texts_of_both_samplers_are_the_same(engines, random_model):
+    model = load_policy(random_model, torch.device("cpu"))
+    texts = []
+    for engine in engines.values():
+        engine.sync(named_weights(model))
+        texts.append([r.token_ids for r in engine.sample(requests(temperature=0.0, n=1))])
+    assert texts[0] == texts[1]
+
+
+def test_bf16_sampler_stays_near_the_trainer(one_process, random_model):
+    engine = make_engine(Config(engine="vllm", dtype="bfloat16", **CFG), random_model, one_process)
+    model = load_policy(random_model, torch.device("cpu"))
+    engine.sync(named_weights(model))
+    assert gap(model, engine.sample(requests()), bf16=True).mean() < 0.05
+
+
+def test_every_request_has_its_own_seed_and_one_seed_one_text(engine):
+    first, again = engine.sample(requests()), engine.sample(requests())
+    assert [r.token_ids for r in first] == [r.token_ids for r in again]
+    assert len({tuple(r.token_ids) for r in first}) == len(first)
+
+
+def test_finished_ends_with_eos_and_a_cut_response_has_none(engine, random_model):
+    eos = json.loads(Path(random_model, "config.json").read_text())["eos_token_id"]
+    many = [Request(PROMPTS[0], seed, 32, 1.5) for seed in range(96)]
+    responses = engine.sample(many)
+    assert {r.finished for r in responses} == {True, False}
+    for r in responses:
+        assert len(r.token_ids) == len(r.logprobs)
+        assert (r.token_ids[-1] == eos) == r.finished
+        assert eos not in r.token_ids[:-1]
+        assert r.finished or len(r.token_ids) == 32
+
+
+def test_a_stop_text_ends_the_response_and_stays_in_it(engine):
+    plain = engine.sample(requests(n=1))[0]
+    stop = plain.text[3:5]
+    stopped = engine.sample(requests(n=1, stop=(stop,)))[0]
+    assert stopped.finished and stop in stopped.text
+    assert stopped.token_ids == plain.token_ids[: len(stopped.token_ids)]
+    assert len(stopped.token_ids) < len(plain.token_ids)
+
+
+def test_each_response_is_handed_over_once_with_its_index(engine):
+    seen = {}
+    responses = engine.sample(requests(), lambda i, r: seen.setdefault(i, r))
+    assert seen == dict(enumerate(responses))
+
+
+def test_a_forgotten_tensor_stops_the_run(engine, other_model):
+    partial = [(n, w) for n, w in named_weights(other_model) if "layers.1.mlp" not in n]
+    with pytest.raises(RuntimeError, match=r"missing.*layers\.1\.mlp"):
+        engine.sync(iter(partial))
+
+
+def test_name_check_knows_tied_heads_but_no_strangers():
+    check_names({"a"}, {"a", "lm_head.weight"})
+    with pytest.raises(RuntimeError, match="unknown"):
+        check_names({"a", "b"}, {"a"})
+
+
+def test_global_generators_survive_the_making_of_an_engine(one_process, random_model):
+    torch.manual_seed(123)
+    expected = torch.get_rng_state()
+    make_engine(Config(engine="vllm", dtype="float32", **CFG), random_model, one_process)
+    assert torch.equal(torch.get_rng_state(), expected)
+
+
+def test_missing_model_and_missing_engine_are_one_sentence(tmp_path, monkeypatch, one_process):
+    with pytest.raises(UserError, match="does not exist"):
+        model_directory(str(tmp_path / "nothing"))
+    with pytest.raises(UserError, match=r"config\.json"):
+        model_directory(str(tmp_path))
+    monkeypatch.setitem(__import__("sys").modules, "vllm", None)
+    with pytest.raises(UserError, match="no sampler"):
+        make_engine(Config(), "anywhere", one_process)

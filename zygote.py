@@ -1,0 +1,347 @@
+"""The inside of the sandbox: a warm Python that forks one child for every program.
+
+It only forks and kills. Sources come and results go in memfds and pipes that the trainer made,
+so that no later child finds them, or the tests of a check, in the memory that it inherits.
+Nothing here decides whether a program is right: whatever runs in the child of a program may lie.
+Left out: a new child for every input, which would halve the speed; the inputs of one program get
+fresh standard files and a fresh module each.
+"""
+
+# ruff: noqa: SIM115 - the children's standard files stay open until their end
+
+import atexit
+import builtins
+import contextlib
+import functools
+import gc
+import importlib
+import itertools
+import json
+import os
+import random
+import resource
+import signal
+import site
+import socket
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import BinaryIO
+
+import isolation
+import trace  # ours: it shadows the standard library's
+from sandbox import (
+    NO_CAPS,
+    REPORT_BYTES,
+    RUN_STATUSES,
+    Run,
+    decode,
+    encode,
+    memfd,
+    parse_run,
+    poll_readable,
+)
+
+# what programs import most
+PRELOAD = """math collections itertools functools heapq bisect re string random typing json datetime
+    statistics operator copy decimal fractions"""
+compile_once = functools.lru_cache(maxsize=1)(compile)
+old_stdouts = []  # a collected one would write what it still holds into the next input's output
+
+
+def main(control_fd: int, mode: str) -> None:
+    """Two processes: the outer waits for the trainer's end, the inner forks the children."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    stack = 1 << 30 if hard == resource.RLIM_INFINITY else min(hard, 1 << 30)
+    if soft not in (resource.RLIM_INFINITY, stack):  # only exec makes room for a larger stack
+        resource.setrlimit(resource.RLIMIT_STACK, (stack, hard))
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    trainer = os.pidfd_open(os.getppid())
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")  # if memory runs out, the kernel takes this and not the trainer
+    private = mode != "weak" and isolation.enter_namespaces()
+    pid = os.fork()
+    if pid == 0:
+        os.close(trainer)
+        serve(socket.socket(fileno=control_fd), mode, private)
+        os._exit(0)
+    os.close(control_fd)
+    poll_readable(trainer, os.pidfd_open(pid))  # PDEATHSIG would watch one thread of the trainer
+    os.kill(pid, signal.SIGKILL)  # the first process of a pid namespace takes all others along
+    os.waitpid(pid, 0)
+    os._exit(0)
+
+
+def serve(control: socket.socket, mode: str, private: bool) -> None:
+    """Preload, shut ourselves in; then, per request: fork, wait or be told to kill, clean up."""
+    for name in PRELOAD.split():
+        importlib.import_module(name)
+    del sys.path[0]  # our own folder, put there by sandbox.BOOT
+    sys.argv = ["program.py"]
+    site.setquit()  # -S leaves out quit() and exit(), together with installed packages
+    layers = ["no isolation"] if mode == "weak" else isolation.shut_in(private)
+    isolation.die_with_parent()
+    threading.stack_size(16 << 20)  # the default is the main thread's, now 1 GB
+    gc.freeze()
+    control.send(json.dumps(", ".join([*layers, "resource limits"]) if layers else "").encode())
+    while True:
+        message, fds, _, _ = socket.recv_fds(control, 64, 4)
+        if not message:
+            return  # the trainer closed its end
+        if message == b"kill":
+            continue  # it crossed our news that the child had ended
+        pids = start_children(control, *fds)
+        for fd in fds:
+            os.close(fd)
+        ended = os.pidfd_open(pids[-1])
+        told = ended in poll_readable(ended, control.fileno()) or control.recv(64)
+        os.close(ended)
+        status = end_children(pids)
+        if not told:
+            return
+        control.send(json.dumps(status).encode())
+
+
+def start_children(control: socket.socket, job: int, out: int, report: int, *check: int) -> list:
+    """The untrusted child and, for a check, the trusted one; each closes what is the other's."""
+    if not check:
+        return [fork_child(run_inputs, job, out, report, close=[control.fileno()])]
+    ours, theirs = (end.detach() for end in socket.socketpair())
+    close = [control.fileno(), report, check[0], ours]
+    untrusted = fork_child(answer_calls, job, out, theirs, close=close)
+    close = [control.fileno(), job, out, theirs]
+    trusted = fork_child(run_check, check[0], ours, report, close=close)
+    os.close(ours)
+    os.close(theirs)
+    return [untrusted, trusted]
+
+
+def fork_child(work: Callable, *fds: int, close: list[int]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.setsid()
+        isolation.die_with_parent()
+        os.dup2(0, 2)  # /dev/null
+        for fd in close:
+            os.close(fd)
+        work(*fds)
+    finally:
+        os._exit(0)  # however it went: what was reported counts
+
+
+def end_children(pids: list[int]) -> int:
+    """Kill all that a program left behind. Returns the untrusted child's wait status."""
+    alone = os.getpid() == 1  # then -1 means all others of our pid namespace, and no one else
+    for kill, pid in [(os.kill, -1)] if alone else itertools.product((os.killpg, os.kill), pids):
+        with contextlib.suppress(ProcessLookupError):
+            kill(pid, signal.SIGKILL)
+    statuses = {}
+    with contextlib.suppress(ChildProcessError):  # no child is left
+        while alone or len(statuses) < len(pids):
+            pid, status = os.waitpid(-1, 0)
+            statuses[pid] = status
+    return statuses[pids[0]]
+
+
+# --- Inside a child -----------------------------------------------------------------------------
+
+
+class NotCompiled(Exception):
+    """The program is no Python."""
+
+
+def send(fd: int, message: object) -> None:
+    """Four bytes of length, then JSON. Length 0, for None, says that an input or call starts."""
+    data = b""
+    if message is not None:
+        data = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    if len(data) > REPORT_BYTES:
+        data = b'{"status": "error", "error": "ValueError: a value too large to send"}'
+    data = len(data).to_bytes(4, "big") + data
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def receive(stream: BinaryIO) -> bytes:
+    """The next message; nothing if the other end is closed or the message too long."""
+    size = int.from_bytes(stream.read(4), "big")
+    return stream.read(size) if size <= REPORT_BYTES else b""
+
+
+def read_job(fd: int) -> dict:
+    with open(fd, "rb") as file:
+        return json.loads(file.read())
+
+
+def confine(job: dict, n_files: int = 0) -> None:
+    isolation.limit_resources(
+        job["memory_mb"], job["cpu_s"], job["output_bytes"], n_files=n_files + 64
+    )
+    sys.set_int_max_str_digits(0)
+
+
+def fresh_module(name: str) -> dict:
+    """The names of a new module; dataclasses and pickle look it up in sys.modules."""
+    sys.modules[name] = types.ModuleType(name)
+    return vars(sys.modules[name])
+
+
+def compile_program(job: dict) -> tuple:
+    """(code, recorder); the recorder is None in untraced runs."""
+    try:
+        if job.get("traced"):
+            return trace.compile_traced(job["program"])
+        return compile_once(job["program"], "<program>", "exec"), None
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+        raise NotCompiled(last_line(error)) from None
+
+
+def find(names: dict, fn_name: str) -> Callable:
+    """The function called "f", "Solution.f" or "Solution().f"; "f" may be a method of Solution."""
+    first, _, method = fn_name.replace("()", "").partition(".")
+    if not method and first not in names and "Solution" in names:
+        first, method = "Solution", first
+    if first not in names:
+        raise NameError(f"name {first!r} is not defined")
+    return getattr(names[first](), method) if method else names[first]
+
+
+def last_line(error: BaseException) -> str:
+    return traceback.format_exception_only(type(error), error)[-1].strip()[:500]
+
+
+def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = False) -> dict:
+    """Run work() with fresh standard files. Returns the fields of a Run; work encodes its value."""
+    os.dup2(stdin, 0)
+    os.ftruncate(out, 0)
+    os.lseek(out, 0, os.SEEK_SET)
+    os.dup2(out, 1)
+    sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)
+    sys.stdout = stdout = open(1, "w", encoding="utf-8", errors="replace", closefd=False)
+    old_stdouts.append(stdout)
+    status, value, error = "ok", None, ""
+    try:
+        try:
+            value = work()
+        except SystemExit as stop:
+            if not may_exit or stop.code not in (None, 0):
+                raise
+        for thread in threading.enumerate():  # as Python does at exit
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()
+        atexit._run_exitfuncs()
+    except NotCompiled as problem:
+        status, error = "syntax", str(problem)
+    except MemoryError:
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))  # room to say so
+        status, error = "memory", f"MemoryError: more than {job['memory_mb']} MB"
+    except BaseException as problem:
+        status, error = "error", last_line(problem)
+    sys.setrecursionlimit(1000)
+    with contextlib.suppress(Exception):  # the file is full, or the program put its own here
+        sys.stdout.flush()
+        stdout.flush()
+    if os.fstat(out).st_size >= job["output_bytes"]:
+        status, error = "output", f"more than {job['output_bytes'] >> 10} kB of output"
+    text = os.pread(out, job["output_bytes"], 0).decode(errors="replace")
+    return {"status": status, "stdout": text, "value": value, "error": error}
+
+
+def run_inputs(job_fd: int, out: int, report: int) -> None:
+    """Main of a run's child."""
+    job = read_job(job_fd)
+    texts = [""] * len(job["inputs"]) if job["fn_name"] else job["inputs"]
+    stdins = [memfd(text.encode(errors="replace")) for text in texts]  # before FSIZE holds
+    confine(job, len(stdins))
+    isolation.landlock({}, scope_only=True)
+    for data, stdin in zip(job["inputs"], stdins, strict=True):
+        send(report, None)
+        send(report, run_input(job, data, out, stdin))
+
+
+def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
+    fn_name, recorder = job["fn_name"], None
+
+    def work() -> object:
+        nonlocal recorder
+        code, recorder = compile_program(job)
+        names = fresh_module("program" if fn_name else "__main__")
+        if recorder:
+            random.seed(0)  # two traced runs must agree
+            names[trace.HOOK] = recorder.hook
+            recorder.active = not fn_name
+        exec(code, names)
+        if fn_name:
+            function, arguments = find(names, fn_name), decode(data)
+            if recorder:
+                recorder.active = True  # the call is traced, the module's own lines are not
+            return encode(function(*arguments))
+
+    result = attempt(job, work, out, stdin, may_exit=not fn_name)
+    if recorder:
+        result["variables"] = recorder.snapshot()
+    return result
+
+
+def answer_calls(job_fd: int, out: int, channel: int) -> None:
+    """Main of a check's untrusted child: load the program at the first call, then answer calls."""
+    job, stdin = read_job(job_fd), memfd(b"")
+    confine(job)
+    isolation.landlock({}, scope_only=True)
+    names, found = fresh_module("program"), []
+
+    def work() -> object:
+        if not found:
+            exec(compile_program(job)[0], names)
+            found.append(find(names, job["fn_name"]))
+        args, kwargs = json.loads(request)
+        kwargs = {name: decode(data, names) for name, data in kwargs.items()}
+        return encode(found[0](*[decode(data, names) for data in args], **kwargs), classes=names)
+
+    calls = open(channel, "rb", closefd=False)
+    while request := receive(calls):
+        send(channel, attempt(job, work, out, stdin))
+
+
+def run_check(job_fd: int, channel: int, report: int) -> None:
+    """Main of a check's trusted child, which has the expected values and gives the verdict."""
+    job, names, answers = (
+        read_job(job_fd),
+        fresh_module("check"),
+        open(channel, "rb", closefd=False),
+    )
+    confine(job)
+    failed_call = (None, None)
+
+    def candidate(*args: object, **kwargs: object) -> object:
+        nonlocal failed_call
+        send(report, None)
+        kwargs = {name: encode(x, **NO_CAPS, classes=names) for name, x in kwargs.items()}
+        with contextlib.suppress(BrokenPipeError):  # it is dead: there will be no answer
+            send(channel, [[encode(x, **NO_CAPS, classes=names) for x in args], kwargs])
+        answer = receive(answers)
+        run = parse_run(answer, RUN_STATUSES, names) if answer else Run("killed")
+        if run.status == "ok":
+            return run.value
+        kind = getattr(builtins, run.error.partition(":")[0], None)
+        plain = kind in (ValueError, TypeError, KeyError, IndexError, ZeroDivisionError)
+        failed_call = (kind if plain else RuntimeError)(run.error), run
+        raise failed_call[0]
+
+    try:
+        for source in job["preamble"], job["check"]:
+            exec(source, names)
+        names["check"](candidate)
+        verdict = Run("passed")
+    except AssertionError as error:
+        verdict = Run("failed", error=last_line(error))
+    except BaseException as error:
+        by_candidate = error is failed_call[0]
+        verdict = failed_call[1] if by_candidate else Run("error", error=last_line(error))
+    send(report, asdict(verdict))
