@@ -76,10 +76,11 @@ def to_problem(row: dict, where: str) -> Problem:
         if not tests["check"].strip() or not tests.get("entry_point"):
             raise UserError(f"{where}: an assert-style problem needs check and entry_point")
     else:
-        if not tests["inputs"] or len(tests["inputs"]) != len(tests.get("outputs", ())):
+        n_inputs, n_outputs = len(tests["inputs"]), len(tests.get("outputs", ()))
+        if not n_inputs or n_inputs != n_outputs:
             raise UserError(
-                f"{where}: the problem has {len(tests['inputs'])} inputs and "
-                f"{len(tests.get('outputs', ()))} outputs; it needs one output an input, and one input"
+                f"{where}: the problem has {n_inputs} inputs and {n_outputs} outputs; "
+                "it needs as many, at least one"
             )
         if tests.get("fn_name") and not all(isinstance(args, list) for args in tests["inputs"]):
             raise UserError(f"{where}: with fn_name, every input must be a list of arguments")

@@ -1,9 +1,8 @@
 """The policy's forward pass: log-probabilities of sampled answers, each prompt computed once.
 
 The G answers to a prompt share its tokens. We run the prompts once and keep their keys and values,
-repeat that cache G times, and run only the answers on top; the gradient flows back through the
-cache, so it is exact. Alignment prompts are long and their answers short: 350-token prompts with
-32-token answers cost a fifth of the plain pass on a CPU.
+and run only the answers on top of that cache, those of like length together; the gradient flows
+back through the cache, so it is exact. Alignment prompts are long and their answers short.
 
 Left out: packing without padding, sharding, activation checkpointing.
 """
@@ -57,54 +56,72 @@ def answer_logprobs(
     prompts: P token lists. answers: P lists of G token lists, none empty.
     Returns (N,) fp32, N tokens in the order prompt, answer, token; differentiable.
     """
-    device, group = model.device, len(answers[0])
+    device = model.device
     prompt_ids, prompt_mask = pad(prompts, left=True, device=device)  # (P, Tp)
-    positions = (prompt_mask.cumsum(-1) - 1).clamp(min=0)
     cache = DynamicCache(config=model.config)
-    prompt_out = model.base_model(
+    prompt_hidden = model.base_model(
         input_ids=prompt_ids,
         attention_mask=prompt_mask,
-        position_ids=positions,
+        position_ids=(prompt_mask.cumsum(-1) - 1).clamp(min=0),
         past_key_values=cache,
         use_cache=True,
-    )
-    # The first answer token is predicted by the last prompt token's hidden state.
-    hidden = prompt_out.last_hidden_state[:, -1:].repeat_interleave(group, dim=0)  # (PG, 1, H)
+    ).last_hidden_state[:, -1:]  # (P, 1, H): what predicts an answer's first token
 
-    flat = [answer for answers_of_prompt in answers for answer in answers_of_prompt]
-    if max(map(len, flat)) > 1:
-        cache.batch_repeat_interleave(group)
-        ids, mask = pad([answer[:-1] for answer in flat], left=False, device=device)  # (PG, Ta-1)
-        start = prompt_mask.sum(-1).repeat_interleave(group)[:, None]
-        answer_out = model.base_model(
-            input_ids=ids,
-            attention_mask=torch.cat([prompt_mask.repeat_interleave(group, dim=0), mask], dim=1),
-            position_ids=start + torch.arange(ids.shape[1], device=device),
-            past_key_values=cache,
-            use_cache=True,
-        )
-        hidden = torch.cat([hidden, answer_out.last_hidden_state], dim=1)  # (PG, Ta, H)
-    targets, mask = pad(flat, left=False, device=device)  # (PG, Ta)
-    # The head only where a token is trained: logits (N, vocabulary), never (PG, Tp + Ta, ...).
-    logits = model.get_output_embeddings()(hidden[mask.bool()]).float()
-    if temperature != 1.0:
-        logits = logits / temperature
-    return -F.cross_entropy(logits, targets[mask.bool()], reduction="none")
+    flat = [(i, answer) for i, group in enumerate(answers) for answer in group]
+    logp: list[torch.Tensor | None] = [None] * len(flat)
+    for part in like_lengths([len(answer) for _, answer in flat]):
+        owner = torch.tensor([flat[n][0] for n in part], device=device)  # (B,) rows of prompts
+        targets, mask = pad([flat[n][1] for n in part], left=False, device=device)  # (B, Ta)
+        hidden = prompt_hidden[owner]
+        if targets.shape[1] > 1:
+            answer_hidden = model.base_model(
+                input_ids=targets[:, :-1],
+                attention_mask=torch.cat([prompt_mask[owner], mask[:, :-1]], dim=1),
+                position_ids=prompt_mask.sum(-1)[owner, None]
+                + torch.arange(targets.shape[1] - 1, device=device),
+                past_key_values=rows_of(cache, owner, model.config),
+                use_cache=True,
+            ).last_hidden_state
+            hidden = torch.cat([hidden, answer_hidden], dim=1)  # (B, Ta, H)
+        # The head only where a token is trained, never on padding or prompts: (N, vocabulary).
+        logits = model.get_output_embeddings()(hidden[mask.bool()]).float()
+        if temperature != 1.0:
+            logits = logits / temperature
+        chosen = -F.cross_entropy(logits, targets[mask.bool()], reduction="none")
+        for n, piece in zip(part, chosen.split(mask.sum(-1).tolist()), strict=True):
+            logp[n] = piece
+    return torch.cat(logp)
+
+
+def rows_of(cache: DynamicCache, rows: torch.Tensor, config: object) -> DynamicCache:
+    """A cache whose b-th row is row rows[b] of `cache`; gradients flow back into it."""
+    repeated = DynamicCache(config=config)
+    for number, layer in enumerate(cache.layers):
+        repeated.update(layer.keys[rows], layer.values[rows], number)
+    return repeated
+
+
+def like_lengths(lengths: list[int]) -> list[list[int]]:
+    """Indices in parts whose lengths differ at most twofold, so that little is padding."""
+    parts: list[list[int]] = []
+    for n in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if parts and lengths[n] <= 2 * lengths[parts[-1][0]]:
+            parts[-1].append(n)
+        else:
+            parts.append([n])
+    return parts
 
 
 def micro_batches(prompts: list, answers: list, max_tokens: int) -> list[list[int]]:
-    """Group indices split so that each part's padded tokens stay within max_tokens.
+    """Group indices split so that each part's prompts, padded, and answers fit max_tokens.
 
-    Groups of like length go together. One group alone may exceed the limit: it is not split.
+    Prompts of like length go together. One group alone may exceed the limit: it is not split.
     """
-    longest = [max(map(len, group)) for group in answers]
-    order = sorted(range(len(prompts)), key=lambda i: (longest[i], len(prompts[i])))
     parts: list[list[int]] = []
-    for i in order:
+    for i in sorted(range(len(prompts)), key=lambda i: len(prompts[i])):
         part = [*parts[-1], i] if parts else [i]
-        width = max(len(prompts[j]) for j in part)
-        tokens = len(part) * (width + len(answers[i]) * max(longest[j] for j in part))
-        if parts and tokens <= max_tokens:
+        tokens = len(part) * len(prompts[i]) + sum(len(a) for j in part for a in answers[j])
+        if len(part) > 1 and tokens <= max_tokens and len(prompts[i]) <= 2 * len(prompts[part[0]]):
             parts[-1] = part
         else:
             parts.append([i])

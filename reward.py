@@ -170,13 +170,11 @@ def make_question(
         return traced.reason
     variables = trace.choose_variables(traced, cfg.max_variables)
     target = {v.name: encode(v.value) for v in variables if v.name != "print"}
-    if not target:
-        return "no variable"
     if (traced.value is None) if fn_name else not traced.stdout.strip():
         return "no output"
-    if cfg.align_output:
+    if cfg.align_output:  # a one-liner has no variable, its output is still a thing to ask for
         target |= {"return": encode(traced.value)} if fn_name else {"print": traced.stdout.strip()}
-    return Question(program, input, fn_name, target)
+    return Question(program, input, fn_name, target) if target else "no variable"
 
 
 def complexity(program: str) -> int:

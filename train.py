@@ -128,8 +128,10 @@ def choose_batch(
     """
     rng = random.Random(f"batch/{cfg.seed}/{state.step}")
     n_align = min(round(cfg.align_ratio * cfg.prompts_per_step), len(state.buffer))
-    newest = range(max(0, len(state.buffer) - 4 * n_align), len(state.buffer))
-    chosen = set(rng.sample(newest, n_align))
+    newest = range(max(0, len(state.buffer) - 8 * n_align), len(state.buffer))
+    # Questions about variables go before those about a program's output alone.
+    rank = {i: (len(state.buffer[i].target) > 1, rng.random()) for i in newest}
+    chosen = set(sorted(newest, key=rank.get)[len(rank) - n_align :])
     questions = [state.buffer[i] for i in sorted(chosen)]
     state.buffer = [q for i, q in enumerate(state.buffer) if i not in chosen]
     n_code = cfg.prompts_per_step - n_align
@@ -349,7 +351,7 @@ def train(cfg: Config) -> None:
     model = load_policy(start_from, device)
     reference = load_policy(model_directory(cfg.model), device) if cfg.kl_coef else None
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=cfg.lr, betas=(0.9, 0.95), weight_decay=cfg.weight_decay
+        model.parameters(), cfg.lr, betas=(0.9, 0.95), weight_decay=cfg.weight_decay, fused=True
     )
     warmup = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda done: min(1.0, (done + 1) / (cfg.warmup_steps + 1))

@@ -1,0 +1,85 @@
+"""Bad problem files get one sentence with file and line; the data order repeats nothing."""
+
+import gzip
+import json
+
+import pytest
+
+from config import UserError
+from data import data_order, load_problems
+
+GOOD = {
+    "task_id": "a",
+    "prompt": "Write f.",
+    "tests": {"inputs": [[1]], "outputs": [1], "fn_name": "f"},
+}
+
+
+def write(tmp_path, *lines):
+    path = tmp_path / "p.jsonl"
+    path.write_text("".join(x if isinstance(x, str) else json.dumps(x) + "\n" for x in lines))
+    return str(path)
+
+
+def refusal(source):
+    with pytest.raises(UserError) as caught:
+        load_problems(source)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_good_files_load_plain_and_compressed(tmp_path):
+    path = write(tmp_path, GOOD, "\n", GOOD)
+    assert len(load_problems(path)) == 2
+    packed = tmp_path / "p.jsonl.gz"
+    packed.write_bytes(gzip.compress(open(path, "rb").read()))
+    assert load_problems(str(packed))[0].tests["fn_name"] == "f"
+
+
+def test_line_that_is_not_json_is_named_by_number(tmp_path):
+    assert "p.jsonl:2: not JSON" in refusal(write(tmp_path, GOOD, "{oops\n"))
+
+
+def test_line_that_is_no_object_is_named_by_number(tmp_path):
+    assert "p.jsonl:1: a JSON object" in refusal(write(tmp_path, "[1]\n"))
+
+
+@pytest.mark.parametrize("key", ["task_id", "prompt", "tests"])
+def test_missing_key_is_named(tmp_path, key):
+    row = {k: v for k, v in GOOD.items() if k != key}
+    assert f"p.jsonl:1: the problem has no '{key}'" in refusal(write(tmp_path, row))
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        {"inputs": [], "outputs": [], "fn_name": "f"},
+        {"inputs": [[1], [2]], "outputs": [1], "fn_name": "f"},
+        {"inputs": [1], "outputs": [1], "fn_name": "f"},
+        {"check": "", "entry_point": "f"},
+        [],
+    ],
+)
+def test_problem_without_usable_tests_is_refused(tmp_path, tests):
+    assert "p.jsonl:1" in refusal(write(tmp_path, GOOD | {"tests": tests}))
+
+
+def test_empty_missing_and_unknown_files_say_so(tmp_path):
+    assert "holds no problem" in refusal(write(tmp_path))
+    assert "cannot read" in refusal(str(tmp_path / "none.jsonl"))
+    assert "give basics" in refusal("unknown")
+
+
+def test_human_eval_has_164_problems():
+    assert len(load_problems("humaneval")) == 164
+
+
+def test_an_epoch_serves_every_problem_once_and_the_next_in_another_order():
+    first, second = data_order(50, 0, 50, seed=0), data_order(50, 50, 50, seed=0)
+    assert sorted(first) == sorted(second) == list(range(50))
+    assert first != second
+
+
+def test_order_depends_on_the_seed_and_on_the_position_alone():
+    assert data_order(50, 0, 50, seed=0) != data_order(50, 0, 50, seed=1)
+    assert data_order(50, 0, 120, seed=3)[45:60] == data_order(50, 45, 15, seed=3)

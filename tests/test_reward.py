@@ -1,0 +1,219 @@
+"""Text to reward: extraction, comparison, and the score of an answer about variables."""
+
+import pytest
+
+from config import ALIGN_TEMPLATE, Config
+from data import Problem
+from reward import (
+    Question,
+    Verdict,
+    answer_text,
+    complexity,
+    extract_program,
+    judge,
+    make_question,
+    parse_answer,
+    question_messages,
+    question_text,
+    same_stdout,
+    same_value,
+    score_answer,
+    worked_examples,
+)
+from sandbox import Sandbox
+
+SUM = "def f(nums):\n    total = 0\n    for n in nums:\n        total += n\n    return total"
+CFG = Config()
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    box = Sandbox()
+    yield box
+    box.close()
+
+
+def problem(inputs, outputs, fn_name="f"):
+    return Problem("p", "", {"inputs": inputs, "outputs": outputs, "fn_name": fn_name})
+
+
+# ------------------------------------------------------------------ programs
+@pytest.mark.parametrize(
+    "text, program",
+    [
+        ("Sure:\n```python\nx = 1\n```\nDone.", "x = 1"),
+        ("```\nx = 1\n```", "x = 1"),
+        ("```python\ndef f(): pass\n```\nUse it:\n```python\nf()\n```", "def f(): pass"),
+        ("```py\ndef f(): 1\n```\nBetter:\n```py\ndef f(): 2\n```", "def f(): 2"),
+        ("```python\nx = 1\ny =", "x = 1\ny ="),
+        ("no code here", None),
+    ],
+)
+def test_program_is_the_last_block_that_defines_something(text, program):
+    assert extract_program(text) == program
+
+
+def test_right_program_passes_and_a_wrong_one_shows_its_first_failing_test(sandbox):
+    tests = problem([[[1, 2]], [[5]]], [3, 5])
+    assert judge(sandbox, tests, SUM) == Verdict("passed", 2, 2)
+    verdict = judge(sandbox, tests, SUM.replace("total = 0", "total = 1"))
+    assert (verdict.status, verdict.passed) == ("failed", 0)
+    assert verdict.test == {"input": "f([1, 2])", "expected": "3", "got": "4"}
+
+
+def test_no_code_error_and_timeout_are_verdicts(sandbox):
+    tests = problem([[1]], [1])
+    assert judge(sandbox, tests, None).status == "no_code"
+    verdict = judge(sandbox, tests, "def f(x): return x / 0")
+    assert (verdict.status, verdict.error) == ("error", "ZeroDivisionError: division by zero")
+    assert judge(sandbox, tests, "def f(x):\n  while 1: pass").status == "timeout"
+
+
+@pytest.mark.parametrize(
+    "cheat",
+    [
+        "import sys\ndef f(x): sys.exit(0)",
+        "import os\ndef f(x): os._exit(0)",
+        "class A(int):\n  def __eq__(self, o): return True\ndef f(x): return A(0)",
+        "class A:\n  def __eq__(self, o): return True\ndef f(x): return A()",
+        "def f(x): return 10 ** 5000",
+        "def f(x): print(7)",
+    ],
+)
+def test_cheats_earn_nothing(sandbox, cheat):
+    verdict = judge(sandbox, problem([[1]], [7]), cheat)
+    assert verdict.reward("binary") == verdict.reward("fraction") == 0
+
+
+def test_state_that_leaks_between_tests_does_not_fail_a_right_program(sandbox):
+    program = "import math\ndef f(x):\n    math.seen = getattr(math, 'seen', 0) + 1\n    return x + math.seen"
+    assert judge(sandbox, problem([[1], [1], [1]], [2, 2, 2]), program).status == "passed"
+
+
+def test_fraction_counts_passed_tests(sandbox):
+    verdict = judge(sandbox, problem([[1], [2], [3]], [1, 2, 4]), "def f(x): return x")
+    assert verdict.reward("fraction") == pytest.approx(2 / 3) and verdict.reward() == 0
+
+
+def test_stdin_programs_are_compared_by_tokens(sandbox):
+    tests = problem(["2 3\n"], ["5"], None)
+    assert judge(sandbox, tests, "print(sum(map(int, input().split())))").status == "passed"
+
+
+@pytest.mark.parametrize(
+    "expected, got",
+    [(1, True), (True, 1), ("1", 1), ([1], [1, 1]), ({"a": 1}, {"b": 1}), (None, 0), ({1}, [1])],
+)
+def test_values_of_other_types_differ(expected, got):
+    assert not same_value(expected, got)
+
+
+@pytest.mark.parametrize(
+    "expected, got",
+    [([1, 2], (1, 2)), (0.3, 0.1 + 0.2), (2.0, 2), ({1, 2}, {2, 1}), ({"a": [1.0]}, {"a": (1,)})],
+)
+def test_equal_values_of_builtin_types_are_equal(expected, got):
+    assert same_value(expected, got)
+
+
+@pytest.mark.parametrize(
+    "expected, got, equal",
+    [
+        ("1 2\n\n", "1  2 \n", True),
+        ("0.3", "0.30000000000000004", True),
+        ("Case #1: 0.5", "Case #1: 0.5000001", True),
+        ("YES", "Yes", False),
+        ("1 2", "2 1", False),
+        ("1000000", "1000001", False),
+        ("1000", "1_000", False),
+        ("0.5", "nan", False),
+        ("1", "1.0", False),
+    ],
+)
+def test_stdout_is_equal_token_by_token(expected, got, equal):
+    assert same_stdout(expected, got) == equal
+
+
+# ------------------------------------------------------------------ alignment
+def test_question_asks_for_the_traced_values_and_the_output(sandbox):
+    question = make_question(sandbox, SUM, [[4, 5]], "f", CFG)
+    assert question.target == {"n": 5, "total": 9, "return": 9}
+    text = question_text(question, CFG)
+    assert SUM in text and "`f([4, 5])`" in text and "`n`, `total`, `return`" in text
+    assert not any(word in text for word in ("= 9", "9,"))
+
+
+def test_paper_form_asks_for_variables_only(sandbox):
+    question = make_question(sandbox, SUM, [[4, 5]], "f", Config(align_output=False))
+    assert set(question.target) == {"n", "total"}
+
+
+@pytest.mark.parametrize(
+    "program, reason",
+    [
+        ("def f(x):\n    y = 1 / 0\n    return y", "error"),
+        ("import sys\ndef f(x):\n    y = sys._getframe()\n    return 1", "forgeable"),
+        ("def f(x):\n    y = 1", "no output"),
+        ("def f(x):\n    y = x" + "\n    if y: y = 1" * 10 + "\n    return y", "too complex"),
+        ("def f(x):\n    y = 1\n    return y\n" + "#" * 5000, "too long"),
+    ],
+)
+def test_unfit_programs_give_a_reason_instead(sandbox, program, reason):
+    assert make_question(sandbox, program, [1], "f", CFG) == reason
+
+
+def test_complexity_counts_decision_points():
+    assert complexity("x = 1") == 1
+    assert complexity("for a in b:\n  if a and b or c: pass") == 5
+    assert complexity("(") == 0
+
+
+def ask(target):
+    return Question("", [], "f", target)
+
+
+@pytest.mark.parametrize("text", ["x = 1\ny = 'a'", '{"x": 1, "y": "a"}', "- `x` = 1\n- `y`: 'a',"])
+def test_lines_and_json_are_read(text):
+    assert parse_answer(text, ["x", "y"]) == {"x": 1, "y": "a"}
+
+
+def test_last_answer_counts_and_strangers_do_not():
+    assert parse_answer("x = 1\nz = 5\nx = 2", ["x"]) == {"x": 2}
+
+
+@pytest.mark.parametrize("text", ["x = __import__('os')", "x = f(1)", "x = " + "(" * 600, "x = " + "9" * 3000])
+def test_only_small_literals_are_read(text):
+    assert parse_answer(text, ["x"]) == {}
+
+
+@pytest.mark.parametrize(
+    "text, status, reward",
+    [
+        ("x = 1\ny = 2", "right", 1.0),
+        ("x = 1\ny = 3", "partial", 0.55),
+        ("x = 0\ny = 0", "wrong", 0.1),
+        ("x = 1", "partial", 0.45),
+        ("I think so", "unparsed", 0.0),
+    ],
+)
+def test_reward_is_the_bonus_plus_the_share_of_items_right(text, status, reward):
+    score = score_answer(text, ask({"x": 1, "y": 2}), format_bonus=0.1)
+    assert score.status == status and score.reward == pytest.approx(reward)
+
+
+@pytest.mark.parametrize("answer", ["1", "True", '"true"', "1.5"])
+def test_one_true_and_the_text_true_are_three_values(answer):
+    values = {"1": 1, "True": True, '"true"': "true", "1.5": 1.5}
+    for text, value in values.items():
+        score = score_answer(f"x = {answer}", ask({"x": value}), 0.0)
+        assert (score.status == "right") == (text == answer)
+
+
+def test_worked_examples_are_answered_by_a_trace_and_come_as_earlier_turns(sandbox):
+    cfg = Config(align_examples=((SUM, "f([2, 3])"),))
+    examples = worked_examples(sandbox, cfg)
+    turns = question_messages(ask({"x": 1}), examples, cfg)
+    assert [t["role"] for t in turns] == ["user", "assistant", "user"]
+    assert turns[1]["content"] == answer_text(examples[0]) == "n = 3\ntotal = 5\nreturn = 5"
+    assert score_answer(turns[1]["content"], examples[0], 0.1).status == "right"
+    assert ALIGN_TEMPLATE.splitlines()[0] in turns[0]["content"]

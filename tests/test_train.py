@@ -1,0 +1,199 @@
+"""The whole loop on a tiny model: learning data flows, a killed run resumes to the same bits."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FAST = [
+    "--dtype=float32",
+    "--prompts_per_step=4",
+    "--samples_per_prompt=4",
+    "--max_prompt_tokens=400",
+    "--max_tokens=48",
+    "--kv_cache_gb=0.1",
+    "--lr=1e-3",
+    "--align_ratio=0.5",
+    "--eval_every=0",
+    "--save_every=2",
+]
+
+
+def start(model, problems, out, *more, engine="vllm", **keywords):
+    arguments = [f"--model={model}", f"--problems={problems}", f"--out_dir={out}", *FAST, *more]
+    clean = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), f"--engine={engine}", *arguments],
+        env={k: v for k, v in os.environ.items() if k not in clean},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **keywords,
+    )
+
+
+def finish(process, code=0):
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == code, output[-3000:]
+    return output
+
+
+def rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def without_clock(rows):
+    return [{k: v for k, v in row.items() if "time/" not in k and "mem" not in k} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_model, tiny_problems, tmp_path_factory):
+    """Four steps in one go: the run directory, and what was printed."""
+    out = tmp_path_factory.mktemp("runs")
+    output = finish(start(tiny_model, tiny_problems, out, "--name=whole", "--steps=4"))
+    return out / "whole", output
+
+
+def test_run_directory_holds_what_the_readme_says(undisturbed):
+    run, output = undisturbed
+    assert {"config.json", "metrics.jsonl", "samples.jsonl", "report.html", "ckpt"} <= {
+        path.name for path in run.iterdir()
+    }
+    assert (run / "ckpt" / "latest").resolve().name == "step_4"
+    metrics = rows(run / "metrics.jsonl")
+    assert [m["step"] for m in metrics] == [1, 2, 3, 4]
+    assert output.count("\nstep ") == 4
+
+
+def test_failed_programs_become_questions_in_the_same_batch(undisturbed):
+    run, _ = undisturbed
+    samples = rows(run / "samples.jsonl")
+    by_id = {s["id"]: s for s in samples}
+    align = [s for s in samples if s["objective"] == "align"]
+    assert align and all(s["step"] > 1 for s in align)
+    for sample in align:
+        source = by_id[sample["source"]]
+        assert source["status"] != "passed" and source["program"] == sample["program"]
+        assert set(sample["correct"]) <= set(sample["predicted"]) <= set(sample["target"])
+    shares = [m["align/share"] for m in rows(run / "metrics.jsonl")]
+    assert shares[0] == 0 and 0 < max(shares) <= 0.5
+
+
+def test_rewards_and_gradients_are_not_flat(undisturbed):
+    metrics = rows(undisturbed[0] / "metrics.jsonl")
+    assert any(0 < m["reward/code"] < 1 for m in metrics)
+    assert all(m["grad_norm"] > 0 for m in metrics)
+    assert all(m["mismatch/max"] < 1e-3 for m in metrics), "the sampler is stale"
+
+
+def test_no_problem_comes_twice_in_an_epoch_and_no_question_twice(undisturbed):
+    samples = rows(undisturbed[0] / "samples.jsonl")
+    served = list(dict.fromkeys((s["step"], s["prompt"]) for s in samples))
+    code = [s["prompt"] for s in samples if s["objective"] == "code" and s["id"].endswith("/0")]
+    for epoch in range(0, len(code), 4):
+        assert len(set(code[epoch : epoch + 4])) == len(code[epoch : epoch + 4])
+    assert len(served) == len(set(served))
+
+
+def test_kill_and_resume_give_the_same_bits(undisturbed, tiny_model, tiny_problems, tmp_path):
+    whole, _ = undisturbed
+    process = start(tiny_model, tiny_problems, tmp_path, "--name=cut", "--steps=4")
+    cut = tmp_path / "cut"
+    while not (cut / "ckpt" / "latest").exists():
+        assert process.poll() is None, process.stdout.read()[-3000:]
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with (cut / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 3, "half a li')
+    output = finish(
+        start(tiny_model, tiny_problems, tmp_path, "--name=cut", "--steps=4", "--resume")
+    )
+    assert "resuming after step 2" in output
+    for file in ("model.safetensors", "state.json"):
+        ours, theirs = (d / "ckpt" / "latest" / file for d in (whole, cut))
+        assert ours.read_bytes() == theirs.read_bytes(), f"{file} differs"
+    for file in ("metrics.jsonl", "samples.jsonl"):
+        assert without_clock(rows(whole / file)) == without_clock(rows(cut / file))
+
+
+def test_two_seeds_differ(undisturbed, tiny_model, tiny_problems, tmp_path):
+    finish(start(tiny_model, tiny_problems, tmp_path, "--name=s", "--steps=1", "--seed=1"))
+    first = [s for s in rows(undisturbed[0] / "samples.jsonl") if s["step"] == 1]
+    other = rows(tmp_path / "s" / "samples.jsonl")
+    assert [s["response"] for s in first] != [s["response"] for s in other]
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tiny_model, tiny_problems, tmp_path):
+    process = start(
+        tiny_model, tiny_problems, tmp_path, "--name=c", "--steps=500", "--save_every=500"
+    )
+    metrics = tmp_path / "c" / "metrics.jsonl"
+    while not metrics.exists():
+        assert process.poll() is None, process.stdout.read()[-3000:]
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output = finish(process)
+    saved = json.loads((tmp_path / "c" / "ckpt" / "latest" / "state.json").read_text())
+    assert saved["step"] == rows(metrics)[-1]["step"]
+    assert "--resume" in output.splitlines()[-1]
+
+
+def test_full_disk_is_one_sentence_and_no_half_checkpoint(tiny_model, tiny_problems, tmp_path):
+    def no_large_files():  # what a full disk does to a write, at 100 kB
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    process = start(
+        tiny_model,
+        tiny_problems,
+        tmp_path,
+        "--name=f",
+        "--steps=1",
+        "--sandbox=weak",
+        engine="hf",
+        preexec_fn=no_large_files,
+    )
+    output = finish(process, code=1)
+    assert output.splitlines()[-1].startswith("error: cannot write the checkpoint of step 1")
+    assert list((tmp_path / "f" / "ckpt").iterdir()) == []
+
+
+def test_resume_refuses_another_config_and_names_the_keys(
+    undisturbed, tiny_model, tiny_problems
+):
+    run, _ = undisturbed
+    more = ("--name=whole", "--steps=5", "--resume", "--clip_low=0.1")
+    output = finish(start(tiny_model, tiny_problems, run.parent, *more), code=1)
+    assert "clip_low: 0.2 -> 0.1" in output.splitlines()[-1]
+
+
+def test_old_run_is_never_overwritten(undisturbed, tiny_model, tiny_problems):
+    run, _ = undisturbed
+    before = (run / "metrics.jsonl").read_bytes()
+    output = finish(start(tiny_model, tiny_problems, run.parent, "--name=whole"), code=1)
+    assert "holds a run already" in output.splitlines()[-1]
+    assert (run / "metrics.jsonl").read_bytes() == before
+
+
+def test_two_processes_train_together(tiny_model, tiny_problems, tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    arguments = [f"--model={tiny_model}", f"--problems={tiny_problems}", f"--out_dir={tmp_path}"]
+    clean = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    done = subprocess.run(
+        [*command, str(ROOT / "train.py"), *arguments, *FAST, "--name=two", "--steps=2"],
+        env={k: v for k, v in os.environ.items() if k not in clean},
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    samples = rows(tmp_path / "two" / "samples.jsonl")
+    assert len(samples) == 2 * 4 * 4
+    assert len({s["id"] for s in samples}) == len(samples)
