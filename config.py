@@ -22,14 +22,10 @@ class UserError(Exception):
 # What the model sees as a code prompt, and as an alignment prompt ({...} are filled in).
 CODE_TEMPLATE = "{prompt}\n\nAnswer with one Python code block and nothing else."
 ALIGN_TEMPLATE = """\
-Run this Python program in your head and give the final value of each variable.
-
 ```python
 {program}
 ```
-
-{action}
-Give one line `name = value` for each of: {names}"""
+{action} What are the final values of {names}? Answer with one line `name = value` for each."""
 
 
 @dataclasses.dataclass

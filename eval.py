@@ -26,6 +26,7 @@ from pathlib import Path
 from config import Config, UserError, load_config
 from data import Problem, chat_ids, load_problems, read_jsonl
 from reward import (
+    OUTPUT,
     Question,
     extract_program,
     judge,
@@ -42,13 +43,13 @@ from sandbox import Pool, Sandbox, SandboxUnavailable, encode
 TASKS = ("basics", "basics-trace", "basics-output", "humaneval", "problems")
 FLAGS = {"--n": "--eval_n", "--temperature": "--eval_temperature"}
 OUTPUT_TEMPLATE = (
-    "{prompt}\n\nWrite no program. Give one line `return = value` for the call `{call}`."
+    "{prompt}\n\nWrite no program. Give one line `output = value` for the call `{call}`."
 )
 OUTPUT_EXAMPLES = (  # chat turns that show the form of an answer
     ("Write a Python function `last_two(items)` that returns the last two items.",
-     "last_two([4, 7, 1])", "return = [7, 1]"),
+     "last_two([4, 7, 1])", "output = [7, 1]"),
     ("Write a Python function `shout(word)` that returns the word in capital letters.",
-     "shout('sea')", "return = 'SEA'"),
+     "shout('sea')", "output = 'SEA'"),
 )  # fmt: skip
 
 
@@ -107,7 +108,7 @@ def output_item(problem: Problem, cfg: Config) -> Item:
         turns.append({"role": "assistant", "content": answer})
     first, name = problem.tests["inputs"][0], problem.tests["fn_name"]
     text = OUTPUT_TEMPLATE.format(prompt=problem.prompt, call=show_call(first, name))
-    question = Question("", first, name, {"return": encode(problem.tests["outputs"][0])})
+    question = Question("", first, name, {OUTPUT: encode(problem.tests["outputs"][0])})
     return question_item(problem.task_id, question, [*turns, {"role": "user", "content": text}])
 
 

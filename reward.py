@@ -20,6 +20,7 @@ from data import Problem
 from sandbox import Run, Sandbox, decode, encode
 
 FENCE = re.compile(r"```[ \t]*[\w+-]*[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
+OUTPUT = "output"  # the item that stands for what the call returns or the program prints
 MAX_ANSWER = 4_000  # characters of an answer that are read, and of a program that is asked about
 
 
@@ -169,11 +170,11 @@ def make_question(
     if traced.reason:
         return traced.reason
     variables = trace.choose_variables(traced, cfg.max_variables)
-    target = {v.name: encode(v.value) for v in variables if v.name != "print"}
+    target = {v.name: encode(v.value) for v in variables if v.name != OUTPUT}
     if (traced.value is None) if fn_name else not traced.stdout.strip():
         return "no output"
     if cfg.align_output:  # a one-liner has no variable, its output is still a thing to ask for
-        target |= {"return": encode(traced.value)} if fn_name else {"print": traced.stdout.strip()}
+        target[OUTPUT] = encode(traced.value) if fn_name else traced.stdout.strip()
     return Question(program, input, fn_name, target) if target else "no variable"
 
 
@@ -245,9 +246,15 @@ class Score:
 
 def score_answer(text: str, question: Question, format_bonus: float) -> Score:
     """format_bonus * [every item has a value] + (1 - format_bonus) * share of items right."""
-    predicted = parse_answer(text, list(question.target))
+    printed = OUTPUT if question.fn_name is None else ""
+    predicted = parse_answer(text, list(question.target), printed)
     target = {name: decode(value) for name, value in question.target.items()}
-    correct = [n for n, value in predicted.items() if same_item(n, target[n], value)]
+    correct = [
+        name
+        for name, value in predicted.items()
+        if (name == printed and same_stdout(target[name], str(value)))
+        or (name != printed and same_value(target[name], value))
+    ]
     share = len(correct) / len(target)
     parsed = len(predicted) == len(target)
     reward = format_bonus * parsed + (1 - format_bonus) * share
@@ -255,14 +262,11 @@ def score_answer(text: str, question: Question, format_bonus: float) -> Score:
     return Score(status, reward, {n: show(v)[:300] for n, v in predicted.items()}, correct)
 
 
-def same_item(name: str, expected: object, predicted: object) -> bool:
-    if name == "print":
-        return same_stdout(str(expected), str(predicted))
-    return same_value(expected, predicted)
+def parse_answer(text: str, names: list[str], printed: str = "") -> dict[str, object]:
+    """Values from `name = literal` lines or one JSON object; the last answer to a name counts.
 
-
-def parse_answer(text: str, names: list[str]) -> dict[str, object]:
-    """Values from `name = literal` lines or one JSON object; the last answer to a name counts."""
+    `printed` is the name of an item that is text and need not be quoted.
+    """
     text = text[:MAX_ANSWER]
     found: dict[str, object] = {}
     for line in text.splitlines():
@@ -272,8 +276,8 @@ def parse_answer(text: str, names: list[str]) -> dict[str, object]:
             try:
                 found[name] = read_literal(value)
             except ValueError:
-                if name == "print":
-                    found[name] = value  # what a program prints need not be quoted
+                if name == printed:
+                    found[name] = value
                 else:
                     found.pop(name, None)
     start, end = text.find("{"), text.rfind("}")

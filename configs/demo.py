@@ -17,11 +17,6 @@ temperature = 0.7  # at 1, a model of this size writes nonsense: 5 % of its prog
 stop = ["\n```\n"]  # it likes to chat on after its program; those tokens teach nothing
 
 align_ratio = 0.4
-align_template = """\
-```python
-{program}
-```
-{action} Give the final values of {names}, one `name = value` a line."""
 # Asked in one turn, a model of this size never gives an answer that parses; shown two worked
 # examples as earlier turns, it mostly does. Their answers are made by a real trace.
 align_examples = [
@@ -55,5 +50,5 @@ micro_tokens = 3072
 
 eval_every = 20
 eval_n = 2
-eval_temperature = 0.7
+eval_temperature = 0.6
 save_every = 20

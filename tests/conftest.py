@@ -32,9 +32,9 @@ def tiny_model(tmp_path_factory):
         examples.append(([{"role": "user", "content": text}], answers))
     for n in range(6):
         program = tiny.PROGRAM.format(n).split("\n", 1)[1].rsplit("\n", 1)[0]
-        question = Question(program, [1], "f", {"y": 1 + n, "return": 1 + n})
+        question = Question(program, [1], "f", {"y": 1 + n, "output": 1 + n})
         chat = question_messages(question, [], Config())
-        examples.append((chat, [f"y = {m}\nreturn = {m}" for m in (1 + n, 2 + n, 7)]))
+        examples.append((chat, [f"y = {m}\noutput = {m}" for m in (1 + n, 2 + n, 7)]))
     return tiny.make_directory(tmp_path_factory.mktemp("model"), examples)
 
 

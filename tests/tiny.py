@@ -43,7 +43,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    text = [p["prompt"] for p in PROBLEMS] + [PROGRAM, "y = 3\nreturn = 3\nThe call is `f(1)`."]
+    text = [p["prompt"] for p in PROBLEMS] + [PROGRAM, "y = 3\noutput = 3\nThe call is `f(1)`."]
     tokenizer.train_from_iterator(text, trainer)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>")
     fast.pad_token = fast.eos_token
