@@ -278,13 +278,15 @@ def evaluate_model(cfg: Config, pool: Pool) -> list[dict]:
     from transformers import AutoTokenizer
 
     from rollout import make_engine, model_directory
-    from train import set_up_ranks
+    from train import leave_ranks, set_up_ranks
 
     directory = model_directory(cfg.model)
     device = set_up_ranks()
     examples = pool.submit(worked_examples, cfg).result()
     engine = make_engine(cfg, directory, device)
-    return evaluate(cfg, engine, AutoTokenizer.from_pretrained(directory), pool, examples)
+    rows = evaluate(cfg, engine, AutoTokenizer.from_pretrained(directory), pool, examples)
+    leave_ranks()
+    return rows
 
 
 if __name__ == "__main__":

@@ -205,8 +205,11 @@ class VllmEngine:
                 yield name, tensor
 
         if self.asleep:
+            torch.cuda.empty_cache()
             self.llm.wake_up(["weights"])
         self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": stream()})
+        if not self.on_gpu:
+            self.llm.apply_model(_repack_tied_head)
         if self.asleep:
             self.llm.wake_up(["kv_cache"])
             self.asleep = False
@@ -219,6 +222,15 @@ class VllmEngine:
         if self.on_gpu and not self.asleep:
             self.llm.sleep(level=2)
             self.asleep = True
+
+
+def _repack_tied_head(model: torch.nn.Module) -> None:
+    """On a CPU vLLM packs a copy of each matrix when it loads it. The head that is the embedding
+    is packed by itself, and a reload (0.32) forgets it: the sampler would keep the old head."""
+    head = getattr(model, "lm_head", None)
+    if head is not None and getattr(model.config, "tie_word_embeddings", False):
+        head.weight = model.model.embed_tokens.weight
+        head.quant_method.process_weights_after_loading(head)
 
 
 def _from_vllm(output) -> Response:

@@ -339,6 +339,12 @@ def set_up_ranks() -> torch.device:
     return torch.device("cpu")
 
 
+def leave_ranks() -> None:
+    """Leave the process group; where vLLM ran, it does so itself when the process ends."""
+    if dist.is_initialized() and "vllm" not in sys.modules:
+        dist.destroy_process_group()
+
+
 def train(cfg: Config) -> None:
     """The whole run: sample, run, reward, trace, advantage, update, sync, log, eval, save."""
     device = set_up_ranks()
@@ -402,8 +408,7 @@ def main() -> None:
     except (UserError, SandboxUnavailable) as error:
         sys.exit(f"error: {error}")
     finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+        leave_ranks()
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ def measure_ours(arguments: list[str], steps: int) -> None:
         command = [sys.executable, "train.py", *arguments, "--name=bench", f"--out_dir={out}"]
         command += [f"--steps={steps}", "--eval_every=0", "--save_every=1000000"]
         subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
-        rows = [json.loads(line) for line in open(f"{out}/bench/metrics.jsonl")]
+        lines = Path(out, "bench", "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
     rows = rows[1:] or rows  # the first step warms caches, and has no alignment yet
     print(f"nanocoderl, median of {len(rows)} steps (first left out):")
     for phase in PHASES:
@@ -50,8 +51,10 @@ from sandbox import Pool
 cfg = load_config({arguments!r})
 problems = load_problems(cfg.problems)
 order = data_order(len(problems), 0, {steps} * cfg.prompts_per_step, cfg.seed)
-rows = [{{"prompt": [{{"role": "user", "content": cfg.code_template.format(prompt=problems[i].prompt)}}],
-         "number": i}} for i in order]
+rows = []
+for i in order:
+    text = cfg.code_template.format(prompt=problems[i].prompt)
+    rows.append({{"prompt": [{{"role": "user", "content": text}}], "number": i}})
 pool = Pool(cfg.sandbox_workers)
 
 def reward(completions, number, **_):

@@ -41,10 +41,7 @@ def tiny_model(tmp_path_factory):
 @pytest.fixture(scope="session")
 def one_process():
     """torch.distributed with one gloo process, as train.py sets it up."""
-    import torch.distributed as dist
+    from train import leave_ranks, set_up_ranks
 
-    from train import set_up_ranks
-
-    device = set_up_ranks()
-    yield device
-    dist.destroy_process_group()
+    yield set_up_ranks()
+    leave_ranks()

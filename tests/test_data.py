@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_good_files_load_plain_and_compressed(tmp_path):
     path = write(tmp_path, GOOD, "\n", GOOD)
     assert len(load_problems(path)) == 2
     packed = tmp_path / "p.jsonl.gz"
-    packed.write_bytes(gzip.compress(open(path, "rb").read()))
+    packed.write_bytes(gzip.compress(Path(path).read_bytes()))
     assert load_problems(str(packed))[0].tests["fn_name"] == "f"
 
 

@@ -19,21 +19,24 @@ PROBLEMS = [  # name, task in words, body of a right program, body of a wrong on
         "count_vowels",
         "returns how many vowels are in the string s",
         'return sum(c in "aeiou" for c in s)  # each vowel counts',
-        'count = 0\n    for c in s:\n        if c == "a" or "e":\n            count += 1\n    return count',
+        'count = 0\n    for c in s:\n        if c == "a" or "e":\n'
+        "            count += 1\n    return count",
         ("s", "('banana',)", "3", "6", {"count_vowels.s": "'banana'", "count_vowels.count": "6"}),
     ),
     (
         "sum_above",
         "returns the sum of the numbers in nums greater than 5",
         "return sum(n for n in nums if n > 5)",
-        "total = 0\n    for n in nums:\n        if n >= 5:\n            total += n\n    return total",
+        "total = 0\n    for n in nums:\n        if n >= 5:\n"
+        "            total += n\n    return total",
         ("nums", "([5, 7, 2, 9],)", "16", "21", {"sum_above.total": "21", "sum_above.n": "9"}),
     ),
     (
         "second_largest",
         "returns the second largest different number in nums",
         "return sorted(set(nums))[-2]",
-        'best = """none yet"""\n    ordered = sorted(nums)\n    best = ordered[-2]\n    return best',
+        'best = """none yet"""\n    ordered = sorted(nums)\n'
+        "    best = ordered[-2]\n    return best",
         (
             "nums",
             "([3, 8, 8, 1],)",

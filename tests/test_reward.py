@@ -86,7 +86,10 @@ def test_cheats_earn_nothing(sandbox, cheat):
 
 
 def test_state_that_leaks_between_tests_does_not_fail_a_right_program(sandbox):
-    program = "import math\ndef f(x):\n    math.seen = getattr(math, 'seen', 0) + 1\n    return x + math.seen"
+    program = (
+        "import math\ndef f(x):\n"
+        "    math.seen = getattr(math, 'seen', 0) + 1\n    return x + math.seen"
+    )
     assert judge(sandbox, problem([[1], [1], [1]], [2, 2, 2]), program).status == "passed"
 
 

@@ -1,6 +1,9 @@
 """vLLM and transformers behind the same two calls, and their agreement with the trainer."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,11 +91,33 @@ def test_greedy_texts_of_both_samplers_are_the_same(engines, random_model):
     assert texts[0] == texts[1]
 
 
-def test_bf16_sampler_stays_near_the_trainer(one_process, random_model):
-    engine = make_engine(Config(engine="vllm", dtype="bfloat16", **CFG), random_model, one_process)
-    model = load_policy(random_model, torch.device("cpu"))
-    engine.sync(named_weights(model))
-    assert gap(model, engine.sample(requests()), bf16=True).mean() < 0.05
+# vLLM's parallel groups belong to the process, so a second engine needs a second process.
+BF16 = """
+import sys; sys.path[:0] = {paths!r}
+import torch
+from test_rollout import *
+from train import set_up_ranks
+device = set_up_ranks()
+torch.manual_seed(123)
+before = torch.get_rng_state()
+engine = make_engine(Config(engine="vllm", dtype="bfloat16", **CFG), {model!r}, device)
+assert torch.equal(torch.get_rng_state(), before), "the constructor reseeded the generators"
+model = load_policy({model!r}, device)
+engine.sync(named_weights(model))
+mean = float(gap(model, engine.sample(requests()), bf16=True).mean())
+assert mean < 0.05, mean
+"""
+
+
+def test_bf16_sampler_stays_near_the_trainer_and_spares_the_generators(random_model):
+    here = Path(__file__).parent
+    script = BF16.format(paths=[str(here), str(here.parent)], model=random_model)
+    ours = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    environment = {k: v for k, v in os.environ.items() if k not in ours}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_every_request_has_its_own_seed_and_one_seed_one_text(engine):
@@ -140,18 +165,11 @@ def test_name_check_knows_tied_heads_but_no_strangers():
         check_names({"a", "b"}, {"a"})
 
 
-def test_global_generators_survive_the_making_of_an_engine(one_process, random_model):
-    torch.manual_seed(123)
-    expected = torch.get_rng_state()
-    make_engine(Config(engine="vllm", dtype="float32", **CFG), random_model, one_process)
-    assert torch.equal(torch.get_rng_state(), expected)
-
-
 def test_missing_model_and_missing_engine_are_one_sentence(tmp_path, monkeypatch, one_process):
     with pytest.raises(UserError, match="does not exist"):
         model_directory(str(tmp_path / "nothing"))
     with pytest.raises(UserError, match=r"config\.json"):
         model_directory(str(tmp_path))
-    monkeypatch.setitem(__import__("sys").modules, "vllm", None)
+    monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(UserError, match="no sampler"):
         make_engine(Config(), "anywhere", one_process)
