@@ -19,7 +19,7 @@ MODEL := models/smollm2-135m/config.json
 .PHONY: demo test lint install clean
 
 demo: $(INSTALLED) $(MODEL)
-	@echo "== 2/2 training $(CONFIG): evaluate, train, evaluate (about 15 minutes on 2 cores)"
+	@echo "== 2/2 evaluate, train, evaluate: $(CONFIG)"
 	@if [ -e out/$(NAME)/ckpt/latest ]; then resume=--resume; fi; \
 	$(BIN)/python train.py $(CONFIG) --name=$(NAME) --seed=$(SEED) $$resume
 
@@ -42,9 +42,9 @@ $(INSTALLED): $(REQUIREMENTS)
 ifeq ($(GPU),)
 	@$(BIN)/pip install --no-deps --quiet "torch==2.13.0+cpu" 2>/dev/null \
 	  || $(BIN)/pip install --no-deps "torch==2.13.0+cpu" --index-url $(TORCH_INDEX)
-	$(BIN)/pip install --no-deps --progress-bar off -r $(REQUIREMENTS) | grep -v "already satisfied"
+	$(BIN)/pip install --no-deps --progress-bar off -r $(REQUIREMENTS)
 else
-	$(BIN)/pip install --progress-bar off -r $(REQUIREMENTS) | grep -v "already satisfied"
+	$(BIN)/pip install --progress-bar off -r $(REQUIREMENTS)
 endif
 	@touch $@
 

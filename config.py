@@ -11,6 +11,7 @@ import ast
 import dataclasses
 import difflib
 import inspect
+import re
 import sys
 from pathlib import Path
 
@@ -218,6 +219,11 @@ def check(cfg: Config) -> None:
         missing = [hole for hole in holes.split() if hole not in getattr(cfg, key)]
         if missing:
             raise UserError(f"{key} must contain {' and '.join(missing)}")
+
+
+def fill(template: str, **values: str) -> str:
+    """Put values into their {holes} in one pass; any other brace (JSON, say) stays as it is."""
+    return re.sub(r"\{(" + "|".join(values) + r")\}", lambda hole: values[hole[1]], template)
 
 
 def check_world(cfg: Config, world_size: int) -> None:

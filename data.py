@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import basics
-from config import Config, UserError
+from config import Config, UserError, fill
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def fitting(problems: list[Problem], tokenizer, cfg: Config) -> list[Problem]:
     """Problems whose prompt has at most cfg.max_prompt_tokens. Raises UserError if none has."""
 
     def tokens(problem: Problem) -> int:
-        text = cfg.code_template.format(prompt=problem.prompt)
+        text = fill(cfg.code_template, prompt=problem.prompt)
         return len(chat_ids(tokenizer, [{"role": "user", "content": text}]))
 
     kept = [problem for problem in problems if tokens(problem) <= cfg.max_prompt_tokens]

@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass, field
 
 import trace
-from config import Config, UserError
+from config import Config, UserError, fill
 from data import Problem
 from sandbox import Run, Sandbox, decode, encode
 
@@ -205,7 +205,7 @@ def question_text(question: Question, cfg: Config) -> str:
     else:
         action = "There is no input."
     names = ", ".join(f"`{name}`" for name in question.target)
-    return cfg.align_template.format(program=question.program, action=action, names=names)
+    return fill(cfg.align_template, program=question.program, action=action, names=names)
 
 
 def question_messages(question: Question, examples: list[Question], cfg: Config) -> list[dict]:

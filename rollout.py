@@ -124,7 +124,11 @@ class VllmEngine:
         memory = (
             {"gpu_memory_utilization": cfg.gpu_memory, "enable_sleep_mode": True}
             if self.on_gpu
-            else {"kv_cache_memory_bytes": int(cfg.kv_cache_gb * 2**30), "enforce_eager": True}
+            else {
+                "kv_cache_memory_bytes": int(cfg.kv_cache_gb * 2**30),
+                "enforce_eager": True,
+                "block_size": 32,  # 128, the default, would cache next to nothing of a prompt
+            }
         )
         states = random.getstate(), np.random.get_state(), torch.get_rng_state()
         self.llm = LLM(
@@ -177,20 +181,15 @@ class VllmEngine:
                     if on_finish:
                         on_finish(index, response)
 
-        # The first sample of each prompt goes alone, so that the others find its keys and values
-        # in the prefix cache; submitted together they would all prefill the same prompt.
-        seen: set[tuple[int, ...]] = set()
-        first = [
-            i
-            for i, r in enumerate(requests)
-            if (key := tuple(r.prompt_ids)) not in seen and not seen.add(key)
-        ]
-        for index in first:
-            add(index)
-        if len(first) < len(requests):
-            step()
-        for index in sorted(set(range(len(requests))) - set(first)):
-            add(index)
+        # Requests that start together all prefill what they share. So one goes ahead, for what
+        # all prompts share, then one of each prompt, and the others find keys and values cached.
+        first = {tuple(r.prompt_ids): i for i, r in reversed(list(enumerate(requests)))}
+        ahead, each = {0}, set(first.values())
+        for wave in (ahead, each - ahead, set(range(len(requests))) - each - ahead):
+            for index in sorted(wave):
+                add(index)
+            if engine.has_unfinished_requests():
+                step()
         while engine.has_unfinished_requests():
             step()
         return responses

@@ -27,6 +27,7 @@ import torch
 import torch.distributed as dist
 
 from config import Config, UserError
+from ranks import gather
 from reward import Question
 
 # Keys that may differ on --resume, for they change no number of any step.
@@ -53,10 +54,12 @@ class RunDir:
         self.started, self.first_step = time.perf_counter(), None
         self.stop_asked = False
         self._check_config()
-        dist.barrier()  # no rank may see the directory that rank 0 makes
+        dist.barrier()  # no rank may see what rank 0 changes from here on
         signal.signal(signal.SIGINT, self._on_interrupt)
         self.wandb = None
         if self.rank == 0:
+            if not cfg.resume and (self.path / "metrics.jsonl").exists():
+                self._set_aside()
             self.ckpt.mkdir(parents=True, exist_ok=True)
             write_whole(self.path / "config.json", json.dumps(asdict(cfg), indent=1))
             self.wandb = start_wandb(cfg) if cfg.wandb else None
@@ -64,7 +67,7 @@ class RunDir:
     def _check_config(self) -> None:
         """A new run must not overwrite an old one; a resumed one must have the same config."""
         if not self.cfg.resume:
-            if (self.path / "metrics.jsonl").exists():
+            if (self.ckpt / "latest").exists():
                 raise UserError(f"{self.path} holds a run already; give --resume or another --name")
             return
         try:
@@ -78,6 +81,14 @@ class RunDir:
             raise UserError(
                 f"--resume with another config; these keys differ: {'; '.join(changed)}"
             )
+
+    def _set_aside(self) -> None:
+        """A run that ended before its first checkpoint cannot go on, but its rows are kept."""
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.{number}")).exists():
+            number += 1
+        self.path.rename(aside)
+        self.say(f"an earlier run without a checkpoint was moved to {aside}")
 
     # ---------------------------------------------------------------- console and interrupt
     def say(self, text: str) -> None:
@@ -101,9 +112,34 @@ class RunDir:
                 out.write("".join(json.dumps(row) + "\n" for row in rows))
 
     def log_evaluation(self, rows: list[dict], step: int) -> None:
-        self.append("eval.jsonl", [{"step": step} | row for row in rows])
+        short = [{k: v for k, v in row.items() if k != "results"} for row in rows]
+        self.append("eval.jsonl", [{"step": step} | row for row in short])
         if self.wandb:
             self.wandb.log({f"eval/{r['task']}": r["pass@1"] for r in rows}, step=step)
+
+    def evaluations(self) -> list[dict]:
+        path = self.path / "eval.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def evaluation_due(self, step: int) -> bool:
+        """Every eval_every steps and after the last one, once: a resumed run may have done it."""
+        every = self.cfg.eval_every
+        due = bool(every) and (step % every == 0 or step == self.cfg.steps)
+        return all(gather(due and all(row["step"] != step for row in self.evaluations())))
+
+    def before_and_after(self) -> str:
+        """A table of the first and the last evaluation; empty when there are not two."""
+        first, last = {}, {}
+        for row in self.evaluations():
+            first.setdefault(row["task"], row)
+            last[row["task"]] = row
+        lines = [
+            f"{task:<16}{first[task]['pass@1']:>8.1%}{row['pass@1']:>9.1%}"
+            f"{row['pass@1'] - first[task]['pass@1']:>+9.1%}"
+            for task, row in last.items()
+            if row["step"] > first[task]["step"]
+        ]
+        return "\n".join([f"{'pass@1':<16}{'before':>8}{'after':>9}", *lines]) if lines else ""
 
     def log_step(self, state: State, rows: list[dict], stats: dict, laps: dict) -> None:
         """One row in metrics.jsonl, one a sample in samples.jsonl, one line on the console.
@@ -162,6 +198,7 @@ class RunDir:
         if self.rank == 0:
             for file in ("metrics.jsonl", "samples.jsonl", "eval.jsonl"):
                 keep_rows(self.path / file, state.step)
+        dist.barrier()  # the other ranks read these files, too
         self.say(f"resuming after step {state.step} from {path}")
         return state
 
@@ -292,13 +329,6 @@ def step_metrics(state: State, rows: list[dict], stats: dict, laps: dict) -> dic
 
 
 # -------------------------------------------------------------------- small pieces
-def gather(item: object) -> list:
-    """`item` of every rank, in rank order, on every rank."""
-    items: list = [None] * dist.get_world_size()
-    dist.all_gather_object(items, item)
-    return items
-
-
 def resident_gb() -> float:
     """Peak resident memory of this process, GiB."""
     unit = 1 if sys.platform == "darwin" else 1024

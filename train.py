@@ -13,9 +13,7 @@ Left out of GRPO: a critic, a reward model, and the KL term unless kl_coef is se
 sharding (every rank holds the whole model), and algorithms other than GRPO.
 """
 
-import os
 import random
-import socket
 import sys
 import time
 from concurrent.futures import Future
@@ -25,10 +23,11 @@ import torch
 import torch.distributed as dist
 from transformers import AutoTokenizer, PreTrainedModel
 
-from config import Config, UserError, check_world, load_config
+from config import Config, UserError, check_world, fill, load_config
 from data import Problem, chat_ids, data_order, fitting, load_problems
 from eval import evaluate
 from policy import MicroBatch, load_policy, named_weights, split_batch
+from ranks import all_reduce, gather, leave_ranks, set_up_ranks
 from report import write_report
 from reward import (
     Question,
@@ -41,7 +40,7 @@ from reward import (
     worked_examples,
 )
 from rollout import Request, Response, make_engine, model_directory
-from rundir import RunDir, State, gather, sample_row
+from rundir import RunDir, State, sample_row
 from sandbox import Pool, Sandbox, SandboxUnavailable
 
 
@@ -139,7 +138,7 @@ def choose_batch(
     state.position += n_code
     groups = []
     for problem in (problems[i] for i in order):
-        text = cfg.code_template.format(prompt=problem.prompt)
+        text = fill(cfg.code_template, prompt=problem.prompt)
         ids = chat_ids(tokenizer, [{"role": "user", "content": text}])
         groups.append(Group(0, text, ids, problem=problem))
     for question in questions:
@@ -315,36 +314,7 @@ def reduce_and_clip(model: PreTrainedModel, grad_clip: float) -> float:
     return float(torch.nn.utils.clip_grad_norm_(model.parameters(), grad_clip))
 
 
-def all_reduce(tensor: torch.Tensor) -> torch.Tensor:
-    """Sum over ranks, in place."""
-    if dist.get_world_size() > 1:
-        dist.all_reduce(tensor)
-    return tensor
-
-
 # ------------------------------------------------------------------------------- the run
-def set_up_ranks() -> torch.device:
-    """Join the process group of torchrun, or make one of a single process. Returns the device."""
-    alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
-    if "RANK" not in os.environ:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            os.environ |= alone | {"MASTER_PORT": str(free.getsockname()[1])}
-    if torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
-        dist.init_process_group("nccl", device_id=device)
-        return device
-    dist.init_process_group("gloo")
-    return torch.device("cpu")
-
-
-def leave_ranks() -> None:
-    """Leave the process group; where vLLM ran, it does so itself when the process ends."""
-    if dist.is_initialized() and "vllm" not in sys.modules:
-        dist.destroy_process_group()
-
-
 def train(cfg: Config) -> None:
     """The whole run: sample, run, reward, trace, advantage, update, sync, log, eval, save."""
     device = set_up_ranks()
@@ -371,11 +341,11 @@ def train(cfg: Config) -> None:
         walls = pool.submit(lambda sandbox: sandbox.layers).result()
         run.say(f"{len(problems)} problems, {world} process(es) on {device.type}; sandbox: {walls}")
 
-        def evaluate_now() -> None:
-            run.log_evaluation(evaluate(cfg, engine, tokenizer, pool, examples), state.step)
+        def evaluate_if_due() -> None:
+            if run.evaluation_due(state.step):
+                run.log_evaluation(evaluate(cfg, engine, tokenizer, pool, examples), state.step)
 
-        if cfg.eval_every and state.step == 0:
-            evaluate_now()
+        evaluate_if_due()
         stop = False
         while state.step < cfg.steps and not stop:
             state.step += 1
@@ -394,10 +364,9 @@ def train(cfg: Config) -> None:
             stop = run.interrupted()
             if state.step % cfg.save_every == 0 or state.step == cfg.steps or stop:
                 run.save(state, model, tokenizer, optimizer, warmup)
-            if cfg.eval_every and (state.step % cfg.eval_every == 0 or state.step == cfg.steps):
-                evaluate_now()
+            evaluate_if_due()
     if rank == 0:
-        print(f"report: {write_report(cfg.run_dir)}")
+        print(run.before_and_after(), f"report: {write_report(cfg.run_dir)}", sep="\n")
     if stop:
         run.say(f"stopped after step {state.step}; go on with: python train.py ... --resume")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from config import Config, UserError, check_world, load_config, print_help
+from config import Config, UserError, check_world, fill, load_config, print_help
 
 
 def write(tmp_path, text):
@@ -77,6 +77,12 @@ def test_impossible_values_are_refused_before_a_model_loads(argument):
 def test_batch_that_ranks_cannot_share_is_refused():
     with pytest.raises(UserError, match="multiple of 6"):
         check_world(Config(prompts_per_step=8, optimizer_steps=2), world_size=3)
+
+
+def test_braces_of_programs_and_of_json_survive_the_templates():
+    template = 'Answer {"x": 1} for {names}:\n{program}'
+    filled = fill(template, program="d = {names}", names="`d`", action="")
+    assert filled == 'Answer {"x": 1} for `d`:\nd = {names}'
 
 
 def test_help_shows_every_field_with_its_comment(capsys):

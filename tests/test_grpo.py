@@ -162,7 +162,7 @@ def test_several_optimizer_steps_use_the_policy_that_sampled(one_process):
 TWO = """
 import sys; sys.path[:0] = {paths!r}
 import torch, test_grpo, tiny, torch.distributed as dist
-from train import set_up_ranks
+from ranks import set_up_ranks
 set_up_ranks()
 rank = dist.get_rank()
 groups = [g for g in test_grpo.make_groups() if g.index % 2 == rank]

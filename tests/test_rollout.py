@@ -96,7 +96,7 @@ BF16 = """
 import sys; sys.path[:0] = {paths!r}
 import torch
 from test_rollout import *
-from train import set_up_ranks
+from ranks import set_up_ranks
 device = set_up_ranks()
 torch.manual_seed(123)
 before = torch.get_rng_state()

@@ -180,6 +180,14 @@ def test_old_run_is_never_overwritten(undisturbed, tiny_model, tiny_problems):
     assert (run / "metrics.jsonl").read_bytes() == before
 
 
+def test_run_without_a_checkpoint_is_set_aside(tiny_model, tiny_problems, tmp_path):
+    (tmp_path / "n").mkdir()
+    (tmp_path / "n" / "metrics.jsonl").write_text('{"step": 1}\n')
+    finish(start(tiny_model, tiny_problems, tmp_path, "--name=n", "--steps=1", engine="hf"))
+    assert (tmp_path / "n.1" / "metrics.jsonl").read_text() == '{"step": 1}\n'
+    assert (tmp_path / "n" / "ckpt" / "latest").exists()
+
+
 def test_two_processes_train_together(tiny_model, tiny_problems, tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     arguments = [f"--model={tiny_model}", f"--problems={tiny_problems}", f"--out_dir={tmp_path}"]
