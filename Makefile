@@ -1,4 +1,5 @@
 # make demo    everything from nothing: environment, model, evaluate -> train -> evaluate, report
+#              (ARGS="--steps=20 --eval_every=20" changes keys of the config)
 # make test    lint and tests (no network beyond the packages)
 #
 # Without a GPU, torch is the +cpu wheel: from wherever pip already finds one (a wheel folder, a
@@ -9,6 +10,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 CONFIG ?= configs/demo.py
 NAME ?= demo
 SEED ?= 0
+ARGS ?=
 
 BIN := .venv/bin
 GPU := $(shell command -v nvidia-smi 2>/dev/null)
@@ -21,7 +23,7 @@ MODEL := models/smollm2-135m/config.json
 demo: $(INSTALLED) $(MODEL)
 	@echo "== 2/2 evaluate, train, evaluate: $(CONFIG)"
 	@if [ -e out/$(NAME)/ckpt/latest ]; then resume=--resume; fi; \
-	$(BIN)/python train.py $(CONFIG) --name=$(NAME) --seed=$(SEED) $$resume
+	$(BIN)/python train.py $(CONFIG) --name=$(NAME) --seed=$(SEED) $(ARGS) $$resume
 
 test: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -13,6 +13,7 @@ choice over the run stands for.
 
 import html
 import json
+import keyword
 import re
 import sys
 from pathlib import Path
@@ -84,7 +85,8 @@ def measures(evals: list[dict]) -> list[dict]:
     """One entry a task and measure, with its value at each evaluated step; a score comes first."""
     found = []
     for task in dict.fromkeys(row["task"] for row in evals):
-        for measure in ("score", "pass@1"):
+        # Elsewhere the score repeats pass@1 or counts tests, which is not what a user asks for.
+        for measure in ("score", "pass@1") if task.endswith("-trace") else ("pass@1",):
             rows = [r for r in evals if r["task"] == task and r.get(measure) is not None]
             if rows:
                 entry = {key: rows[-1].get(key) for key in ("task", "n_problems", "n_samples")}
@@ -184,6 +186,7 @@ def write_report(run_dir: str | Path) -> Path:
         "summary": summary(config, metrics, results),
         "metrics": columns(metrics),
         "results": results,
+        "keywords": keyword.kwlist,
         "samples": pack(read_rows(run / "samples.jsonl", "step", "id")),
     }
     # json.dumps leaves ASCII only (no U+2028); without "<" no text can end or open an element.

@@ -117,7 +117,7 @@ def test_a_model_is_evaluated_on_its_problems(one_process, tiny_model, tiny_prob
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     (row,) = evaluate(cfg, engine, tokenizer, pool, [], quiet=True)
     assert (row["n"], row["n_problems"], row["n_samples"]) == (12, 4, 48)
-    assert 0.2 < row["pass@1"] < 0.8
+    assert 0.05 < row["pass@1"] < 0.95
     assert row["pass@12"] >= row["pass@1"]
     assert {r["task_id"] for r in row["results"]} == {f"tiny/{k}" for k in range(4)}
 
