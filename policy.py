@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
 from config import Config, UserError
 
 
 def load_policy(directory: str, device: torch.device) -> PreTrainedModel:
     """The model with fp32 weights, without dropout. Raises UserError for a broken directory."""
+    transformers_logging.disable_progress_bar()
     try:
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
     except Exception as error:  # a broken file shows as any of a dozen exceptions

@@ -13,6 +13,7 @@ trainer would have to repeat each of them to know the probability of what it is 
 import json
 import os
 import random
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,7 @@ def make_engine(cfg: Config, directory: str, device: torch.device) -> "VllmEngin
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
     try:
         import vllm  # noqa: F401
     except ImportError as error:
@@ -143,6 +145,7 @@ class VllmEngine:
             enable_chunked_prefill=self.on_gpu,
             max_num_batched_tokens=max(8192, length),
             disable_log_stats=True,
+            use_tqdm_on_load=False,
             **memory,
         )
         # The constructor reseeds every global generator of this process.

@@ -333,6 +333,7 @@ def train(cfg: Config) -> None:
         optimizer, lambda done: min(1.0, (done + 1) / (cfg.warmup_steps + 1))
     )
     state = run.restore(optimizer, warmup) if cfg.resume else State()
+    run.say(f"starting the sampler, {cfg.engine} (some 10 s)")
     engine = make_engine(cfg, start_from, device)
     engine.sync(named_weights(model))
     limits = {"timeout_s": cfg.timeout_s, "memory_mb": cfg.memory_mb, "mode": cfg.sandbox}
