@@ -35,14 +35,15 @@ class RunError(Exception):
     """A run directory that cannot be read. The message names the file, the line and the reason."""
 
 
-def read_object(text: bytes, where: str) -> dict:
-    """Parse one JSON object; NaN and Infinity, which no browser parses, become None."""
+def read_object(text: bytes, where: str, *needed: str) -> dict:
+    """Parse one JSON object that has the keys `needed`; NaN, which no browser parses, is None."""
     try:
         row = json.loads(text, parse_constant=lambda _: None)
     except ValueError as error:
         raise RunError(f"{where} is not JSON: {error}") from None
-    if not isinstance(row, dict):
-        raise RunError(f"{where} is not a JSON object")
+    missing = [key for key in needed if not isinstance(row, dict) or row.get(key) is None]
+    if missing or not isinstance(row, dict):
+        raise RunError(f"{where} is not an object with {', '.join(needed) or 'keys'}")
     return row
 
 
@@ -54,94 +55,82 @@ def read_rows(path: Path, *key: str) -> list[dict]:
     lines = path.read_bytes().rstrip().split(b"\n") if path.exists() else []
     rows = {}
     for number, line in enumerate(lines, 1):
-        where = f"{path}, line {number}"
+        if not line.strip():
+            continue
         try:
-            row = read_object(line, where) if line.strip() else None
+            row = read_object(line, f"{path}, line {number}", *key)
         except RunError:
             if number == len(lines):
                 break
             raise
-        if row is None:
-            continue
-        for name in key:
-            if row.get(name) is None:
-                raise RunError(f'{where} has no "{name}"')
         rows[tuple(row[name] for name in key)] = row
     return sorted(rows.values(), key=lambda row: row["step"])
 
 
 def columns(rows: list[dict]) -> dict[str, list]:
     """Turn rows into one list a key, None where a row lacks it, floats to six digits."""
-    table = {
-        key: [row.get(key) for row in rows] for key in dict.fromkeys(k for r in rows for k in r)
-    }
-    return {
-        key: [float(f"{x:.6g}") if isinstance(x, float) else x for x in values]
-        for key, values in table.items()
-    }
+    table: dict[str, list] = {key: [] for row in rows for key in row}
+    for row in rows:
+        for key, values in table.items():
+            x = row.get(key)
+            values.append(float(f"{x:.6g}") if isinstance(x, float) else x)
+    return table
 
 
 def measures(evals: list[dict]) -> list[dict]:
-    """One entry a task and measure, with its value at each evaluated step; a score comes first."""
+    """One entry a task and measure, with its value at each evaluated step, the main one first.
+
+    Only traces are scored in parts; the score of a code task counts tests, which nobody asks for.
+    """
     found = []
     for task in dict.fromkeys(row["task"] for row in evals):
-        # Elsewhere the score repeats pass@1 or counts tests, which is not what a user asks for.
-        for measure in ("score", "pass@1") if task.endswith("-trace") else ("pass@1",):
-            rows = [r for r in evals if r["task"] == task and r.get(measure) is not None]
-            if rows:
-                entry = {key: rows[-1].get(key) for key in ("task", "n_problems", "n_samples")}
-                entry["measure"] = measure
-                entry["label"] = LABELS.get((task, measure), f"{measure} on {task}")
-                entry["main"] = task not in [
-                    e["task"] for e in found
-                ]  # the sentence has only these
-                found.append(
-                    entry
-                    | {"steps": [r["step"] for r in rows], "values": [r[measure] for r in rows]}
-                )
+        names = ["score", "pass@1"] if task.endswith("-trace") else ["pass@1"]
+        for name in names:
+            rows = [r for r in evals if r["task"] == task and r.get(name) is not None]
+            if not rows:
+                continue
+            entry = {key: rows[-1].get(key) for key in ("task", "n_problems", "n_samples")}
+            entry |= {"label": LABELS.get((task, name), f"{name} on {task}")}
+            entry |= {"main": name == names[0], "steps": [r["step"] for r in rows]}
+            found.append(entry | {"values": [r[name] for r in rows]})
     return found
 
 
 def percent(x: float) -> str:
-    return f"{100 * x:.{0 if x >= 0.1 or x == 0 else 1}f}\u00a0%"
+    return f"{100 * x:.{0 if x >= 0.0995 or x == 0 else 1}f}\u00a0%"
 
 
 def duration(seconds: float) -> str:
-    hours, minutes, s = round(seconds) // 3600, round(seconds) // 60 % 60, round(seconds) % 60
-    parts = [(hours, "h"), (minutes, "min")] if hours else [(minutes, "min"), (s, "s")]
+    minutes, s = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (0 if hours else s, "s")]
     return " ".join(f"{n}\u00a0{unit}" for n, unit in parts if n)
+
+
+def change(before: str, after: str) -> str:
+    return f"stayed at {after}" if before == after else f"went from {before} to {after}"
 
 
 def summary(config: dict, metrics: list[dict], results: list[dict]) -> str:
     """The run in one sentence, in its own numbers."""
     results = [r for r in results if r["main"]]
     if not metrics:
-        now = "; ".join(f"{r['label']}: {percent(r['values'][-1])}" for r in results)
-        return (
-            f"No step is finished yet. Before training, {now}."
-            if now
-            else "No step is finished yet."
-        )
+        now = [f"{r['label']}: {percent(r['values'][-1])}" for r in results]
+        return "; ".join(["No step is finished yet", *now]) + "."
     done, planned = len(metrics), config.get("steps") or 0
-    steps = (
-        f"{done} of {planned} steps"
-        if planned > done
-        else "1 step"
-        if done == 1
-        else f"{done} steps"
-    )
+    steps = f"{done} of {planned} steps" if planned > done else f"{done} step{'s'[: done > 1]}"
     seconds = sum(row.get("time/step") or 0 for row in metrics)
     start = f"In {steps} ({duration(seconds)})" if seconds >= 1 else f"In {steps}"
-    if changed := [r for r in results if len(r["steps"]) > 1]:
-        changes = [f"from {percent(r['values'][0])} to {percent(r['values'][-1])}" for r in changed]
-        said = [f"{r['label']} {'' if i else 'went '}{changes[i]}" for i, r in enumerate(changed)]
+    ends = [(r["label"], r["values"][0], r["values"][-1]) for r in results if len(r["steps"]) > 1]
+    if ends:
+        said = [f"{label} {change(percent(a), percent(b))}" for label, a, b in ends]
         return f"{start} {'; '.join(said)}."
     rewards = [row["reward/code"] for row in metrics if row.get("reward/code") is not None]
     if not rewards:
         return f"{start} no program was rewarded yet."
     k = min(5, (len(rewards) + 1) // 2)  # a single step's mean is mostly noise
     first, last = sum(rewards[:k]) / k, sum(rewards[-k:]) / k
-    return f"{start} the mean reward of a program went from {first:.2f} to {last:.2f}."
+    return f"{start} the mean reward of a program {change(f'{first:.2f}', f'{last:.2f}')}."
 
 
 def clip(value: object) -> object:
@@ -150,7 +139,7 @@ def clip(value: object) -> object:
         return f"{value[:MAX_TEXT]}\n… ({len(value) - MAX_TEXT:,} more characters in samples.jsonl)"
     if isinstance(value, dict):
         return {key: clip(item) for key, item in value.items()}
-    return [clip(item) for item in value] if isinstance(value, list) else value
+    return value
 
 
 def pack(samples: list[dict]) -> dict:
@@ -160,7 +149,7 @@ def pack(samples: list[dict]) -> dict:
     """
     by_id, n = {row["id"]: row for row in samples}, min(len(samples), MAX_SAMPLES)
     while True:
-        chosen = {row["id"] for row in (samples[i * len(samples) // n] for i in range(n))}
+        chosen = {samples[i * len(samples) // n]["id"] for i in range(n)}
         chosen |= {by_id[i].get("source") for i in chosen} & set(by_id)
         prompts: dict[str, int] = {}
         rows = [clip(row) for row in samples if row["id"] in chosen]
@@ -172,13 +161,11 @@ def pack(samples: list[dict]) -> dict:
 
 
 def write_report(run_dir: str | Path) -> Path:
-    """Write `run_dir`/report.html and return its path; RunError if the run cannot be read."""
+    """Write `run_dir`/report.html and return its path. Raises RunError for an unreadable run."""
     run = Path(run_dir)
-    if not run.is_dir():
-        raise RunError(f"{run} is not a directory; give a run's, such as out/demo")
     if not (run / "config.json").exists():
-        raise RunError(f"{run} has no config.json, so it is no run directory")
-    config = read_object((run / "config.json").read_bytes(), str(run / "config.json"))
+        raise RunError(f"{run} is not a run's directory: it has no config.json")
+    config = read_object((run / "config.json").read_bytes(), f"{run}/config.json")
     metrics = read_rows(run / "metrics.jsonl", "step")
     results = measures(read_rows(run / "eval.jsonl", "step", "task"))
     data = {

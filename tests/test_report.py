@@ -6,8 +6,12 @@
 import json
 import math
 import random
+import re
+import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -180,6 +184,151 @@ def fake_run(run: Path, steps: int = 40, aligns: bool = True, evals: bool = True
             rows.append(row | score | {"n_problems": 48, "n_samples": 192})
     write_lines(run / "eval.jsonl", rows)
     return run
+
+
+HOSTILE = "</script><script>alert(1)</script><!-- <script \u2028 {{DATA}} {{TITLE}} &lt; \ud800"
+
+
+def page_data(page: str) -> dict:
+    """The JSON that the page's own script reads, found the way a browser finds it."""
+    start = page.index('<script type="application/json" id="data">') + 42
+    return json.loads(page[start : page.index("</script>", start)])
+
+
+def embedded(run: Path) -> dict:
+    return page_data(report.write_report(run).read_text())
+
+
+def test_report_is_one_file_that_loads_nothing(tmp_path):
+    page = report.write_report(fake_run(tmp_path / "run")).read_text()
+    outside = re.findall(r"""<link|<img|<iframe|@import|\bsrc=|url\(|https?://[^"]+""", page)
+    assert outside == ["http://www.w3.org/2000/svg"]  # a name, not an address
+    assert "default-src 'none'" in page and "{{" not in page
+
+
+def test_page_never_turns_text_into_markup():
+    template = report.TEMPLATE.read_text()
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", template)
+
+
+def test_hostile_text_stays_text(tmp_path):
+    run = fake_run(tmp_path / "run", steps=4)
+    clean = report.write_report(run).read_text().lower()
+    rows = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
+    for row in rows:
+        row |= dict.fromkeys(("prompt", "response", "program", "error", "task_id"), HOSTILE)
+        row |= {"predicted": {HOSTILE: HOSTILE, "__proto__": HOSTILE}}
+    write_lines(run / "samples.jsonl", rows)
+    (run / "config.json").write_text(json.dumps({"name": HOSTILE, HOSTILE: HOSTILE}))
+    page = report.write_report(run).read_text()
+    for token in ("<script", "</script", "<!--"):
+        assert page.lower().count(token) == clean.count(token)
+    assert "\u2028" not in page.split('id="data">')[1]
+    assert page_data(page)["samples"]["rows"][0]["response"] == HOSTILE
+
+
+def test_summary_says_what_changed(tmp_path):
+    said = embedded(fake_run(tmp_path / "run"))["summary"].replace("\u00a0", " ")
+    assert said.startswith("In 40 steps (10 min ")
+    assert "pass@1 on unseen problem families went from 24 % to 43 %" in said
+    assert "variables of unseen programs predicted right went from 22 % to 41 %" in said
+    assert "pass@1 on HumanEval went from 6.1 % to 5.5 %" in said
+
+
+def test_summary_without_evaluations_uses_rewards(tmp_path):
+    said = embedded(fake_run(tmp_path / "run", evals=False))["summary"]
+    assert re.search(r"the mean reward of a program went from 0\.2\d to 0\.6\d\.$", said)
+
+
+def test_score_of_a_code_task_is_not_its_headline(tmp_path):
+    row = {"step": 0, "task": "basics", "pass@1": 0.2, "score": 0.4}
+    write_lines(fake_run(tmp_path / "run") / "eval.jsonl", [row])
+    assert [r["values"] for r in embedded(tmp_path / "run")["results"]] == [[0.2]]
+
+
+def test_run_that_just_started_says_so(tmp_path):
+    (tmp_path / "config.json").write_text('{"name": "new", "steps": 40}')
+    data = embedded(tmp_path)
+    assert data["summary"] == "No step is finished yet."
+    assert data["metrics"] == {} and data["samples"]["rows"] == []
+
+
+def test_nan_does_not_break_the_page(tmp_path):
+    run = fake_run(tmp_path / "run", steps=3)
+    write_lines(run / "metrics.jsonl", [{"step": 1, "grad_norm": math.nan, "kl": -math.inf}])
+    page = report.write_report(run).read_text()
+    assert "NaN" not in page.split('id="data">')[1].split("</script>")[0]
+    assert page_data(page)["metrics"] == {"step": [1], "grad_norm": [None], "kl": [None]}
+
+
+def test_missing_keys_become_gaps(tmp_path):
+    run = fake_run(tmp_path / "run", steps=3)
+    write_lines(run / "metrics.jsonl", [{"step": 1, "kl": 0.5}, {"step": 2, "tokens": 7}])
+    assert embedded(run)["metrics"] == {"step": [1, 2], "kl": [0.5, None], "tokens": [None, 7]}
+
+
+def test_step_done_again_after_a_resume_counts_once(tmp_path):
+    run = fake_run(tmp_path / "run", steps=3)
+    rows = [{"step": 1, "kl": 1.0}, {"step": 2, "kl": 2.0}, {"step": 2, "kl": 3.0}]
+    write_lines(run / "metrics.jsonl", rows)
+    assert embedded(run)["metrics"]["kl"] == [1.0, 3.0]
+
+
+def test_many_samples_are_spread_over_the_run_and_counted(tmp_path):
+    run = fake_run(tmp_path / "run", steps=200)
+    total = len((run / "samples.jsonl").read_text().splitlines())
+    data = embedded(run)["samples"]
+    assert total > report.MAX_SAMPLES and data["total"] == total
+    assert 0.8 * report.MAX_SAMPLES < len(data["rows"]) <= report.MAX_SAMPLES
+    assert {row["step"] for row in data["rows"]} == set(range(1, 201))
+
+
+def test_source_of_an_alignment_sample_comes_along(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "MAX_SAMPLES", 60)
+    rows = embedded(fake_run(tmp_path / "run"))["samples"]["rows"]
+    sources = {row["source"] for row in rows if row["objective"] == "align"}
+    assert sources and sources <= {row["id"] for row in rows}
+
+
+def test_long_samples_keep_the_page_small(tmp_path):
+    run = fake_run(tmp_path / "run", steps=30)
+    rows = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
+    write_lines(run / "samples.jsonl", [row | {"response": "x" * 50_000} for row in rows])
+    assert report.write_report(run).stat().st_size < 6_000_000
+    assert "40,000 more characters" in embedded(run)["samples"]["rows"][0]["response"]
+
+
+def test_half_written_last_line_is_ignored(tmp_path):
+    run = fake_run(tmp_path / "run", steps=3)
+    with (run / "metrics.jsonl").open("ab") as out:
+        out.write('{"step": 4, "note": "caf\u00e9'.encode()[:-1])  # cut inside a character
+    assert embedded(run)["metrics"]["step"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("broken", ['{"step": 2, "kl"', "[1]", '{"kl": 1}', '{"step": null}'])
+def test_broken_line_is_named_in_one_sentence(tmp_path, broken):
+    run = fake_run(tmp_path / "run", steps=3)
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    (run / "metrics.jsonl").write_text("\n".join([lines[0], broken, lines[2]]) + "\n")
+    failed = call(run)
+    assert failed.returncode == 1 and f"{run / 'metrics.jsonl'}, line 2" in failed.stderr
+    assert failed.stderr.count("\n") == 1
+
+
+def test_missing_directory_is_one_sentence(tmp_path):
+    failed = call(tmp_path / "nowhere")
+    assert failed.returncode == 1 and "nowhere is not a run's directory" in failed.stderr
+    assert failed.stderr.count("\n") == 1
+
+
+def test_command_prints_the_path_it_wrote(tmp_path):
+    done = call(fake_run(tmp_path / "run", steps=2))
+    assert done.returncode == 0 and Path(done.stdout.strip()).exists()
+
+
+def call(run: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "report.py"), str(run)]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 if __name__ == "__main__":
