@@ -18,7 +18,6 @@ import resource
 import shutil
 import signal
 import sys
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -51,7 +50,7 @@ class RunDir:
     def __init__(self, cfg: Config) -> None:
         self.cfg, self.rank = cfg, dist.get_rank()
         self.path, self.ckpt = cfg.run_dir, cfg.run_dir / "ckpt"
-        self.started, self.first_step = time.perf_counter(), None
+        self.spent, self.first_step = 0.0, None  # seconds of steps, for the time left
         self.stop_asked = False
         self._check_config()
         dist.barrier()  # no rank may see what rank 0 changes from here on
@@ -161,7 +160,7 @@ class RunDir:
 
     def _line(self, m: dict) -> str:
         done, left = m["step"] - self.first_step + 1, self.cfg.steps - m["step"]
-        self.spent = getattr(self, "spent", 0.0) + m["time/step"]
+        self.spent += m["time/step"]
         align = "  --" if m["reward/align"] is None else f"{m['reward/align']:.2f}"
         return (
             f"step {m['step']:>4}/{self.cfg.steps} | code {m['reward/code']:.2f} | align {align} "
