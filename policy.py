@@ -1,8 +1,9 @@
 """The policy's forward pass: log-probabilities of sampled answers, each prompt computed once.
 
-The G answers to a prompt share its tokens. We run the prompts once and keep their keys and values,
-and run only the answers on top of that cache, those of like length together; the gradient flows
-back through the cache, so it is exact. Alignment prompts are long and their answers short.
+The G answers to a prompt share its tokens, and prompts share their beginning (system turn, worked
+examples). We run what is shared once, keep its keys and values, and run the rest on top of that
+cache, answers of like length together; the gradient flows back through the cache, so it is exact.
+Alignment prompts are long and their answers short.
 
 Left out: packing without padding, sharding, activation checkpointing.
 """
@@ -59,14 +60,18 @@ def answer_logprobs(
     Returns (N,) fp32, N tokens in the order prompt, answer, token; differentiable.
     """
     device = model.device
-    prompt_ids, prompt_mask = pad(prompts, left=True, device=device)  # (P, Tp)
+    shared = common_prefix(prompts)  # the system turn, worked examples: the same S tokens for all
     cache = DynamicCache(config=model.config)
+    if shared:
+        model.base_model(torch.tensor([prompts[0][:shared]], device=device), past_key_values=cache)
+        cache = rows_of(cache, torch.zeros(len(prompts), dtype=torch.long), model.config)
+    prompt_ids, own_mask = pad([p[shared:] for p in prompts], left=True, device=device)
+    prompt_mask = F.pad(own_mask, (shared, 0), value=1)  # (P, S + Tp)
     prompt_hidden = model.base_model(
         input_ids=prompt_ids,
         attention_mask=prompt_mask,
-        position_ids=(prompt_mask.cumsum(-1) - 1).clamp(min=0),
+        position_ids=shared + (own_mask.cumsum(-1) - 1).clamp(min=0),
         past_key_values=cache,
-        use_cache=True,
     ).last_hidden_state[:, -1:]  # (P, 1, H): what predicts an answer's first token
 
     flat = [(i, answer) for i, group in enumerate(answers) for answer in group]
@@ -82,7 +87,6 @@ def answer_logprobs(
                 position_ids=prompt_mask.sum(-1)[owner, None]
                 + torch.arange(targets.shape[1] - 1, device=device),
                 past_key_values=rows_of(cache, owner, model.config),
-                use_cache=True,
             ).last_hidden_state
             hidden = torch.cat([hidden, answer_hidden], dim=1)  # (B, Ta, H)
         # The head only where a token is trained, never on padding or prompts: (N, vocabulary).
@@ -95,6 +99,15 @@ def answer_logprobs(
     return torch.cat(logp)
 
 
+def common_prefix(prompts: list[list[int]]) -> int:
+    """How many tokens all prompts begin with, leaving each a token of its own; one prompt: 0."""
+    first, last = min(prompts), max(prompts)  # what these two share, all share
+    shared = 0
+    while shared < min(len(first), len(last)) - 1 and first[shared] == last[shared]:
+        shared += 1
+    return min(shared, min(map(len, prompts)) - 1) if len(prompts) > 1 else 0
+
+
 def rows_of(cache: DynamicCache, rows: torch.Tensor, config: object) -> DynamicCache:
     """A cache whose b-th row is row rows[b] of `cache`; gradients flow back into it."""
     repeated = DynamicCache(config=config)
@@ -104,10 +117,10 @@ def rows_of(cache: DynamicCache, rows: torch.Tensor, config: object) -> DynamicC
 
 
 def like_lengths(lengths: list[int]) -> list[list[int]]:
-    """Indices in parts whose lengths differ at most twofold, so that little is padding."""
+    """Indices in parts whose lengths differ at most 1.5-fold, so that little is padding."""
     parts: list[list[int]] = []
     for n in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if parts and lengths[n] <= 2 * lengths[parts[-1][0]]:
+        if parts and lengths[n] <= 1.5 * lengths[parts[-1][0]]:
             parts[-1].append(n)
         else:
             parts.append([n])

@@ -10,7 +10,6 @@ the programs of the held-out trace benchmark. `family.py` explains the form.
 
 from basics.family import (
     COUNT,
-    FEW,
     INTS,
     NATURAL,
     NUM,
@@ -58,25 +57,6 @@ def power_of(x: SMALL, *, k):
     return result
 
 
-@easy(k=[1, 2, 3, 5, 7, 10])
-def sum_squares(nums: SMALL_INTS, *, k):
-    """returns {k} plus the sum of the squares of the numbers in the list `nums`"""
-    total = k
-    for x in nums:
-        total += x * x
-    return total
-
-
-@easy(k=[1, 2, 3, 4, 5, 10])
-def product_times(nums: SMALL_INTS, *, k):
-    """returns the product of the numbers in the list `nums`, multiplied by {k}; for an empty list
-    it returns {k}"""
-    product = k
-    for x in nums:
-        product *= x
-    return product
-
-
 @easy(k=[2, 3, 4, 5, 6, 7])
 def keep_divisible(nums: INTS, *, k):
     """returns the list of the numbers in the list `nums` that are divisible by {k}"""
@@ -84,15 +64,6 @@ def keep_divisible(nums: INTS, *, k):
     for x in nums:
         if x % k == 0:
             result.append(x)
-    return result
-
-
-@easy(k=[0, 1, 2, 5, 7, 9])
-def append_number(nums: INTS, *, k):
-    """returns the list `nums` with the number {k} added at its end"""
-    number = k
-    result = list(nums)
-    result.append(number)
     return result
 
 
@@ -113,28 +84,12 @@ def area_without(width: COUNT, height: COUNT, *, k):
     return result
 
 
-@easy(k=[1, 2, 3, 4, 5, 10])
-def last_digit_plus(n: NATURAL, *, k):
-    """returns the last decimal digit of the number `n`, plus {k}"""
-    digit = n % 10
-    result = digit + k
-    return result
-
-
 @easy(low=[0, 1, 2, 3, 5, 10], high=[5, 8, 4, 12, 10, 20])
 def in_range(x: NUM, *, low, high):
     """returns True if the number `x` is at least {low} and at most {high}, and False otherwise"""
     above = x >= low
     below = x <= high
     return above and below
-
-
-@easy(k=[1, 2, 3, 4, 5, 6, 10])
-def smallest_of_three(a: NUM, b: NUM, c: NUM, *, k):
-    """returns the smallest of the three numbers `a`, `b` and `c`, plus {k}"""
-    smallest = min(a, b, c)
-    result = smallest + k
-    return result
 
 
 @easy(k=[2, 3, 4, 5, 6, 7, 10])
@@ -144,18 +99,6 @@ def same_remainder(a: NATURAL, b: NATURAL, *, k):
     first = a % k
     second = b % k
     return first == second
-
-
-@easy(k=[2, 3, 4, 5, 10])
-def power_list(n: FEW, *, k):
-    """returns the list of the first `n` powers of {k}: 1, {k}, {k} * {k} and so on; the list is
-    empty for `n` = 0"""
-    result = []
-    power = 1
-    for step in range(n):
-        result.append(power)
-        power *= k
-    return result
 
 
 @easy(k=[2, 3, 4, 5, 6, 7])
@@ -178,25 +121,6 @@ def squares_plus(nums: SMALL_INTS, *, k):
     return result
 
 
-@easy(k=[2, 3, 4, 5])
-def drop_first(nums: INTS, *, k):
-    """returns the list `nums` without its first {k} numbers; it is empty if `nums` has no more
-    than {k} numbers"""
-    result = []
-    for i in range(k, len(nums)):
-        result.append(nums[i])
-    return result
-
-
-@easy(k=[1, 2, 3, 4, 5, 10])
-def largest_minus_first(nums: SOME_INTS, *, k):
-    """returns the largest number of the list `nums` minus the first number of it, plus {k}; the
-    list is never empty"""
-    largest = max(nums)
-    first = nums[0]
-    return largest - first + k
-
-
 @easy(k=[1, 2, 3, 5, 7, 10])
 def reverse_and_raise(nums: INTS, *, k):
     """returns the list `nums` in reverse order, with {k} added to each number"""
@@ -206,7 +130,77 @@ def reverse_and_raise(nums: INTS, *, k):
     return result
 
 
-@medium(k=[0, 2, 5, 8])
+@easy(k=[2, 3, 5, 10])
+def weighted_sum(a: NUM, b: NUM, *, k):
+    """returns `a` plus {k} times `b`"""
+    product = k * b
+    result = a + product
+    return result
+
+
+@easy(k=[8, 10, 12, 15])
+def largest_exceeds(nums: SOME_INTS, *, k):
+    """returns True if the largest number in the list `nums` is greater than {k}, and False
+    otherwise; the list is never empty"""
+    largest = max(nums)
+    answer = largest > k
+    return answer
+
+
+@easy(k=[0, 3, 5, 7, 10])
+def at_least(x: NUM, *, k):
+    """returns the larger one of the number `x` and {k}"""
+    low = k
+    result = max(x, low)
+    return result
+
+
+@easy(k=[2, 3, 5, 7])
+def odd_or_multiple(n: NATURAL, *, k):
+    """returns 'yes' if the number `n` is divisible by {k}, and 'no' otherwise"""
+    answer = "no"
+    rest = n % k
+    if rest == 0:
+        answer = "yes"
+    return answer
+
+
+@easy(k=[2, 3, 5, 10])
+def range_list(n: COUNT, *, k):
+    """returns the list of the numbers from 0 to `n` - 1, each multiplied by {k}"""
+    result = []
+    for i in range(n):
+        result.append(i * k)
+    return result
+
+
+@easy(k=[2, 3, 4])
+def every_second(nums: INTS, *, k):
+    """returns every {k}th number of the list `nums`, starting with the first: `nums[::{k}]`"""
+    step = k
+    result = nums[::step]
+    return result
+
+
+@easy(k=[2, 3])
+def powers_of_all(nums: SMALL_INTS, *, k):
+    """returns a list of the numbers in the list `nums`, each raised to the power of {k}"""
+    result = []
+    for x in nums:
+        result.append(x**k)
+    return result
+
+
+@easy(k=[1, 2, 3, 5])
+def largest_minus_smallest(nums: SOME_INTS, *, k):
+    """returns the largest number minus the smallest number of the list `nums`, plus {k}; the list
+    is never empty"""
+    difference = max(nums) - min(nums)
+    result = difference + k
+    return result
+
+
+@medium(k=[0, 2])
 def balance(nums: INTS, *, k):
     """returns how many numbers in the list `nums` are greater than {k}, minus how many are less
     than {k}"""
@@ -219,30 +213,7 @@ def balance(nums: INTS, *, k):
     return score
 
 
-@medium(k=[1, 2, 10])
-def alternate(nums: INTS, *, k):
-    """returns {k} plus the first number of the list `nums`, minus the second, plus the third,
-    minus the fourth and so on"""
-    total = k
-    sign = 1
-    for x in nums:
-        total += sign * x
-        sign = -sign
-    return total
-
-
-@medium(k=[2, 3, 10])
-def steps_between(nums: INTS, *, k):
-    """returns the list of the differences between each number of the list `nums`, except the
-    first, and the number right before it, each multiplied by {k}"""
-    result = []
-    for i in range(1, len(nums)):
-        step = nums[i] - nums[i - 1]
-        result.append(step * k)
-    return result
-
-
-@medium(k=[2, 3, 4])
+@medium(k=[2, 3])
 def sum_smallest(nums: INTS, *, k):
     """returns the sum of the {k} smallest numbers of the list `nums`, or of all if there are fewer
     than {k}; for an empty list it returns 0"""
@@ -253,19 +224,7 @@ def sum_smallest(nums: INTS, *, k):
     return total
 
 
-@medium(k=[0, 1, 7, 9])
-def put_between(nums: INTS, *, k):
-    """returns the list `nums` with the number {k} put between each two neighbours; nothing is put
-    before the first or after the last number"""
-    result = []
-    for i, x in enumerate(nums):
-        if i > 0:
-            result.append(k)
-        result.append(x)
-    return result
-
-
-@medium(k=[3, 5, 8, 10])
+@medium(k=[3, 5])
 def split_at(nums: INTS, *, k):
     """returns a list of two lists: the numbers of the list `nums` that are less than {k}, and the
     others, each in their order"""
@@ -277,18 +236,6 @@ def split_at(nums: INTS, *, k):
         else:
             high.append(x)
     return [low, high]
-
-
-@medium(k=[2, 3, 10])
-def divide_out(n: NATURAL, *, k):
-    """returns how many times the number `n` can be divided by {k}, always rounding down, until it
-    is 0; for `n` = 0 it returns 0"""
-    times = 0
-    rest = n
-    while rest > 0:
-        rest = rest // k
-        times += 1
-    return times
 
 
 @medium(k=[1, 2])
@@ -304,7 +251,7 @@ def times_table(n: SIDE, m: SIDE, *, k):
     return result
 
 
-@hard(k=[1, 2, 3])
+@hard(k=[1, 2])
 def has_gap_pair(nums: POSITIVE_INTS, *, k):
     """returns True if two numbers in the list `nums` differ by exactly {k}, and False otherwise"""
     found = False

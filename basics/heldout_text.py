@@ -2,8 +2,9 @@
 
 from basics.family import (
     FOUR_TEXT,
+    INTS,
+    NAME,
     PAIRS,
-    ROWS,
     SENTENCE,
     SOME_TEXT,
     TABLE,
@@ -15,15 +16,7 @@ from basics.family import (
 )
 
 
-@easy(k=[1, 2, 3, 5, 10])
-def text_size(text: TEXT, *, k):
-    """returns the number of characters in the string `text`, plus {k}"""
-    size = len(text)
-    result = size + k
-    return result
-
-
-@easy(end=["!", ".", "X", "?", "-"])
+@easy(end=["!", "."])
 def upper_case(text: SOME_TEXT, *, end):
     """returns the string `text` in upper case, followed by {end!r}"""
     loud = text.upper()
@@ -47,7 +40,7 @@ def count_words(line: SENTENCE, *, k):
     return count + k
 
 
-@easy(ch=["a", "e", "n", "o", "p", "l"])
+@easy(ch=["a", "e"])
 def last_position(text: TEXT, *, ch):
     """returns the index of the last {ch!r} in the string `text`, or -1 if there is none"""
     position = -1
@@ -57,18 +50,7 @@ def last_position(text: TEXT, *, ch):
     return position
 
 
-@easy(k=[2, 3, 4])
-def cut_end(text: FOUR_TEXT, *, k):
-    """returns the string `text`, which has at least four characters, without its last {k}
-    characters"""
-    size = len(text) - k
-    result = ""
-    for i in range(size):
-        result += text[i]
-    return result
-
-
-@easy(sep=["-", "|", ".", "/", " ", "+"])
+@easy(sep=["-", "|"])
 def mirror(text: TEXT, *, sep):
     """returns the string `text`, then {sep!r}, then the string `text` reversed"""
     backwards = text[::-1]
@@ -94,17 +76,6 @@ def count_words_with(words: WORDS, *, ch):
     return count
 
 
-@easy(sep=[".", "-", "/", ", ", "!"])
-def initials(words: WORDS, *, sep):
-    """returns a string that holds, for each string in the list `words`, its first letter followed
-    by {sep!r}"""
-    result = ""
-    for word in words:
-        letter = word[0]
-        result += letter + sep
-    return result
-
-
 @easy(k=[1, 2, 3, 5, 7, 10])
 def total_letters(words: WORDS, *, k):
     """returns the total number of letters in all strings of the list `words`, plus {k}"""
@@ -115,39 +86,55 @@ def total_letters(words: WORDS, *, k):
     return total
 
 
-@medium(
-    end=["s", "!", "ing", "."], k=[3, 4, 3, 5], edges=lambda end, k: [[["a" * k, "b" * (k + 1)]]]
-)
-def mark_short(words: WORDS, *, end, k):
-    """returns the list `words` with {end!r} added to each string of at most {k} letters; longer
-    strings stay as they are"""
+@easy(k=[0, 5, 8])
+def keys_above(scores: TABLE, *, k):
+    """returns the list of the keys of the dictionary `scores` whose value is greater than {k}"""
     result = []
-    for word in words:
-        if len(word) <= k:
-            word = word + end
-        result.append(word)
+    for name in scores:
+        if scores[name] > k:
+            result.append(name)
     return result
 
 
-@medium(sep=[".", ":", ")"])
-def numbered(words: WORDS, *, sep):
-    """returns a list with each string of the list `words` preceded by its number, counted from 1,
-    and {sep!r}: the first string of the result starts with '1{sep}'"""
-    result = []
-    number = 1
-    for word in words:
-        result.append(str(number) + sep + word)
-        number += 1
+@easy(ch=["a", "e", "o", "n", "t"])
+def text_ends_with(text: SOME_TEXT, *, ch):
+    """returns True if the string `text` ends with {ch!r}, and False otherwise"""
+    last = text[-1]
+    answer = last == ch
+    return answer
+
+
+@easy(k=[1, 2, 3])
+def first_part(text: FOUR_TEXT, *, k):
+    """returns the first {k} characters of the string `text`"""
+    size = k
+    part = text[:size]
+    return part
+
+
+@easy(k=[0, 1, 5, 10])
+def get_score(scores: TABLE, name: NAME, *, k):
+    """returns the value of the key `name` in the dictionary `scores`, or {k} if there is no such
+    key"""
+    default = k
+    result = scores.get(name, default)
     return result
 
 
-@medium(sep=["-", ",", "/"])
-def words_backwards(line: SENTENCE, *, sep):
-    """returns the words of the string `line`, which are separated by spaces, in reverse order with
-    {sep!r} between them; the empty string gives the empty string"""
-    parts = line.split()
-    parts.reverse()
-    result = sep.join(parts)
+@easy(sep=["-", ",", "+", "/"])
+def join_two(a: TEXT, b: TEXT, *, sep):
+    """returns the string `a`, then {sep!r}, then the string `b`"""
+    start = a + sep
+    result = start + b
+    return result
+
+
+@easy(unit=["!", "s", "-", " kg"])
+def numbers_as_text(nums: INTS, *, unit):
+    """returns a list of strings: each number of the list `nums` followed by {unit!r}"""
+    result = []
+    for x in nums:
+        result.append(str(x) + unit)
     return result
 
 
@@ -162,18 +149,7 @@ def winner(scores: TABLE, *, default):
     return best
 
 
-@medium(sep=["=", ":", " is "])
-def entries(scores: TABLE, *, sep):
-    """returns a list with a string for each key of the dict `scores`, in alphabetical order: the
-    key, then {sep!r}, then the value"""
-    result = []
-    for key in sorted(scores):
-        value = scores[key]
-        result.append(key + sep + str(value))
-    return result
-
-
-@hard(k=[1, 2, 10])
+@hard(k=[1, 2])
 def best_by_name(pairs: PAIRS, *, k):
     """returns a dict with the names in the list `pairs`, each element of which is a list of a name
     and a number, as keys, and as values the largest number of that name, plus {k}"""
@@ -183,15 +159,3 @@ def best_by_name(pairs: PAIRS, *, k):
         if name not in best or score > best[name]:
             best[name] = score
     return best
-
-
-@hard(k=[2, 3, 10])
-def largest_cell(rows: ROWS, *, k):
-    """returns {k} times the largest number of all numbers in the lists of the list `rows`, or -1
-    if there is no number at all"""
-    best = None
-    for row in rows:
-        for x in row:
-            if best is None or x > best:
-                best = x
-    return -1 if best is None else best * k

@@ -1,10 +1,10 @@
 """Training families over dicts and lists of lists; `family.py` explains the form."""
 # ruff: noqa: B007 - a loop variable is one more value to trace, used or not
 
-from basics.family import FULL_ROWS, NAME, PAIRS, ROWS, SIDE, TABLE, WORDS, easy, hard, medium
+from basics.family import FULL_ROWS, NAME, ROWS, TABLE, WORDS, easy, hard, medium
 
 
-@easy(k=[1, 2, 5, 8, 10])
+@easy(k=[1, 2])
 def sum_values(scores: TABLE, *, k):
     """returns {k} plus the sum of the values of the dict `scores`"""
     total = k
@@ -24,7 +24,7 @@ def look_up(scores: TABLE, name: NAME, *, default):
     return result
 
 
-@easy(k=[1, 2, 3, 5, 10])
+@easy(k=[1, 2])
 def raise_values(scores: TABLE, *, k):
     """returns a dict with the keys of the dict `scores` and each value increased by {k}"""
     result = {}
@@ -33,58 +33,7 @@ def raise_values(scores: TABLE, *, k):
     return result
 
 
-@easy(name=["zoe", "max", "kim", "joe"], k=[1, 5, 0, 10])
-def add_entry(scores: TABLE, *, name, k):
-    """returns a dict with the entries of the dict `scores` and also the key {name!r} with the
-    value {k}"""
-    result = {}
-    for key, value in scores.items():
-        result[key] = value
-    result[name] = k
-    return result
-
-
-@easy(k=[0, 2, 3, 5, 8])
-def count_values(scores: TABLE, *, k):
-    """returns how many values of the dict `scores` are at least {k}"""
-    count = 0
-    for value in scores.values():
-        if value >= k:
-            count += 1
-    return count
-
-
-@easy(k=[1, 2, 5, 10])
-def pairs_total(pairs: PAIRS, *, k):
-    """returns {k} plus the sum of the numbers in the list `pairs`, each element of which is a list
-    of a name and a number"""
-    total = k
-    for name, number in pairs:
-        total += number
-    return total
-
-
-@easy(k=[0, 1, 7, 9])
-def filled_grid(n: SIDE, m: SIDE, *, k):
-    """returns a list of `n` lists, each of which holds the number {k} `m` times"""
-    result = []
-    for i in range(n):
-        row = [k] * m
-        result.append(row)
-    return result
-
-
-@easy(k=[0, 1, 5, 9])
-def extend_rows(rows: ROWS, *, k):
-    """returns a list of the lists in the list `rows`, each with the number {k} added at its end"""
-    result = []
-    for row in rows:
-        longer = row + [k]
-        result.append(longer)
-    return result
-
-
-@easy(i=[0, 1, 0, 1], k=[1, 1, 2, 10])
+@easy(i=[0, 1], k=[1, 1])
 def column(rows: FULL_ROWS, *, i, k):
     """returns the list of the numbers at index {i} of each list in the list `rows`, each plus {k};
     each inner list has at least two numbers"""
@@ -95,13 +44,54 @@ def column(rows: FULL_ROWS, *, i, k):
     return result
 
 
-@medium(k=[0, 2, 4, 6, 8], edges=lambda k: [[{"dan": k, "bob": k + 1}]])
-def names_above(scores: TABLE, *, k):
-    """returns the sorted list of the keys of the dict `scores` whose value is greater than {k}"""
+@easy(k=[1, 2, 5, 10])
+def rows_plus(rows: ROWS, *, k):
+    """returns the number of lists in the list `rows`, plus {k}"""
+    size = len(rows)
+    result = size + k
+    return result
+
+
+@easy(k=[1, 2, 3, 4, 5, 10])
+def row_sizes(rows: ROWS, *, k):
+    """returns the list of the lengths of the lists in `rows`, each plus {k}"""
     result = []
-    for key in sorted(scores):
-        if scores[key] > k:
-            result.append(key)
+    for row in rows:
+        result.append(len(row) + k)
+    return result
+
+
+@easy(k=[1, 2, 5, 10])
+def entries_plus(scores: TABLE, *, k):
+    """returns the number of keys in the dictionary `scores`, plus {k}"""
+    size = len(scores)
+    result = size + k
+    return result
+
+
+@easy(k=[2, 3, 5])
+def row_largest(rows: FULL_ROWS, *, k):
+    """returns a list of the largest number of each list in `rows`, multiplied by {k}"""
+    result = []
+    for row in rows:
+        result.append(max(row) * k)
+    return result
+
+
+@easy(k=[2, 3, 5, 10])
+def total_values(scores: TABLE, *, k):
+    """returns the sum of the values of the dictionary `scores`, multiplied by {k}"""
+    total = sum(scores.values())
+    result = total * k
+    return result
+
+
+@easy(k=[2, 3, 5])
+def double_values(scores: TABLE, *, k):
+    """returns a dictionary with the keys of `scores` and each value multiplied by {k}"""
+    result = {}
+    for name, value in scores.items():
+        result[name] = value * k
     return result
 
 
@@ -116,17 +106,7 @@ def row_sums(rows: ROWS, *, k):
     return result
 
 
-@medium(k=[2, 3, 5, 10])
-def total_of_rows(rows: ROWS, *, k):
-    """returns {k} times the sum of all numbers in all lists of the list `rows`"""
-    total = 0
-    for row in rows:
-        for x in row:
-            total += x
-    return total * k
-
-
-@medium(k=[0, 2, 3, 5])
+@medium(k=[0, 2])
 def flatten_above(rows: ROWS, *, k):
     """returns the list of all numbers greater than {k} in the lists of the list `rows`, in their
     order"""
@@ -138,19 +118,7 @@ def flatten_above(rows: ROWS, *, k):
     return result
 
 
-@medium(k=[0, 5, 8, 10], edges=lambda k: [[[[k], [k, 1]]]])
-def heavy_rows(rows: ROWS, *, k):
-    """returns the list of those lists in the list `rows` whose sum is greater than {k}; an empty
-    inner list has the sum 0"""
-    result = []
-    for row in rows:
-        total = sum(row)
-        if total > k:
-            result.append(row)
-    return result
-
-
-@medium(k=[2, 3, 10])
+@medium(k=[2, 3])
 def word_counts(words: WORDS, *, k):
     """returns a dict with each string of the list `words` as a key and, as its value, {k} for
     each time it occurs"""
@@ -160,7 +128,7 @@ def word_counts(words: WORDS, *, k):
     return counts
 
 
-@hard(k=[2, 3, 4, 5])
+@hard(k=[2, 3])
 def by_first_letter(words: WORDS, *, k):
     """returns a dict that maps each letter to the list of the strings in the list `words` that
     begin with it and have at least {k} letters; letters without such a string are no keys"""
@@ -170,15 +138,3 @@ def by_first_letter(words: WORDS, *, k):
             letter = word[0]
             groups.setdefault(letter, []).append(word)
     return groups
-
-
-@hard(k=[1, 2, 5])
-def totals_by_name(pairs: PAIRS, *, k):
-    """returns a dict with the names in the list `pairs`, each element of which is a list of a name
-    and a number, as keys, and as values {k} plus the sum of the numbers of that name"""
-    totals = {}
-    for name, number in pairs:
-        if name not in totals:
-            totals[name] = k
-        totals[name] += number
-    return totals

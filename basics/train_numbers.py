@@ -1,7 +1,7 @@
 """Training families over numbers; `family.py` explains the form."""
 # ruff: noqa: B007 - a loop variable is one more value to trace, used or not
 
-from basics.family import COUNT, NATURAL, NUM, SMALL, easy, hard, medium
+from basics.family import COUNT, NATURAL, NUM, SMALL, easy, medium
 
 
 @easy(k=[1, 2, 3, 5, 7, 10])
@@ -10,14 +10,6 @@ def add_number(x: NUM, *, k):
     step = k
     result = x + step
     return result
-
-
-@easy(k=[2, 3, 4, 5, 10])
-def divide_by(n: NATURAL, *, k):
-    """returns the number `n` divided by {k}, rounded down to an integer"""
-    divisor = k
-    quotient = n // divisor
-    return quotient
 
 
 @easy(k=[1, 2, 3, 4, 5, 10])
@@ -89,7 +81,7 @@ def first_multiples(n: COUNT, *, k):
     return result
 
 
-@easy(k=[1, 2, 3, 4, 5, 6])
+@easy(k=[1, 2])
 def larger_plus(a: NUM, b: NUM, *, k):
     """returns the larger of the two numbers `a` and `b`, plus {k}"""
     larger = a
@@ -132,17 +124,7 @@ def label(x: NUM, *, low, high, k):
     return answer
 
 
-@easy(ch=["*", "#", "a", "-", "x", "o"], end=["!", ".", "b", ">", "y", "k"])
-def draw_line(n: COUNT, *, ch, end):
-    """returns a string of `n` times the character {ch!r}, followed by {end!r}"""
-    line = ""
-    for i in range(n):
-        line += ch
-    line += end
-    return line
-
-
-@easy(k=[2, 3, 4, 5, 6, 7])
+@easy(k=[2, 3])
 def countdown(n: NUM, *, k):
     """returns the list that starts with `n` and goes down in steps of {k} while the numbers are
     greater than 0; the list is empty if `n` is not greater than 0"""
@@ -154,7 +136,97 @@ def countdown(n: NUM, *, k):
     return result
 
 
-@medium(low=[0, 1, 2, 3, 5, 0], high=[10, 6, 8, 12, 15, 5])
+@easy(k=[2, 3, 4, 5, 6, 7, 8, 10])
+def multiply_number(x: NUM, *, k):
+    """returns the number `x` multiplied by {k}"""
+    factor = k
+    result = x * factor
+    return result
+
+
+@easy(k=[5, 6, 8, 10, 12, 20])
+def product_is_over(a: NUM, b: NUM, *, k):
+    """returns True if `a` times `b` is greater than {k}, and False otherwise"""
+    product = a * b
+    answer = product > k
+    return answer
+
+
+@easy(k=[7, 12, 24, 60, 100])
+def units_in(whole_units: COUNT, rest: COUNT, *, k):
+    """returns `whole_units` times {k}, plus `rest`"""
+    product = whole_units * k
+    total = product + rest
+    return total
+
+
+@easy(k=[5, 6, 8, 10, 12, 15])
+def sum_is_over(a: NUM, b: NUM, *, k):
+    """returns True if the sum of `a` and `b` is greater than {k}, and False otherwise"""
+    total = a + b
+    answer = total > k
+    return answer
+
+
+@easy(k=[2, 3, 4, 5, 10])
+def average_times(a: NUM, b: NUM, *, k):
+    """returns (`a` + `b`) // {k}"""
+    total = a + b
+    result = total // k
+    return result
+
+
+@easy(unit=["cm", "kg", "m", "km", "%"])
+def with_unit(n: NATURAL, *, unit):
+    """returns the string of the number `n` followed by {unit!r}"""
+    number = str(n)
+    result = number + unit
+    return result
+
+
+@easy(k=[1, 2, 3, 4, 10])
+def digits_plus(n: NATURAL, *, k):
+    """returns the number of digits of the number `n`, plus {k}"""
+    digits = str(n)
+    result = len(digits) + k
+    return result
+
+
+@easy(k=[2, 3, 5, 7, 10, 20])
+def ticket_price(n: COUNT, *, k):
+    """returns the price of `n` tickets when one ticket costs {k}"""
+    price = k
+    total = n * price
+    return total
+
+
+@easy(k=[2, 3, 4, 5])
+def sum_divides(a: NATURAL, b: NATURAL, *, k):
+    """returns True if the sum of `a` and `b` is divisible by {k}, and False otherwise"""
+    total = a + b
+    rest = total % k
+    return rest == 0
+
+
+@easy(k=[5, 8, 10, 15])
+def big_or_small(x: NUM, *, k):
+    """returns 'big' if the number `x` is greater than {k}, and 'small' otherwise"""
+    answer = "small"
+    limit = k
+    if x > limit:
+        answer = "big"
+    return answer
+
+
+@easy(k=[1, 2, 3, 5, 10])
+def perimeter_plus(width: COUNT, height: COUNT, *, k):
+    """returns the perimeter of a rectangle of the sides `width` and `height`, plus {k}"""
+    perimeter = 2 * (width + height)
+    result = perimeter + k
+    return result
+
+
+@medium(low=[0, 1], high=[10, 6])
 def clamp(x: NUM, *, low, high):
     """returns the number `x`, but {low} if `x` is less than {low}, and {high} if `x` is greater
     than {high}"""
@@ -172,7 +244,7 @@ def digit_sum(n: NATURAL, *, k):
     return total * k
 
 
-@medium(word=["fizz", "buzz", "hop", "x", "clap"], k=[3, 2, 4, 5, 2])
+@medium(word=["fizz", "buzz"], k=[3, 2])
 def fizz(n: COUNT, *, word, k):
     """returns the list of the numbers from 1 to `n`, in which each number divisible by {k} is
     replaced by the string {word!r}"""
@@ -183,42 +255,3 @@ def fizz(n: COUNT, *, word, k):
         else:
             result.append(i)
     return result
-
-
-@medium(ch=["*", "#", "a", "-", "x"])
-def staircase(n: COUNT, *, ch):
-    """returns the list of `n` strings in which the first is {ch!r} and each further one has one
-    more {ch!r} than the one before; the list is empty for `n` = 0"""
-    result = []
-    line = ""
-    for step in range(n):
-        line += ch
-        result.append(line)
-    return result
-
-
-@hard(base=[2, 3, 4, 5, 8])
-def in_base(n: NATURAL, *, base):
-    """returns the string of the digits of the number `n` written in base {base}; for `n` = 0 it
-    returns '0'"""
-    digits = ""
-    rest = n
-    while rest > 0:
-        digits = str(rest % base) + digits
-        rest = rest // base
-    return digits or "0"
-
-
-@hard(k=[1, 3, 5, 7])
-def steps_to_one(n: NATURAL, *, k):
-    """returns how many steps it takes to bring `n` below 2, when each step halves an even number
-    and subtracts {k} from an odd number; for `n` below 2 it returns 0"""
-    steps = 0
-    current = n
-    while current >= 2:
-        if current % 2 == 0:
-            current = current // 2
-        else:
-            current -= k
-        steps += 1
-    return steps

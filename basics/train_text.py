@@ -12,17 +12,6 @@ def with_ending(text: TEXT, *, end):
     return result
 
 
-@easy(k=[0, 1, 2])
-def word_at(words: WORDS, *, k):
-    """returns the string at index {k} of the list `words`, or the empty string if the list is too
-    short"""
-    result = ""
-    for i, word in enumerate(words):
-        if i == k:
-            result = word
-    return result
-
-
 @easy(ch=["a", "e", "n", "o", "p", "t", "z"])
 def count_letter(text: TEXT, *, ch):
     """returns how many times the letter {ch!r} occurs in the string `text`"""
@@ -41,16 +30,6 @@ def count_any(text: TEXT, *, letters):
         if letter in letters:
             count += 1
     return count
-
-
-@easy(k=[1, 2, 3])
-def nth_last(text: FOUR_TEXT, *, k):
-    """returns the character number {k} from the end of the string `text`, where number 1 is the
-    last one; the string has at least four
-    characters"""
-    index = len(text) - k
-    letter = text[index]
-    return letter
 
 
 @easy(k=[2, 3, 4, 5])
@@ -73,7 +52,7 @@ def remove_letter(text: TEXT, *, ch):
     return result
 
 
-@easy(old=["a", "e", "n", "o", "p", "l"], new=["o", "x", "m", "0", "b", "-"])
+@easy(old=["a", "e"], new=["o", "x"])
 def replace_letter(text: TEXT, *, old, new):
     """returns the string `text` with every {old!r} replaced by {new!r}"""
     result = ""
@@ -82,15 +61,6 @@ def replace_letter(text: TEXT, *, old, new):
             result += new
         else:
             result += letter
-    return result
-
-
-@easy(k=[2, 3])
-def stretch(text: TEXT, *, k):
-    """returns the string `text` with each character repeated {k} times"""
-    result = ""
-    for letter in text:
-        result += letter * k
     return result
 
 
@@ -105,7 +75,7 @@ def find_letter(text: TEXT, *, ch):
     return index
 
 
-@easy(ch=["a", "b", "f", "h", "s"])
+@easy(ch=["a", "b"])
 def begins_with(text: TEXT, *, ch):
     """returns True if the string `text` begins with the letter {ch!r}, and False otherwise; the
     empty string gives False"""
@@ -114,7 +84,7 @@ def begins_with(text: TEXT, *, ch):
     return answer
 
 
-@easy(sep=["-", "/", "+", " ", "_"], k=[2, 3, 2, 3, 4])
+@easy(sep=["-", "/"], k=[2, 3])
 def repeat_text(text: SOME_TEXT, *, sep, k):
     """returns a string that holds `text` {k} times, with {sep!r} between the copies"""
     result = text
@@ -132,53 +102,12 @@ def reverse_and_add(text: TEXT, *, end):
     return backwards + end
 
 
-@easy(hello=["Hello", "Hi", "Bye", "Thanks", "Dear"], end=["!", ".", "!", "...", ","])
-def greet(name: SOME_TEXT, *, hello, end):
-    """returns the string {hello!r}, then a space, then the string `name`, then {end!r}"""
-    start = hello + " "
-    result = start + name + end
-    return result
-
-
-@easy(ch=["a", "e", "n", "o", "p"])
-def shout_letter(text: TEXT, *, ch):
-    """returns the string `text` with every letter {ch!r} made upper case"""
-    result = ""
-    for letter in text:
-        if letter == ch:
-            letter = letter.upper()
-        result += letter
-    return result
-
-
-@easy(ch=["a", "e", "n", "o"])
-def letter_positions(text: TEXT, *, ch):
-    """returns the list of the indices at which the letter {ch!r} stands in the string `text`"""
-    result = []
-    for i, letter in enumerate(text):
-        if letter == ch:
-            result.append(i)
-    return result
-
-
 @easy(k=[2, 3, 4, 5], edges=lambda k: [["a" * k], ["b" * (k + 1)]])
 def is_longer(text: TEXT, *, k):
     """returns True if the string `text` has more than {k} characters, and False otherwise"""
     size = len(text)
     answer = size > k
     return answer
-
-
-@easy(sep=["-", ", ", "+", "/", " and ", "_"])
-def join_with(words: WORDS, *, sep):
-    """returns the strings of the list `words` joined into one string, with {sep!r} between them;
-    the empty list gives the empty string"""
-    result = ""
-    for i, word in enumerate(words):
-        if i > 0:
-            result += sep
-        result += word
-    return result
 
 
 @easy(k=[2, 3, 4, 5], edges=lambda k: [[["a" * k, "b" * (k + 1)]]])
@@ -221,14 +150,91 @@ def words_with_start(words: WORDS, *, ch):
     return result
 
 
-@easy(bad=["cat", "sun", "egg", "fish", "hat"], mask=["***", "--", "x", "?", "dog"])
-def censor(words: WORDS, *, bad, mask):
-    """returns the list `words` with every string equal to {bad!r} replaced by {mask!r}"""
+@easy(k=[2, 3, 4, 5, 6, 10])
+def text_size_times(text: TEXT, *, k):
+    """returns the length of the string `text`, multiplied by {k}"""
+    size = len(text)
+    result = size * k
+    return result
+
+
+@easy(k=[3, 4, 5])
+def short_words(words: WORDS, *, k):
+    """returns the list of the words in the list `words` that have less than {k} letters"""
     result = []
     for word in words:
-        if word == bad:
-            word = mask
-        result.append(word)
+        if len(word) < k:
+            result.append(word)
+    return result
+
+
+@easy(k=[2, 3, 4, 5])
+def text_times(text: TEXT, *, k):
+    """returns the string `text` repeated {k} times"""
+    times = k
+    result = text * times
+    return result
+
+
+@easy(sep=["-", ",", " ", "+"])
+def join_words(words: WORDS, *, sep):
+    """returns the words of the list `words` joined by {sep!r}"""
+    separator = sep
+    result = separator.join(words)
+    return result
+
+
+@easy(start=["a ", "the ", "my ", "re", "un", ">"])
+def with_start(text: TEXT, *, start):
+    """returns {start!r} followed by the string `text`"""
+    front = start
+    result = front + text
+    return result
+
+
+@easy(k=[3, 4, 5])
+def count_short_words(words: WORDS, *, k):
+    """returns how many words in the list `words` have less than {k} letters"""
+    count = 0
+    for word in words:
+        if len(word) < k:
+            count += 1
+    return count
+
+
+@easy(old=["a", "e", "o", "n"], new=["u", "3", "0", "m"])
+def change_letter(text: TEXT, *, old, new):
+    """returns the string `text` with {old!r} replaced by {new!r}"""
+    before = old
+    result = text.replace(before, new)
+    return result
+
+
+@easy(k=[1, 2, 3])
+def without_start(text: FOUR_TEXT, *, k):
+    """returns the string `text` without its first {k} characters"""
+    size = k
+    part = text[size:]
+    return part
+
+
+@easy(k=[3, 4, 5])
+def long_or_short(text: TEXT, *, k):
+    """returns 'long' if the string `text` has more than {k} characters, and 'short' otherwise"""
+    answer = "short"
+    size = len(text)
+    if size > k:
+        answer = "long"
+    return answer
+
+
+@easy(ch=["a", "e", "o", "n"])
+def words_containing(words: WORDS, *, ch):
+    """returns the list of the words in the list `words` that contain the letter {ch!r}"""
+    result = []
+    for word in words:
+        if ch in word:
+            result.append(word)
     return result
 
 
@@ -256,33 +262,7 @@ def count_long_words(line: SENTENCE, *, k):
     return count
 
 
-@medium(ch=["a", "e", "n", "o"])
-def after_letter(text: TEXT, *, ch):
-    """returns the part of the string `text` that comes after the first {ch!r}, or the empty string
-    if there is no {ch!r}"""
-    result = ""
-    found = False
-    for letter in text:
-        if found:
-            result += letter
-        elif letter == ch:
-            found = True
-    return result
-
-
-@hard(k=[2, 3, 5, 10], edges=lambda k: [["xyz"]])
-def shift_letters(text: TEXT, *, k):
-    """returns the string `text` of the letters a to z with each letter replaced by the letter {k}
-    places later in the alphabet; after z comes a"""
-    result = ""
-    for letter in text:
-        place = ord(letter) - ord("a")
-        shifted = (place + k) % 26
-        result += chr(ord("a") + shifted)
-    return result
-
-
-@hard(sep=["-", ":", "x", "="])
+@hard(sep=["-", ":"])
 def run_lengths(text: TEXT, *, sep):
     """returns the string `text` with each stretch of equal characters replaced by the character,
     then {sep!r}, then the length of the stretch; the empty string gives the empty string"""
@@ -297,15 +277,10 @@ def run_lengths(text: TEXT, *, sep):
     return result
 
 
-@hard(default=["", "-", "none"])
-def commonest_letter(text: TEXT, *, default):
-    """returns the character that occurs most often in the string `text`; of several, the one that
-    comes first; for the empty string it returns {default!r}"""
-    best = default
-    most = 0
-    for letter in text:
-        count = text.count(letter)
-        if count > most:
-            best = letter
-            most = count
-    return best
+@easy(k=[2, 3])
+def repeat_words(words: WORDS, *, k):
+    """returns a list of the words in the list `words`, each word repeated {k} times"""
+    result = []
+    for word in words:
+        result.append(word * k)
+    return result

@@ -70,7 +70,7 @@ def test_both_splits_have_a_like_mix_of_difficulties():
             for d in ("easy", "medium", "hard")
         }
         assert sum(shares.values()) == pytest.approx(1)
-        assert 0.6 < shares["easy"] < 0.8 and 0.03 < shares["hard"] < 0.12, shares
+        assert 0.8 < shares["easy"] < 0.95 and 0.01 < shares["hard"] < 0.06, shares
 
 
 def test_the_same_seed_gives_the_same_problems():

@@ -5,7 +5,7 @@ import tiny
 import torch
 
 from config import UserError
-from policy import answer_logprobs, load_policy, micro_batches
+from policy import answer_logprobs, common_prefix, load_policy, micro_batches
 
 GENERATOR = torch.Generator().manual_seed(7)
 
@@ -29,6 +29,8 @@ CASES = {
     "unequal prompts and answers": ([5, 17, 9], [[3, 8, 1], [2, 2, 12], [7, 1, 4]]),
     "equal lengths": ([6, 6], [[4, 4], [4, 4]]),
     "answers of one token": ([5, 11], [[1, 1], [1, 1]]),
+    "shared beginning": ([2, 9, 4], [[3, 1], [2, 5], [6, 6]]),
+    "shared beginning is a whole prompt": ([0, 3], [[2, 4], [1, 5]]),
     "one prompt, one answer": ([9], [[6]]),
 }
 
@@ -37,7 +39,8 @@ CASES = {
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_shared_prompts_equal_plain_passes_in_value_and_gradient(case, temperature):
     prompt_lengths, answer_lengths = CASES[case]
-    prompts = [tokens(n) for n in prompt_lengths]
+    beginning = tokens(6) if "shared" in case else []
+    prompts = [beginning + tokens(n) for n in prompt_lengths]
     answers = [[tokens(n) for n in group] for group in answer_lengths]
     model = tiny.make_model(512, 0).eval()
     weights = torch.randn(sum(map(sum, answer_lengths)), generator=GENERATOR)
@@ -52,6 +55,14 @@ def test_shared_prompts_equal_plain_passes_in_value_and_gradient(case, temperatu
     assert torch.allclose(values[0], values[1], atol=1e-5)
     error = (gradients[0] - gradients[1]).norm() / gradients[0].norm()
     assert error < 1e-5
+
+
+def test_common_prefix_leaves_every_prompt_a_token():
+    assert common_prefix([[1, 2, 3, 4], [1, 2, 5], [1, 2, 3]]) == 2
+    assert common_prefix([[1, 2], [1, 2, 3]]) == 1
+    assert common_prefix([[1, 2], [1, 2]]) == 1
+    assert common_prefix([[1, 2], [3]]) == 0
+    assert common_prefix([[1, 2, 3]]) == 0
 
 
 def test_micro_batches_cover_every_group_once_within_the_budget():
