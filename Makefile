@@ -34,7 +34,7 @@ install: $(INSTALLED)
 
 $(MODEL): | $(INSTALLED)
 	@echo "== 1/2 preparing the demo model (once)"
-	$(BIN)/python prepare.py models/smollm2-135m
+	$(BIN)/python tools/prepare.py models/smollm2-135m
 
 $(INSTALLED): $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

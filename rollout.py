@@ -59,7 +59,9 @@ def model_directory(model: str) -> str:
     path = Path(model)
     if not path.is_dir():
         if path.is_absolute() or model.startswith(("./", "models/", "out/")) or "/" not in model:
-            hint = "run `python prepare.py` for the demo model, or give a directory or hub name"
+            hint = (
+                "run `python tools/prepare.py` for the demo model, or give a directory or hub name"
+            )
             raise UserError(f"model directory {model} does not exist; {hint}")
         from huggingface_hub import snapshot_download
 

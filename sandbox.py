@@ -1,7 +1,7 @@
 """Runs programs that nobody has read, and says what they printed or returned.
 
-A Sandbox owns one warm zygote (zygote.py), shut in by isolation.py, that forks one child a
-program. Expected values never enter that child: it gets the program and the inputs, and what it
+A Sandbox owns one warm zygote (jail/zygote.py), shut in by jail/isolation.py, that forks one child
+a program. Expected values never enter that child: it gets the program and the inputs, and what it
 prints, or returns as a value of exact builtin types, is compared on this side. So an early exit,
 an `__eq__` that says True or a look through the frames earns nothing. An assert-style check runs
 in a second, trusted child, where the function under test is a proxy that asks the first one.
@@ -38,7 +38,7 @@ RUN_STATUSES = ("ok", "error", "timeout", "memory", "output", "killed", "syntax"
 STATUSES = (*RUN_STATUSES, "passed", "failed")  # the last two come from check() only
 ROW = {"scope": str, "name": str, "line": int, "order": int, "parameter": bool}  # and "value"
 REPORT_BYTES = 8 << 20  # the longest message that a child may send
-BOOT = "import sys; sys.path.insert(0, {!r}); import zygote; zygote.main({}, {!r})"
+BOOT = "import sys; sys.path.insert(0, {!r}); from jail import zygote; zygote.main({}, {!r})"
 
 
 class SandboxUnavailable(RuntimeError):

@@ -28,7 +28,6 @@ from data import Problem, chat_ids, data_order, fitting, load_problems
 from eval import evaluate
 from policy import MicroBatch, load_policy, named_weights, split_batch
 from ranks import all_reduce, gather, leave_ranks, set_up_ranks
-from report import write_report
 from reward import (
     Question,
     extract_program,
@@ -42,6 +41,7 @@ from reward import (
 from rollout import Request, Response, make_engine, model_directory
 from rundir import RunDir, State, sample_row
 from sandbox import Pool, Sandbox, SandboxUnavailable
+from tools.report import write_report
 
 
 @dataclass

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-import report  # noqa: E402
+from tools import report  # noqa: E402
 
 FENCE = "```"
 PROBLEMS = [  # name, task in words, body of a right program, body of a wrong one, failing test
@@ -327,7 +327,7 @@ def test_command_prints_the_path_it_wrote(tmp_path):
 
 
 def call(run: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "report.py"), str(run)]
+    command = [sys.executable, str(ROOT / "tools" / "report.py"), str(run)]
     return subprocess.run(command, capture_output=True, text=True)
 
 

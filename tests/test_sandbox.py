@@ -470,7 +470,9 @@ def test_a_dead_trainer_leaves_no_process():
 
 def without(monkeypatch, **walls: str) -> None:
     """Zygotes started from now on live on a kernel that lacks these walls."""
-    lacking = "".join(f"import isolation; isolation.{k} = {v}; " for k, v in walls.items())
+    lacking = "".join(
+        f"from jail import isolation; isolation.{k} = {v}; " for k, v in walls.items()
+    )
     monkeypatch.setattr(
         sandbox, "BOOT", sandbox.BOOT.replace("zygote.main", lacking + "zygote.main")
     )

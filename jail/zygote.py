@@ -31,8 +31,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import BinaryIO
 
-import isolation
 import trace  # ours: it shadows the standard library's
+from jail import isolation
 from sandbox import (
     NO_CAPS,
     REPORT_BYTES,

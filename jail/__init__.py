@@ -1,0 +1,1 @@
+"""What shuts model-written programs in: the zygote that forks them, and its walls."""
