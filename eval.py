@@ -28,6 +28,7 @@ import torch.distributed as dist
 
 from config import Config, UserError, fill, load_config
 from data import Problem, chat_ids, load_problems, read_jsonl
+from jail.values import encode
 from ranks import gather, leave_ranks, set_up_ranks
 from reward import (
     OUTPUT,
@@ -42,7 +43,7 @@ from reward import (
 )
 from rollout import Request, make_engine, model_directory
 from rundir import write_whole
-from sandbox import Pool, Sandbox, SandboxUnavailable, encode
+from sandbox import Pool, Sandbox, SandboxUnavailable
 
 TASKS = ("basics", "basics-trace", "basics-output", "humaneval", "problems")
 FLAGS = {"--n": "--eval_n", "--temperature": "--eval_temperature"}

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 import trace
 from config import Config, UserError, fill
 from data import Problem
-from sandbox import Run, Sandbox, decode, encode
+from jail.values import decode, encode
+from sandbox import Run, Sandbox
 
 FENCE = re.compile(r"```[ \t]*[\w+-]*[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
 OUTPUT = "output"  # the item that stands for what the call returns or the program prints

@@ -31,15 +31,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import BinaryIO
 
-import trace  # ours: it shadows the standard library's
-from jail import isolation
+from jail import instrument, isolation
+from jail.values import NO_CAPS, decode, encode
 from sandbox import (
-    NO_CAPS,
     REPORT_BYTES,
     RUN_STATUSES,
     Run,
-    decode,
-    encode,
     memfd,
     parse_run,
     poll_readable,
@@ -195,7 +192,7 @@ def compile_program(job: dict) -> tuple:
     """(code, recorder); the recorder is None in untraced runs."""
     try:
         if job.get("traced"):
-            return trace.compile_traced(job["program"])
+            return instrument.compile_traced(job["program"])
         return compile_once(job["program"], "<program>", "exec"), None
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         raise NotCompiled(last_line(error)) from None
@@ -274,7 +271,7 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
         names = fresh_module("program" if fn_name else "__main__")
         if recorder:
             random.seed(0)  # two traced runs must agree
-            names[trace.HOOK] = recorder.hook
+            names[instrument.HOOK] = recorder.hook
             recorder.active = not fn_name
         exec(code, names)
         if fn_name:

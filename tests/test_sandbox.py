@@ -12,7 +12,8 @@ import time
 import pytest
 
 import sandbox
-from sandbox import Pool, Run, Sandbox, SandboxBroken, SandboxUnavailable, decode, encode
+from jail.values import decode, encode
+from sandbox import Pool, Run, Sandbox, SandboxBroken, SandboxUnavailable
 
 REPOSITORY = pathlib.Path(sandbox.__file__).parent
 SECRET = REPOSITORY / "sandbox.py"  # stands for any file of the user

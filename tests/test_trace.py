@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import Sandbox, decode, encode
-from trace import HOOK, choose_variables, compile_traced, forgeable, parse_call, trace_program
+from jail.instrument import HOOK, compile_traced
+from jail.values import decode, encode
+from sandbox import Sandbox
+from trace import choose_variables, forgeable, parse_call, trace_program
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -1,0 +1,226 @@
+"""The half of the tracer that runs inside the sandbox: instrument a program, read its values.
+
+The program's syntax tree gets one statement after each definition, which stores a reference to
+the value and a tick (the order of execution) in a plain list. The values are read when the run
+is over, so an in-place `append` counts. This costs about a tenth of `sys.settrace`, adds no stack
+frame, and leaves output, exceptions and their line numbers as they were. `trace.py` says what a
+definition is, and which values may be asked for.
+"""
+
+import ast
+import itertools
+import symtable
+from dataclasses import dataclass
+from types import CodeType
+
+from jail.values import encode
+
+FILENAME = "<program>"
+HOOK = "__nanocoderl_trace__"  # it ends in underscores: class bodies mangle `__name` only
+CAPS = {"max_nodes": 100, "max_chars": 200, "max_bits": 1000}
+
+
+@dataclass
+class Site:
+    """One name that one statement defines, ends, or takes as a parameter."""
+
+    scope: str  # "f", "Stack.push", "f.inner"; "" is the module
+    name: str
+    line: int
+    kind: str  # "definition", "parameter" or "end"
+    slot: int  # of the value: one for all sites of a variable, so that an old value is freed
+    tick: int  # of the tick: one for all names of a statement
+
+
+class Recorder:
+    """What an instrumented program writes to: the list `hook`.
+
+    hook[0] counts ticks, hook[1] is for definitions inside expressions, the rest are slots. To
+    trace one call only, set `active` to False before the module runs, and to True before the
+    call, which forgets all that was recorded until then.
+    """
+
+    def __init__(self, sites: list[Site], n_slots: int) -> None:
+        self.sites = sites
+        self.hook = [itertools.count(1), self.define] + [0] * (n_slots - 2)
+        self.kept = None  # a copy of the slots, from when recording was switched off
+
+    def define(self, tick: int, slot: int, value: object) -> object:
+        self.hook[tick], self.hook[slot] = next(self.hook[0]), value
+        return value
+
+    @property
+    def active(self) -> bool:
+        return self.kept is None
+
+    @active.setter
+    def active(self, on: bool) -> None:
+        if on:
+            self.hook[2:] = [0] * (len(self.hook) - 2)
+        self.kept = None if on else list(self.hook)
+
+    def snapshot(self) -> list[dict]:
+        """The variables whose value is now plain and small, in the order of their definitions."""
+        slots = self.hook if self.active else self.kept
+        last = {}
+        for site in sorted(self.sites, key=lambda site: slots[site.tick]):
+            last.pop((site.scope, site.name), None)  # a dict keeps the place of the first key
+            if slots[site.tick] and site.kind != "end":
+                last[site.scope, site.name] = site
+        variables = []
+        for (scope, name), site in last.items():
+            try:
+                value = encode(slots[site.slot], **CAPS)
+            except ValueError:  # an instance, a function, or too big to ask for
+                continue
+            row = {"scope": scope, "name": name, "line": site.line, "order": slots[site.tick]}
+            variables.append(row | {"value": value, "parameter": site.kind == "parameter"})
+        return variables
+
+
+class Instrumenter(ast.NodeTransformer):
+    """Adds the recording statements to a syntax tree and collects their sites."""
+
+    def __init__(self, source: str) -> None:
+        tables = [symtable.symtable(source, FILENAME, "exec")]
+        self.scopes = [("", tables[0])]  # (qualified name, symbols), innermost last
+        self.tables = {}  # of all functions and classes
+        for table in tables:
+            tables += table.get_children()  # the loop goes on through these
+            if table.get_type() in ("function", "class"):
+                self.tables[table.get_name(), table.get_lineno()] = table
+        self.sites: list[Site] = []
+        self.slots = {}  # (scope, name) -> slot of the value
+        self.n_slots = 2  # the recorder's own two
+
+    def owner(self, name: str) -> str:
+        """The scope that `name`, bound in the innermost one, belongs to: global and nonlocal."""
+        *outer, (scope, table) = self.scopes
+        if name in table.get_identifiers():  # not so for a private name that a class mangles
+            symbol = table.lookup(name)
+            if symbol.is_declared_global():
+                return ""
+            if symbol.is_nonlocal():
+                homes = [(s, t) for s, t in outer if t.get_type() == "function"]
+                homes = [(s, t) for s, t in homes if name in t.get_identifiers()]
+                return next(s for s, t in reversed(homes) if t.lookup(name).is_local())
+        return scope
+
+    def new_sites(self, names: list[tuple], kind: str = "definition") -> list[Site]:
+        first, tick = len(self.sites), self.n_slots
+        self.n_slots += 1
+        for name, node in names:
+            key = self.owner(name), name
+            if key not in self.slots:
+                self.slots[key] = self.n_slots
+                self.n_slots += 1
+            self.sites.append(Site(*key, node.lineno, kind, self.slots[key], tick))
+        return self.sites[first:]
+
+    def record(self, names: list[tuple], kind: str = "definition") -> list[ast.stmt]:
+        """The statement that records the binding of `names`, [(name, node)]; none if empty.
+
+        A `for` over the counter that breaks at once takes a tick without calling anything: no
+        frame, and no builtin that the program may have redefined.
+        """
+        names = [(name, node) for name, node in names if name != "_"]
+        if not names:
+            return []
+        sites = self.new_sites(names, kind)
+        code = f"for {HOOK}[{sites[0].tick}] in {HOOK}[0]:\n"
+        for site in sites:
+            code += f" {HOOK}[{site.slot}] = {'None' if kind == 'end' else site.name}\n"
+        return [placed(ast.parse(code + " break").body[0], names[0][1])]
+
+    def visit_scope(self, node: ast.AST) -> list[ast.stmt]:
+        """Instrument a function or class: what it holds belongs to it, the rest to outside."""
+        docstring = 0 if ast.get_docstring(node, clean=False) is None else 1
+        inner, node.body = ast.Module(node.body, []), []
+        self.generic_visit(node)  # decorators, defaults, bases
+        end = self.record([(node.name, node)], "end")
+        scope = f"{self.scopes[-1][0]}.{node.name}".lstrip(".")
+        self.scopes.append((scope, self.tables[node.name, node.lineno]))
+        parts = [] if isinstance(node, ast.ClassDef) else ast.iter_child_nodes(node.args)
+        parameters = [(part.arg, part) for part in parts if isinstance(part, ast.arg)]
+        entry = self.record(parameters, "parameter")
+        body = self.generic_visit(inner).body
+        node.body = body[:docstring] + entry + body[docstring:]
+        self.scopes.pop()
+        return [node, *end]
+
+    def visit(self, node: ast.AST) -> ast.AST | list[ast.stmt]:
+        """The node with its recording statements: here is what counts as a definition."""
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                return self.visit_scope(node)
+            case ast.Lambda():
+                node.args = self.visit(node.args)  # the defaults, which are evaluated outside
+                return node
+            case ast.ImportFrom(module="__future__"):  # nothing may stand before such a line
+                return node
+        self.generic_visit(node)
+        match node:
+            case ast.Assign(targets=targets):
+                return [node, *self.record(bound_names(*targets))]
+            case ast.AugAssign(target=target) | ast.AnnAssign(target=target, value=ast.expr()):
+                return [node, *self.record(bound_names(target))]
+            case ast.Delete(targets=targets):
+                return [node, *self.record(bound_names(*targets), "end")]
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                names = [((a.asname or a.name).split(".")[0], a) for a in aliases if a.name != "*"]
+                return [node, *self.record(names, "end")]
+            case ast.For(target=target) | ast.AsyncFor(target=target):
+                node.body = self.record(bound_names(target)) + node.body
+            case ast.With(items=items) | ast.AsyncWith(items=items):
+                node.body = self.record(bound_names(*(i.optional_vars for i in items))) + node.body
+            case ast.ExceptHandler(name=str(name)):
+                node.body = self.record([(name, node)], "end") + node.body
+            case ast.NamedExpr(target=ast.Name(id=name)) if name != "_":
+                (site,) = self.new_sites([(name, node)])
+                code = f"{HOOK}[1]({site.tick}, {site.slot}, 0)"
+                call = placed(ast.parse(code, mode="eval").body, node)
+                call.args[2] = node
+                return call
+            case ast.match_case(pattern=pattern, guard=guard):
+                parts = [(getattr(p, "name", getattr(p, "rest", 0)), p) for p in ast.walk(pattern)]
+                names = [(name, part) for name, part in parts if name]
+                if guard:  # it sees the captures, which stay bound when it fails
+                    node.guard = self.record_before(guard, names)
+                else:
+                    node.body = self.record(names) + node.body
+        return node
+
+    def record_before(self, value: ast.expr, names: list[tuple]) -> ast.expr:
+        """(record each of `names`, ..., value)[-1]"""
+        code = "".join(f"{HOOK}[1]({s.tick}, {s.slot}, {s.name}), " for s in self.new_sites(names))
+        result = placed(ast.parse(f"({code}0)[-1]", mode="eval").body, value)
+        result.value.elts[-1] = value
+        return result
+
+
+def bound_names(*targets: ast.expr | None) -> list[tuple]:
+    """[(name, node)] that assignment targets bind: `a, (b, *c), d[0], e.f` binds a, b and c."""
+    names = []
+    for target in targets:
+        if isinstance(target, ast.Name):
+            names.append((target.id, target))
+        elif isinstance(target, ast.Tuple | ast.List):
+            names += bound_names(*target.elts)
+        elif isinstance(target, ast.Starred):
+            names += bound_names(target.value)
+    return names
+
+
+def placed(new: ast.AST, where: ast.AST) -> ast.AST:
+    """`new`, each part of it on the line of `where`, so that tracebacks keep their lines."""
+    for part in ast.walk(new):
+        ast.copy_location(part, where)
+    return new
+
+
+def compile_traced(source: str) -> tuple[CodeType, Recorder]:
+    """Code to run with globals[HOOK] = recorder.hook; recorder.snapshot() then has the values."""
+    instrumenter = Instrumenter(source)
+    tree = instrumenter.visit(ast.parse(source, FILENAME))
+    code = compile(tree, FILENAME, "exec", dont_inherit=True)
+    return code, Recorder(instrumenter.sites, instrumenter.n_slots)
