@@ -198,9 +198,9 @@ class Family:
         telling = [case for case in drawn if type(case[1]) is bool or case[1] not in DULL]
         two = self.difficulty != "easy" and len(drawn) > N_TESTS or type(telling[0][1]) is bool
         shown = telling[: 2 if two else 1]
-        # Ordinary cases first: the first test is the one that alignment asks about.
+        # Ordinary cases first, the shortest of them foremost: alignment asks about the first test.
         ordinary = [case for case in drawn if case not in shown][: N_TESTS - len(edges)]
-        return shown, ordinary + edges
+        return shown, sorted(ordinary, key=lambda case: len(repr(case))) + edges
 
 
 def family(

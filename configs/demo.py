@@ -16,8 +16,8 @@ max_tokens = 64  # 97 % of the right programs are shorter
 stop = ["\n```\n"]  # it likes to chat on after its program; those tokens teach nothing
 
 align_ratio = 0.4
-# Asked in one turn, a model of this size never gives an answer that parses; shown two worked
-# examples as earlier turns, it mostly does. Their answers are made by a real trace.
+# Asked in one turn, a model of this size never gives an answer that parses; shown worked examples
+# as earlier turns, it mostly does. Their answers, of all kinds, are made by a real trace.
 align_examples = [
     (
         """
@@ -30,17 +30,9 @@ def count_big(nums):
 """,
         "count_big([5, 1, 9])",
     ),
-    (
-        """
-def longest(words):
-    best = ''
-    for word in words:
-        if len(word) > len(best):
-            best = word
-    return best
-""",
-        "longest(['ab', 'tree', 'sun'])",
-    ),
+    ("def add_each(nums):\n    return [n + 2 for n in nums]", "add_each([4, 1])"),
+    ("def is_short(word):\n    return len(word) < 4", "is_short('moon')"),
+    ("def plural(word):\n    result = word + 's'\n    return result", "plural('cat')"),
 ]
 
 lr = 2e-5
