@@ -83,7 +83,8 @@ def test_another_seed_changes_the_inputs_but_not_the_tasks():
         assert [(task(p), p["solution"]) for p in rows] == [
             (task(p), p["solution"]) for p in others
         ]
-        assert all(p["tests"] != q["tests"] for p, q in zip(rows, others, strict=True))
+        same = [p["family"] for p, q in zip(rows, others, strict=True) if p["tests"] == q["tests"]]
+        assert len(same) < len(rows) / 50, same  # a question about one small number has few inputs
 
 
 def test_no_heldout_family_is_trained_on():
