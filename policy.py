@@ -5,7 +5,7 @@ examples). We run what is shared once, keep its keys and values, and run the res
 cache, answers of like length together; the gradient flows back through the cache, so it is exact.
 Alignment prompts are long and their answers short.
 
-Left out: packing without padding, sharding, activation checkpointing.
+Left out: packing without padding, sharding, activation checkpointing below the head.
 """
 
 from collections.abc import Iterator
@@ -13,10 +13,13 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from config import Config, UserError
+
+HEAD_TOKENS = 512  # tokens whose logits exist at the same time
 
 
 def load_policy(directory: str, device: torch.device) -> PreTrainedModel:
@@ -89,14 +92,28 @@ def answer_logprobs(
                 past_key_values=rows_of(cache, owner, model.config),
             ).last_hidden_state
             hidden = torch.cat([hidden, answer_hidden], dim=1)  # (B, Ta, H)
-        # The head only where a token is trained, never on padding or prompts: (N, vocabulary).
-        logits = model.get_output_embeddings()(hidden[mask.bool()]).float()
-        if temperature != 1.0:
-            logits = logits / temperature
-        chosen = -F.cross_entropy(logits, targets[mask.bool()], reduction="none")
+        # The head only where a token is trained, never on padding or prompts.
+        chosen = token_logprobs(model, hidden[mask.bool()], targets[mask.bool()], temperature)
         for n, piece in zip(part, chosen.split(mask.sum(-1).tolist()), strict=True):
             logp[n] = piece
     return torch.cat(logp)
+
+
+def token_logprobs(
+    model: PreTrainedModel, hidden: torch.Tensor, targets: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """log p of each target token: hidden (N, H), targets (N,) -> (N,) fp32.
+
+    The logits of all tokens would be the largest tensor of the pass, so they are made a slice at a
+    time, and made again in the backward pass.
+    """
+
+    def of_slice(hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        logits = model.get_output_embeddings()(hidden).float() / temperature  # (n, vocabulary)
+        return -F.cross_entropy(logits, targets, reduction="none")
+
+    slices = zip(hidden.split(HEAD_TOKENS), targets.split(HEAD_TOKENS), strict=True)
+    return torch.cat([checkpoint(of_slice, h, t, use_reentrant=False) for h, t in slices])
 
 
 def common_prefix(prompts: list[list[int]]) -> int:
