@@ -105,9 +105,9 @@ COUNT = whole(1, 7, 0)
 FEW = whole(1, 6, 0)
 SIDE = whole(1, 3)
 NATURAL = whole(1, 60, 0)
-INTS = many(_number, 2, 6, [], [-4, -4])
-SOME_INTS = many(_number, 2, 6, [-6], [3, 3, 3])  # never empty
-SMALL_INTS = many(partial(_number, low=-3, high=5), 2, 5, [], [0, 2, 2])
+INTS = many(_number, 3, 6, [], [-4, -4])
+SOME_INTS = many(_number, 3, 6, [-6], [3, 3, 3])  # never empty
+SMALL_INTS = many(partial(_number, low=-3, high=5), 3, 5, [], [0, 2, 2])
 POSITIVE_INTS = many(partial(_number, low=1, high=9), 3, 6, [], [4, 4])
 TEXT = Kind(_word, ["", "a"])
 SOME_TEXT = Kind(_word, ["a", "zz"])
@@ -198,11 +198,9 @@ class Family:
         telling = [case for case in drawn if type(case[1]) is bool or case[1] not in DULL]
         two = self.difficulty != "easy" and len(drawn) > N_TESTS or type(telling[0][1]) is bool
         shown = telling[: 2 if two else 1]
-        # First the shortest ordinary case: that is the one that alignment asks about.
-        left = [case for case in drawn if case not in shown]
-        left.insert(0, min(left, key=lambda case: (case not in telling, len(repr(case)))))
-        ordinary = [case for n, case in enumerate(left) if case not in left[:n]]
-        return shown, ordinary[: N_TESTS - len(edges)] + edges
+        # Ordinary cases first, the shortest of them foremost: alignment asks about the first test.
+        ordinary = [case for case in drawn if case not in shown][: N_TESTS - len(edges)]
+        return shown, sorted(ordinary, key=lambda case: len(repr(case))) + edges
 
 
 def family(
