@@ -130,39 +130,12 @@ def reverse_and_raise(nums: INTS, *, k):
     return result
 
 
-@easy(k=[2, 3, 5, 10])
-def weighted_sum(a: NUM, b: NUM, *, k):
-    """returns `a` plus {k} times `b`"""
-    product = k * b
-    result = a + product
-    return result
-
-
-@easy(k=[8, 10, 12, 15])
-def largest_exceeds(nums: SOME_INTS, *, k):
-    """returns True if the largest number in the list `nums` is greater than {k}, and False
-    otherwise; the list is never empty"""
-    largest = max(nums)
-    answer = largest > k
-    return answer
-
-
 @easy(k=[0, 3, 5, 7, 10])
 def at_least(x: NUM, *, k):
     """returns the larger one of the number `x` and {k}"""
     low = k
     result = max(x, low)
     return result
-
-
-@easy(k=[2, 3, 5, 7])
-def odd_or_multiple(n: NATURAL, *, k):
-    """returns 'yes' if the number `n` is divisible by {k}, and 'no' otherwise"""
-    answer = "no"
-    rest = n % k
-    if rest == 0:
-        answer = "yes"
-    return answer
 
 
 @easy(k=[2, 3, 5, 10])
@@ -175,8 +148,8 @@ def range_list(n: COUNT, *, k):
 
 
 @easy(k=[2, 3, 4])
-def every_second(nums: INTS, *, k):
-    """returns every {k}th number of the list `nums`, starting with the first: `nums[::{k}]`"""
+def every_nth(nums: INTS, *, k):
+    """returns every number of the list `nums` whose index is divisible by {k}"""
     step = k
     result = nums[::step]
     return result

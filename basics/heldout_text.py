@@ -1,9 +1,7 @@
 """Held-out families over strings, words, dicts and lists of lists; see `heldout.py`."""
 
 from basics.family import (
-    FOUR_TEXT,
     INTS,
-    NAME,
     PAIRS,
     SENTENCE,
     SOME_TEXT,
@@ -102,23 +100,6 @@ def text_ends_with(text: SOME_TEXT, *, ch):
     last = text[-1]
     answer = last == ch
     return answer
-
-
-@easy(k=[1, 2, 3])
-def first_part(text: FOUR_TEXT, *, k):
-    """returns the first {k} characters of the string `text`"""
-    size = k
-    part = text[:size]
-    return part
-
-
-@easy(k=[0, 1, 5, 10])
-def get_score(scores: TABLE, name: NAME, *, k):
-    """returns the value of the key `name` in the dictionary `scores`, or {k} if there is no such
-    key"""
-    default = k
-    result = scores.get(name, default)
-    return result
 
 
 @easy(sep=["-", ",", "+", "/"])

@@ -200,7 +200,7 @@ def ticket_price(n: COUNT, *, k):
     return total
 
 
-@easy(k=[2, 3, 4, 5])
+@easy(k=[3, 4, 5, 7])
 def sum_divides(a: NATURAL, b: NATURAL, *, k):
     """returns True if the sum of `a` and `b` is divisible by {k}, and False otherwise"""
     total = a + b

@@ -2,15 +2,27 @@
 
 import ast
 import copy
+import itertools
 import json
+import random
 import re
 
 import pytest
 
 import basics
+from basics.family import Family
 
 SPLITS = {split: basics.problems(split) for split in ("train", "heldout")}
 ALL = SPLITS["train"] + SPLITS["heldout"]
+
+
+def families(split: str) -> list[Family]:
+    return [
+        value
+        for module in basics.SPLITS[split]
+        for value in vars(module).values()
+        if isinstance(value, Family)
+    ]
 
 
 def function(problem: dict):
@@ -96,6 +108,38 @@ def test_no_heldout_program_is_a_training_program_with_other_names_and_constants
     trained = {skeleton(p): p["task_id"] for p in SPLITS["train"]}
     alike = {(p["family"], trained.get(skeleton(p))) for p in SPLITS["heldout"]}
     assert {pair for pair in alike if pair[1]} == set()
+
+
+def valued(solve, args: list) -> object:
+    """The value as JSON, so that True is not 1; None where the program does not take such input."""
+    try:
+        return json.dumps(solve(*copy.deepcopy(args)))
+    except Exception:
+        return None
+
+
+def test_no_heldout_task_is_a_training_task_in_other_words():
+    """Two programs that agree on all inputs drawn for either do one task, however written."""
+    draws, solutions = {}, {}
+    for split, rows in SPLITS.items():
+        known = {family.name: family for family in families(split)}
+        for number, problem in enumerate(rows):
+            rng, solve = random.Random(number), function(problem)
+            family = known[problem["family"]]
+            setting = family.settings[int(problem["task_id"].split("/")[-1])]
+            constants, kinds = list(setting.values()), family.kinds.values()
+            args = [[kind.draw(rng, constants) for kind in kinds] for _ in range(60)]
+            draws[problem["task_id"]] = [(a, valued(solve, a)) for a in args]
+            solutions[problem["task_id"]] = solve
+
+    def follows(one: str, other: str) -> bool:
+        """Does `other` do the same as `one` on all inputs drawn for `one`?"""
+        pairs = ((value, valued(solutions[other], args)) for args, value in draws[one])
+        return all(value == same for value, same in pairs)
+
+    ids = [[p["task_id"] for p in rows] for rows in SPLITS.values()]
+    twins = [(t, h) for t, h in itertools.product(*ids) if follows(t, h) and follows(h, t)]
+    assert twins == []
 
 
 def test_no_two_problems_share_a_task_or_an_id():
