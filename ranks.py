@@ -28,7 +28,7 @@ def set_up_ranks() -> torch.device:
 
 def keep_freed_memory() -> None:
     """Tell glibc to keep freed blocks, where there is glibc. It returns large ones to the kernel,
-    and a training step then spends a fifth of its time on faulting the same pages in again."""
+    and a training step then spends an eighth of its time on faulting the same pages in again."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         for option, value in ((-4, 0), (-1, 2**31 - 1)):  # M_MMAP_MAX, M_TRIM_THRESHOLD

@@ -182,9 +182,9 @@ def sample_and_judge(
     for i, response in enumerate(responses):
         group = groups[i // size]
         if group.problem:
-            program, outcome, questions = judged[i].result()
+            program, outcome, question = judged[i].result()
             group.rewards.append(outcome.reward(cfg.reward))
-            group.questions += questions
+            group.questions += [question] if question else []
         else:
             program = group.question.program
             outcome = score_answer(response.text, group.question, cfg.format_bonus)
@@ -205,17 +205,17 @@ def sample_seed(cfg: Config, step: int, index: int, g: int) -> int:
 def judge_and_trace(
     sandbox: Sandbox, problem: Problem, text: str, source: str, cfg: Config
 ) -> tuple:
-    """(program, verdict, questions) of one response. Runs in a worker thread of the pool."""
+    """(program, verdict, question or None) of one response. Runs in a worker thread of the pool."""
     program = extract_program(text)
     verdict = judge(sandbox, problem, program)
-    questions = []
+    question = None
     if cfg.align_ratio and program and verdict.status != "passed" and "inputs" in problem.tests:
-        for given in problem.tests["inputs"][: cfg.align_inputs]:
-            made = make_question(sandbox, program, given, problem.tests.get("fn_name"), cfg)
-            if isinstance(made, Question):
-                made.task_id, made.source = problem.task_id, source
-                questions.append(made)
-    return program, verdict, questions
+        first, name = problem.tests["inputs"][0], problem.tests.get("fn_name")
+        made = make_question(sandbox, program, first, name, cfg)
+        if isinstance(made, Question):
+            made.task_id, made.source = problem.task_id, source
+            question = made
+    return program, verdict, question
 
 
 def extend_buffer(

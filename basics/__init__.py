@@ -25,6 +25,12 @@ SPLITS = {
 }
 
 
+def families(split: str) -> list[Family]:
+    """All families of a split, in the order of their files."""
+    values = (value for module in SPLITS[split] for value in vars(module).values())
+    return [value for value in values if isinstance(value, Family)]
+
+
 def problems(split: str, seed: int = 0) -> list[dict]:
     """All problems of a split, "train" or "heldout", as rows of a problems file.
 
@@ -32,8 +38,6 @@ def problems(split: str, seed: int = 0) -> list[dict]:
     """
     return [
         family.problem(split, index, seed)
-        for module in SPLITS[split]
-        for family in vars(module).values()
-        if isinstance(family, Family)
+        for family in families(split)
         for index in range(len(family.settings))
     ]

@@ -2,9 +2,9 @@
 
 They are of the training families' kind and difficulty, but none of them is the same task.
 
-A test compares the programs with their names and constants left out: no program here is a
-training program with other names, constants or comparison signs. These references also serve as
-the programs of the held-out trace benchmark. `family.py` explains the form.
+One test compares the programs with names, constants and comparison signs left out, another what
+they do: no program here is a training program in other words. These references also serve as the
+programs of the held-out trace benchmark. `family.py` explains the form.
 """
 # ruff: noqa: B007 - a loop variable is one more value to trace, used or not
 

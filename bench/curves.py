@@ -19,7 +19,7 @@ def panel(key: str, title: str, runs: dict[str, list[dict]], x0: int) -> list[st
     """SVG elements of one panel whose left edge is at x0; the y axis goes from 0 to the maximum."""
     last = max(row["step"] for rows in runs.values() for row in rows)
     values = [row[key] for rows in runs.values() for row in rows if row[key] is not None]
-    top = max(0.1, *values)
+    top = max([0.1, *values])
 
     def at(step: float, value: float) -> tuple[float, float]:
         x = x0 + LEFT + WIDTH * (step - 1) / max(1, last - 1)
@@ -62,14 +62,16 @@ def draw(runs: dict[str, list[dict]]) -> str:
 
 
 def main() -> None:
-    if len(sys.argv) < 3:
-        sys.exit("usage: python bench/curves.py FILE.svg RUN_DIR ...")
+    if not 3 <= len(sys.argv) <= 2 + len(COLOURS):
+        sys.exit(f"usage: python bench/curves.py FILE.svg RUN_DIR ... (up to {len(COLOURS)})")
     runs = {}
     for folder in map(Path, sys.argv[2:]):
         try:
             lines = (folder / "metrics.jsonl").read_text().splitlines()
         except OSError as error:
             sys.exit(f"error: {folder} is no run directory: {error}")
+        if not lines:
+            sys.exit(f"error: {folder} holds no step yet")
         runs[folder.name] = [json.loads(line) for line in lines]
     Path(sys.argv[1]).write_text(draw(runs))
 

@@ -12,7 +12,7 @@ steps = 30
 prompts_per_step = 8
 samples_per_prompt = 8
 max_prompt_tokens = 640
-max_tokens = 64  # 97 % of the right programs are shorter
+max_tokens = 64  # of the right programs of the untrained model, 96 % are no longer
 stop = ["\n```\n"]  # it likes to chat on after its program; those tokens teach nothing
 
 align_ratio = 0.4

@@ -10,19 +10,9 @@ import re
 import pytest
 
 import basics
-from basics.family import Family
 
 SPLITS = {split: basics.problems(split) for split in ("train", "heldout")}
 ALL = SPLITS["train"] + SPLITS["heldout"]
-
-
-def families(split: str) -> list[Family]:
-    return [
-        value
-        for module in basics.SPLITS[split]
-        for value in vars(module).values()
-        if isinstance(value, Family)
-    ]
 
 
 def function(problem: dict):
@@ -122,7 +112,7 @@ def test_no_heldout_task_is_a_training_task_in_other_words():
     """Two programs that agree on all inputs drawn for either do one task, however written."""
     draws, solutions = {}, {}
     for split, rows in SPLITS.items():
-        known = {family.name: family for family in families(split)}
+        known = {family.name: family for family in basics.families(split)}
         for number, problem in enumerate(rows):
             rng, solve = random.Random(number), function(problem)
             family = known[problem["family"]]
