@@ -118,11 +118,12 @@ def token_logprobs(
 
 def common_prefix(prompts: list[list[int]]) -> int:
     """How many tokens all prompts begin with, leaving each a token of its own; one prompt: 0."""
-    first, last = min(prompts), max(prompts)  # what these two share, all share
-    shared = 0
-    while shared < min(len(first), len(last)) - 1 and first[shared] == last[shared]:
+    if len(prompts) == 1:
+        return 0
+    shared, most = 0, min(map(len, prompts)) - 1
+    while shared < most and len({prompt[shared] for prompt in prompts}) == 1:
         shared += 1
-    return min(shared, min(map(len, prompts)) - 1) if len(prompts) > 1 else 0
+    return shared
 
 
 def rows_of(cache: DynamicCache, rows: torch.Tensor, config: object) -> DynamicCache:

@@ -163,14 +163,17 @@ class Sandbox:
     def run(
         self, program: str, inputs: list, fn_name: str | None = None, traced: bool = False
     ) -> list[Run]:
-        """One Run an input: stdin text or, for fn_name ("f", "Solution.f"), a list of arguments."""
+        """One Run an input: stdin text or, for fn_name ("f", "Solution.f"), a list of arguments.
+
+        After the first timeout the rest is not run: such a program has failed, and would cost most.
+        """
         data = [encode(x, **NO_CAPS) for x in inputs] if fn_name else inputs
         job = self._limits | {"program": program, "fn_name": fn_name, "traced": traced}
         deadline = time.monotonic() + self.program_timeout_s
         runs = []
         while len(runs) < len(inputs):
-            if time.monotonic() > deadline:
-                return runs + [Run("timeout", error="out of time") for _ in inputs[len(runs) :]]
+            if time.monotonic() > deadline or (runs and runs[-1].status == "timeout"):
+                return runs + [Run("timeout", error="not run") for _ in inputs[len(runs) :]]
             todo = data[len(runs) :]
             runs += self._children(len(todo), deadline, job | {"inputs": todo})
         return runs

@@ -159,6 +159,7 @@ class Family:
         )
         for args, value in shown:
             prompt += f"\nExample: {self.name}({', '.join(map(repr, args))}) returns {value!r}"
+        prompt += f"\n\nStart like this:\n```python\n{self.starter(shown[0][1])}\n```"
         inputs, outputs = map(list, zip(*tests, strict=True))
         return {
             "task_id": task_id,
@@ -168,6 +169,11 @@ class Family:
             "difficulty": self.difficulty,
             "family": self.name,
         }
+
+    def starter(self, value: object) -> str:
+        """A frame with a variable for the answer; left to itself, the model writes one-liners."""
+        head = f"def {self.name}({', '.join(self.kinds)}):"
+        return f"{head}\n    result = {type(value)()!r}\n    ...\n    return result"
 
     def _cases(self, reference: Callable, constants: dict, rng: random.Random) -> tuple[list, list]:
         """Shown examples and hidden tests, each a list of (arguments, value); they share none."""

@@ -12,7 +12,7 @@ steps = 30
 prompts_per_step = 8
 samples_per_prompt = 8
 max_prompt_tokens = 640
-max_tokens = 64  # of the right programs of the untrained model, 96 % are no longer
+max_tokens = 56  # of the right programs of a first run, 97 % are no longer
 stop = ["\n```\n"]  # it likes to chat on after its program; those tokens teach nothing
 
 align_ratio = 0.4
@@ -22,18 +22,27 @@ align_examples = [
     (
         """
 def count_big(nums):
-    count = 0
+    result = 0
     for n in nums:
         if n > 3:
-            count += 1
-    return count
+            result += 1
+    return result
 """,
         "count_big([5, 1, 9])",
     ),
-    ("def add_each(nums):\n    return [n + 2 for n in nums]", "add_each([4, 1])"),
-    ("def is_short(word):\n    return len(word) < 4", "is_short('moon')"),
-    ("def plural(word):\n    result = word + 's'\n    return result", "plural('cat')"),
+    (
+        """
+def add_each(nums):
+    result = []
+    for n in nums:
+        result.append(n + 2)
+    return result
+""",
+        "add_each([4, 1])",
+    ),
+    ("def plural(word):\n    return word + 's'", "plural('cat')"),
 ]
+timeout_s = 1.0  # its programs take microseconds, or for ever
 
 lr = 2e-5
 warmup_steps = 2

@@ -152,6 +152,24 @@ def test_every_example_in_a_prompt_is_right_and_is_not_a_hidden_test():
             assert args not in problem["tests"]["inputs"], problem["task_id"]
 
 
+def test_the_frame_names_the_function_gives_the_type_and_does_not_pass():
+    for problem in ALL:
+        frame = re.search(r"```python\n(.*?)\n```", problem["prompt"], re.DOTALL).group(1)
+        solve = function(problem | {"solution": frame})
+        reference = ast.parse(problem["solution"]).body[0]
+        assert ast.unparse(ast.parse(frame).body[0].args) == ast.unparse(reference.args)
+        got = [(solve(*copy.deepcopy(args)), value) for args, value in cases(problem)]
+        assert any(type(start) is type(value) for start, value in got), problem["task_id"]
+        assert any(start != value for start, value in got), problem["task_id"]
+
+
+def test_the_first_three_tests_are_ordered_by_size():
+    """Alignment asks about the first one; the edge cases come after these."""
+    for problem in ALL:
+        sizes = [len(repr(case)) for case in cases(problem)[:3]]
+        assert sizes == sorted(sizes), problem["task_id"]
+
+
 def test_every_problem_has_five_different_tests():
     for problem in ALL:
         assert len({json.dumps(args) for args in problem["tests"]["inputs"]}) >= 5
