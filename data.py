@@ -25,6 +25,7 @@ class Problem:
     prompt: str
     tests: dict
     solution: str = ""
+    starter: str = ""  # code to start from, shown where a program is asked for
     difficulty: str = ""
     family: str = ""
 
@@ -69,6 +70,8 @@ def to_problem(row: dict, where: str) -> Problem:
     for key in ("task_id", "prompt", "tests"):
         if key not in row:
             raise UserError(f"{where}: the problem has no {key!r}; see data.py for the format")
+    if not isinstance(row["prompt"], str) or not isinstance(row.get("starter", ""), str):
+        raise UserError(f"{where}: prompt and starter must be text")
     tests = row["tests"]
     if not isinstance(tests, dict) or not ("check" in tests or "inputs" in tests):
         raise UserError(f"{where}: tests must be an object with inputs and outputs, or check")
@@ -129,8 +132,7 @@ def fitting(problems: list[Problem], tokenizer, cfg: Config) -> list[Problem]:
     """Problems whose prompt has at most cfg.max_prompt_tokens. Raises UserError if none has."""
 
     def tokens(problem: Problem) -> int:
-        text = fill(cfg.code_template, prompt=problem.prompt)
-        return len(chat_ids(tokenizer, [{"role": "user", "content": text}]))
+        return len(chat_ids(tokenizer, [{"role": "user", "content": code_text(problem, cfg)}]))
 
     kept = [problem for problem in problems if tokens(problem) <= cfg.max_prompt_tokens]
     if not kept:
@@ -138,6 +140,12 @@ def fitting(problems: list[Problem], tokenizer, cfg: Config) -> list[Problem]:
     if len(kept) < len(problems):
         print(f"left out {len(problems) - len(kept)} problems with too long a prompt")
     return kept
+
+
+def code_text(problem: Problem, cfg: Config) -> str:
+    """The user turn that asks for a program, from cfg.code_template."""
+    start = f"\n\nStart like this:\n```python\n{problem.starter}\n```" if problem.starter else ""
+    return fill(cfg.code_template, prompt=problem.prompt + start)
 
 
 def chat_ids(tokenizer, messages: list[dict]) -> list[int]:

@@ -27,7 +27,7 @@ from pathlib import Path
 import torch.distributed as dist
 
 from config import Config, UserError, fill, load_config
-from data import Problem, chat_ids, load_problems, read_jsonl
+from data import Problem, chat_ids, code_text, load_problems, read_jsonl
 from jail.values import encode
 from ranks import gather, leave_ranks, set_up_ranks
 from reward import (
@@ -42,8 +42,8 @@ from reward import (
     worked_examples,
 )
 from rollout import Request, make_engine, model_directory
-from rundir import write_whole
 from sandbox import Pool, Sandbox, SandboxUnavailable
+from tools.rundir import write_whole
 
 TASKS = ("basics", "basics-trace", "basics-output", "humaneval", "problems")
 FLAGS = {"--n": "--eval_n", "--temperature": "--eval_temperature"}
@@ -91,8 +91,7 @@ def code_item(problem: Problem, cfg: Config) -> Item:
         verdict = judge(sandbox, problem, extract_program(text))
         return verdict.status == "passed", verdict.status, verdict.reward("fraction")
 
-    text = fill(cfg.code_template, prompt=problem.prompt)
-    return Item(problem.task_id, [{"role": "user", "content": text}], grade)
+    return Item(problem.task_id, [{"role": "user", "content": code_text(problem, cfg)}], grade)
 
 
 def trace_item(pool: Pool, problem: Problem, examples: list[Question], cfg: Config) -> Item:

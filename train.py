@@ -23,8 +23,8 @@ import torch
 import torch.distributed as dist
 from transformers import AutoTokenizer, PreTrainedModel
 
-from config import Config, UserError, check_world, fill, load_config
-from data import Problem, chat_ids, data_order, fitting, load_problems
+from config import Config, UserError, check_world, load_config
+from data import Problem, chat_ids, code_text, data_order, fitting, load_problems
 from eval import evaluate
 from policy import MicroBatch, load_policy, named_weights, split_batch
 from ranks import all_reduce, gather, leave_ranks, set_up_ranks
@@ -39,9 +39,9 @@ from reward import (
     worked_examples,
 )
 from rollout import Request, Response, make_engine, model_directory
-from rundir import RunDir, State, sample_row
 from sandbox import Pool, Sandbox, SandboxUnavailable
 from tools.report import write_report
+from tools.rundir import RunDir, State, sample_row
 
 
 @dataclass
@@ -138,7 +138,7 @@ def choose_batch(
     state.position += n_code
     groups = []
     for problem in (problems[i] for i in order):
-        text = fill(cfg.code_template, prompt=problem.prompt)
+        text = code_text(problem, cfg)
         ids = chat_ids(tokenizer, [{"role": "user", "content": text}])
         groups.append(Group(0, text, ids, problem=problem))
     for question in questions:

@@ -159,11 +159,11 @@ class Family:
         )
         for args, value in shown:
             prompt += f"\nExample: {self.name}({', '.join(map(repr, args))}) returns {value!r}"
-        prompt += f"\n\nStart like this:\n```python\n{self.starter(shown[0][1])}\n```"
         inputs, outputs = map(list, zip(*tests, strict=True))
         return {
             "task_id": task_id,
             "prompt": prompt,
+            "starter": self.starter(shown[0][1]),
             "tests": {"inputs": inputs, "outputs": outputs, "fn_name": self.name},
             "solution": program,
             "difficulty": self.difficulty,

@@ -43,8 +43,8 @@ import json, resource, sys, time
 sys.path.insert(0, {root!r})
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
-from config import fill, load_config
-from data import load_problems, data_order
+from config import load_config
+from data import code_text, data_order, load_problems
 from reward import extract_program, judge
 from sandbox import Pool
 
@@ -53,7 +53,7 @@ problems = load_problems(cfg.problems)
 order = data_order(len(problems), 0, {steps} * cfg.prompts_per_step, cfg.seed)
 rows = []
 for i in order:
-    text = fill(cfg.code_template, prompt=problems[i].prompt)
+    text = code_text(problems[i], cfg)
     rows.append({{"prompt": [{{"role": "user", "content": text}}], "number": i}})
 pool = Pool(cfg.sandbox_workers)
 

@@ -154,7 +154,7 @@ def test_every_example_in_a_prompt_is_right_and_is_not_a_hidden_test():
 
 def test_the_frame_names_the_function_gives_the_type_and_does_not_pass():
     for problem in ALL:
-        frame = re.search(r"```python\n(.*?)\n```", problem["prompt"], re.DOTALL).group(1)
+        frame = problem["starter"]
         solve = function(problem | {"solution": frame})
         reference = ast.parse(problem["solution"]).body[0]
         assert ast.unparse(ast.parse(frame).body[0].args) == ast.unparse(reference.args)

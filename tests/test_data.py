@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from config import UserError
-from data import data_order, load_problems
+from config import Config, UserError
+from data import code_text, data_order, load_problems
+from eval import output_item
 
 GOOD = {
     "task_id": "a",
@@ -49,6 +50,19 @@ def test_line_that_is_no_object_is_named_by_number(tmp_path):
 def test_missing_key_is_named(tmp_path, key):
     row = {k: v for k, v in GOOD.items() if k != key}
     assert f"p.jsonl:1: the problem has no '{key}'" in refusal(write(tmp_path, row))
+
+
+@pytest.mark.parametrize("change", [{"prompt": 7}, {"starter": None}])
+def test_text_that_is_none_is_named(tmp_path, change):
+    assert "p.jsonl:1: prompt and starter" in refusal(write(tmp_path, GOOD | change))
+
+
+def test_a_starter_is_shown_where_a_program_is_asked_for(tmp_path):
+    plain, framed = load_problems(write(tmp_path, GOOD, GOOD | {"starter": "def f(x): ..."}))
+    cfg = Config()
+    assert "```" not in code_text(plain, cfg) and "Write f." in code_text(plain, cfg)
+    assert "Write f.\n\nStart like this:\n```python\ndef f(x): ...\n```" in code_text(framed, cfg)
+    assert "def f(x)" not in output_item(framed, cfg).messages[-1]["content"]
 
 
 @pytest.mark.parametrize(
