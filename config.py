@@ -64,6 +64,7 @@ class Config:
     align_output: bool = True  # ask for the program's output, too, as one more item
     format_bonus: float = 0.1  # reward of an answer that parses, were all values wrong
     max_variables: int = 3  # ask for the last-defined so many variables
+    align_inputs: int = 1  # ask about a failed program on its first so many test inputs
     max_complexity: int = 10  # failed programs with more decision points are not asked about
     buffer_size: int = 20_000  # failed programs kept; the newest are asked about first
     align_template: str = ALIGN_TEMPLATE  # {program}, {action}, {names}
@@ -109,6 +110,7 @@ AT_LEAST_ONE = [
     "optimizer_steps",
     "sandbox_workers",
     "max_variables",
+    "align_inputs",
     "buffer_size",
     "micro_tokens",
     "save_every",

@@ -35,6 +35,14 @@ def keep_freed_memory() -> None:
             libc.mallopt(option, value)
 
 
+def return_freed_memory() -> None:
+    """Give what is free back to the kernel: once a step, or it is spread so thin over the heap that
+    the next step finds no room in it and the process grows and grows."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
+
+
 def leave_ranks() -> None:
     """Leave the process group; where vLLM ran, it does so itself when the process ends."""
     if dist.is_initialized() and "vllm" not in sys.modules:

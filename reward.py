@@ -147,7 +147,11 @@ class Question:
     fn_name: str | None
     target: dict[str, object] = field(default_factory=dict)  # item -> encoded value
     task_id: str = ""
-    source: str = ""  # id of the sample that wrote the program
+    source: str = ""  # "step/group/sample" of the response that holds the program
+
+    @property
+    def source_step(self) -> int:
+        return int(self.source.partition("/")[0])
 
     @property
     def call(self) -> str:

@@ -27,7 +27,7 @@ from config import Config, UserError, check_world, load_config
 from data import Problem, chat_ids, code_text, data_order, fitting, load_problems
 from eval import evaluate
 from policy import MicroBatch, load_policy, named_weights, split_batch
-from ranks import all_reduce, gather, leave_ranks, set_up_ranks
+from ranks import all_reduce, gather, leave_ranks, return_freed_memory, set_up_ranks
 from reward import (
     Question,
     extract_program,
@@ -123,14 +123,14 @@ def choose_batch(
 ) -> list[Group]:
     """The step's prompts, the same on every rank: alignment as far as the buffer goes, else code.
 
-    Questions are drawn from the newest failed programs and leave the buffer, so none comes twice.
+    Questions about variables go before those about a program's output alone, and among either the
+    newest. Those asked leave the buffer, so none comes twice.
     """
     rng = random.Random(f"batch/{cfg.seed}/{state.step}")
     n_align = min(round(cfg.align_ratio * cfg.prompts_per_step), len(state.buffer))
-    newest = range(max(0, len(state.buffer) - 8 * n_align), len(state.buffer))
-    # Questions about variables go before those about a program's output alone.
-    rank = {i: (len(state.buffer[i].target) > 1, rng.random()) for i in newest}
-    chosen = set(sorted(newest, key=rank.get)[len(rank) - n_align :])
+    rank = [(len(q.target) > 1, q.source_step, rng.random()) for q in state.buffer]
+    best_last = sorted(range(len(rank)), key=rank.__getitem__)
+    chosen = set(best_last[len(rank) - n_align :])
     questions = [state.buffer[i] for i in sorted(chosen)]
     state.buffer = [q for i, q in enumerate(state.buffer) if i not in chosen]
     n_code = cfg.prompts_per_step - n_align
@@ -182,9 +182,9 @@ def sample_and_judge(
     for i, response in enumerate(responses):
         group = groups[i // size]
         if group.problem:
-            program, outcome, question = judged[i].result()
+            program, outcome, questions = judged[i].result()
             group.rewards.append(outcome.reward(cfg.reward))
-            group.questions += [question] if question else []
+            group.questions += questions
         else:
             program = group.question.program
             outcome = score_answer(response.text, group.question, cfg.format_bonus)
@@ -205,17 +205,18 @@ def sample_seed(cfg: Config, step: int, index: int, g: int) -> int:
 def judge_and_trace(
     sandbox: Sandbox, problem: Problem, text: str, source: str, cfg: Config
 ) -> tuple:
-    """(program, verdict, question or None) of one response. Runs in a worker thread of the pool."""
+    """(program, verdict, questions) of one response. Runs in a worker thread of the pool."""
     program = extract_program(text)
     verdict = judge(sandbox, problem, program)
-    question = None
-    if cfg.align_ratio and program and verdict.status != "passed" and "inputs" in problem.tests:
-        first, name = problem.tests["inputs"][0], problem.tests.get("fn_name")
-        made = make_question(sandbox, program, first, name, cfg)
-        if isinstance(made, Question):
-            made.task_id, made.source = problem.task_id, source
-            question = made
-    return program, verdict, question
+    questions = []
+    wanted = cfg.align_ratio and program and verdict.status not in ("passed", "timeout")
+    if wanted and "inputs" in problem.tests:
+        for given in problem.tests["inputs"][: cfg.align_inputs]:
+            made = make_question(sandbox, program, given, problem.tests.get("fn_name"), cfg)
+            if isinstance(made, Question):
+                made.task_id, made.source = problem.task_id, source
+                questions.append(made)
+    return program, verdict, questions
 
 
 def extend_buffer(
@@ -357,6 +358,7 @@ def train(cfg: Config) -> None:
             extend_buffer(cfg, state, mine, examples, tokenizer)
             engine.sleep()
             stats = update(cfg, mine, model, reference, optimizer, warmup)
+            return_freed_memory()
             clock.lap("train")
             engine.sync(named_weights(model))
             clock.lap("sync")

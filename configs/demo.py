@@ -16,6 +16,7 @@ max_tokens = 56  # of the right programs of a first run, 97 % are no longer
 stop = ["\n```\n"]  # it likes to chat on after its program; those tokens teach nothing
 
 align_ratio = 0.4
+align_inputs = 3  # of a failed program with variables one cannot have enough at this size
 # Asked in one turn, a model of this size never gives an answer that parses; shown worked examples
 # as earlier turns, it mostly does. Their answers, of all kinds, are made by a real trace.
 align_examples = [

@@ -21,6 +21,7 @@ from reward import (
     worked_examples,
 )
 from sandbox import Sandbox
+from train import judge_and_trace
 
 SUM = "def f(nums):\n    total = 0\n    for n in nums:\n        total += n\n    return total"
 CFG = Config()
@@ -144,6 +145,18 @@ def test_question_asks_for_the_traced_values_and_the_output(sandbox):
     text = question_text(question, CFG)
     assert SUM in text and "`f([4, 5])`" in text and "`n`, `total`, `output`" in text
     assert not any(word in text for word in ("= 9", "9,"))
+
+
+def test_failed_program_is_asked_about_on_as_many_inputs_as_wanted(sandbox):
+    tests = problem([[[1, 2]], [[5]], [[]]], [3, 5, 0])
+    text = "```python\n" + SUM.replace("total = 0", "total = 1") + "\n```"
+    for inputs, calls in ((1, ["f([1, 2])"]), (2, ["f([1, 2])", "f([5])"])):
+        cfg = Config(align_inputs=inputs)
+        _, verdict, questions = judge_and_trace(sandbox, tests, text, "1/0/0", cfg)
+        assert verdict.status == "failed"
+        assert [q.call for q in questions] == calls
+    right = text.replace("total = 1", "total = 0")
+    assert judge_and_trace(sandbox, tests, right, "1/0/0", cfg)[2] == []
 
 
 def test_paper_form_asks_for_variables_only(sandbox):
