@@ -11,9 +11,11 @@ import tiny
 import torch
 
 from config import Config
+from data import Problem
 from policy import split_batch
+from reward import Question
 from rollout import Response
-from train import Group, group_advantages, k3, policy_loss, update
+from train import Group, State, choose_batch, group_advantages, k3, policy_loss, update
 
 
 def reference_advantage(rewards):
@@ -183,3 +185,34 @@ def test_two_gloo_processes_give_the_gradient_of_one(one_process, tmp_path):
     subprocess.run([*command, str(script)], check=True, env=environment, timeout=300)
     both = torch.load(out)
     assert (alone - both).norm() / alone.norm() < 1e-5
+
+
+class Letters:
+    """As much of a tokenizer as a batch needs: a token a character, no chat."""
+
+    chat_template = None
+
+    def encode(self, text):
+        return list(text.encode())
+
+
+def test_questions_about_variables_go_first_then_the_newest_and_none_stays():
+    def question(step, n, *names):
+        program = f"def f():\n    return {n}"
+        return Question(program, [], "f", dict.fromkeys(names, 1), "t", f"{step}/0/{n}")
+
+    asked = [question(1, n, "x", "output") for n in range(2)]
+    asked += [question(2, n, "output") for n in range(2, 6)]
+    asked += [question(2, n, "x", "output") for n in range(6, 8)]
+    problems = [Problem(str(n), f"Write f{n}.", {"inputs": [[]], "outputs": [n]}) for n in range(9)]
+    cfg = Config(prompts_per_step=8, align_ratio=0.4)  # three questions a step
+    state, seen = State(buffer=list(asked)), []
+    for step in (3, 4, 5):
+        state.step = step
+        groups = choose_batch(cfg, state, problems, [], Letters())
+        assert [g.index for g in groups] == list(range(8))
+        seen.append({int(g.question.source.split("/")[2]) for g in groups if g.question})
+    assert seen[0] > {6, 7} and len(seen[0] & {0, 1}) == 1  # of the older ones, one
+    assert len(seen[1] & {0, 1}) == 1 and len(seen[1] & {2, 3, 4, 5}) == 2
+    assert seen[2] < {2, 3, 4, 5} and len(seen[2]) == 2  # what is left
+    assert state.buffer == [] and state.position == 5 + 5 + 6
