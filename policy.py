@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
+from transformers import AttentionInterface, AutoModelForCausalLM, DynamicCache, PreTrainedModel
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
 from transformers.utils import logging as transformers_logging
 
 from config import Config, UserError
@@ -25,8 +26,7 @@ HEAD_TOKENS = 512  # tokens whose logits exist at the same time
 def load_policy(directory: str, device: torch.device) -> PreTrainedModel:
     """The model with fp32 weights, without dropout. Raises UserError for a broken directory."""
     transformers_logging.disable_progress_bar()
-    # On a CPU the backward pass of torch's SDPA costs 15 % of a step more than plain matmuls.
-    attention = "sdpa" if device.type == "cuda" else "eager"
+    attention = "sdpa" if device.type == "cuda" else "grouped"
     try:
         model = AutoModelForCausalLM.from_pretrained(
             directory, dtype=torch.float32, attn_implementation=attention
@@ -35,6 +35,34 @@ def load_policy(directory: str, device: torch.device) -> PreTrainedModel:
         short = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"cannot load the model in {directory}: {short}") from error
     return model.to(device).eval()  # eval: sampler and trainer must be the same function
+
+
+def grouped_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    scaling: float,
+    **_: object,
+) -> tuple[torch.Tensor, None]:
+    """Attention for CPUs, where the backward pass of torch's SDPA is slow: plain matrix products.
+
+    query (B, heads, T, D), key and value (B, kv_heads, S, D), additive mask (B, 1, T, S)
+    -> (B, T, heads, D). Heads that share a key are rows of one product; nothing is repeated.
+    """
+    rows, heads, length, size = query.shape
+    query = query.reshape(rows, key.shape[1], -1, size)  # (B, kv_heads, heads / kv_heads * T, D)
+    scores = (query @ key.transpose(2, 3) * scaling).view(rows, heads, length, -1)
+    if mask is not None:
+        scores = scores + mask
+    shares = scores.softmax(-1, dtype=torch.float32).to(value.dtype)
+    mixed = shares.view(rows, key.shape[1], -1, key.shape[2]) @ value
+    return mixed.view(rows, heads, length, size).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register("grouped", grouped_attention)
+AttentionMaskInterface.register("grouped", eager_mask)
 
 
 def named_weights(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
@@ -68,39 +96,54 @@ def answer_logprobs(
     """
     device = model.device
     shared = common_prefix(prompts)  # the system turn, worked examples: the same S tokens for all
-    cache = DynamicCache(config=model.config)
-    if shared:
-        model.base_model(torch.tensor([prompts[0][:shared]], device=device), past_key_values=cache)
-        cache = rows_of(cache, torch.zeros(len(prompts), dtype=torch.long), model.config)
+    shared_ids = torch.tensor([prompts[0][:shared]], dtype=torch.long, device=device)  # (1, S)
     prompt_ids, own_mask = pad([p[shared:] for p in prompts], left=True, device=device)
     prompt_mask = F.pad(own_mask, (shared, 0), value=1)  # (P, S + Tp)
+    flat = [(i, answer) for i, group in enumerate(answers) for answer in group]
+    parts = like_lengths([len(answer) for _, answer in flat])
+    padded = [pad([flat[n][1] for n in part], left=False, device=device) for part in parts]
+    embedded = embed(model, [shared_ids, prompt_ids, *(ids[:, :-1] for ids, _ in padded)])
+
+    cache = DynamicCache(config=model.config)
+    if shared:
+        model.base_model(inputs_embeds=embedded[0], past_key_values=cache)
+        cache = rows_of(cache, torch.zeros(len(prompts), dtype=torch.long), model.config)
     prompt_hidden = model.base_model(
-        input_ids=prompt_ids,
+        inputs_embeds=embedded[1],
         attention_mask=prompt_mask,
         position_ids=shared + (own_mask.cumsum(-1) - 1).clamp(min=0),
         past_key_values=cache,
     ).last_hidden_state[:, -1:]  # (P, 1, H): what predicts an answer's first token
 
-    flat = [(i, answer) for i, group in enumerate(answers) for answer in group]
-    logp: list[torch.Tensor | None] = [None] * len(flat)
-    for part in like_lengths([len(answer) for _, answer in flat]):
+    hiddens, targets = [], []
+    for part, (ids, mask), answer_embedded in zip(parts, padded, embedded[2:], strict=True):
         owner = torch.tensor([flat[n][0] for n in part], device=device)  # (B,) rows of prompts
-        targets, mask = pad([flat[n][1] for n in part], left=False, device=device)  # (B, Ta)
         hidden = prompt_hidden[owner]
-        if targets.shape[1] > 1:
+        if ids.shape[1] > 1:
             answer_hidden = model.base_model(
-                input_ids=targets[:, :-1],
+                inputs_embeds=answer_embedded,
                 attention_mask=torch.cat([prompt_mask[owner], mask[:, :-1]], dim=1),
                 position_ids=prompt_mask.sum(-1)[owner, None]
-                + torch.arange(targets.shape[1] - 1, device=device),
+                + torch.arange(ids.shape[1] - 1, device=device),
                 past_key_values=rows_of(cache, owner, model.config),
             ).last_hidden_state
             hidden = torch.cat([hidden, answer_hidden], dim=1)  # (B, Ta, H)
-        # The head only where a token is trained, never on padding or prompts.
-        chosen = token_logprobs(model, hidden[mask.bool()], targets[mask.bool()], temperature)
-        for n, piece in zip(part, chosen.split(mask.sum(-1).tolist()), strict=True):
-            logp[n] = piece
-    return torch.cat(logp)
+        hiddens.append(hidden[mask.bool()])  # the head sees trained tokens, no padding, no prompt
+        targets.append(ids[mask.bool()])
+    chosen = token_logprobs(model, torch.cat(hiddens), torch.cat(targets), temperature)
+    order = [n for part in parts for n in part]
+    pieces = chosen.split([len(flat[n][1]) for n in order])
+    return torch.cat(
+        [piece for _, piece in sorted(zip(order, pieces, strict=True), key=lambda pair: pair[0])]
+    )
+
+
+def embed(model: PreTrainedModel, blocks: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Embeddings (B, T, H) of each (B, T) block of ids, in one call: the gradient of each call is
+    as large as the whole table."""
+    vectors = model.get_input_embeddings()(torch.cat([ids.flatten() for ids in blocks]))
+    pieces = vectors.split([ids.numel() for ids in blocks])
+    return [v.view(*ids.shape, vectors.shape[-1]) for v, ids in zip(pieces, blocks, strict=True)]
 
 
 def token_logprobs(
@@ -113,7 +156,7 @@ def token_logprobs(
     """
 
     def of_slice(hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        logits = model.get_output_embeddings()(hidden).float() / temperature  # (n, vocabulary)
+        logits = model.get_output_embeddings()(hidden / temperature).float()  # (n, vocabulary)
         return -F.cross_entropy(logits, targets, reduction="none")
 
     slices = zip(hidden.split(HEAD_TOKENS), targets.split(HEAD_TOKENS), strict=True)
@@ -150,15 +193,17 @@ def like_lengths(lengths: list[int]) -> list[list[int]]:
 
 
 def micro_batches(prompts: list, answers: list, max_tokens: int) -> list[list[int]]:
-    """Group indices split so that each part's prompts, padded, and answers fit max_tokens.
+    """Group indices split so that the tokens each part computes, padding included, fit max_tokens.
 
     Prompts of like length go together. One group alone may exceed the limit: it is not split.
     """
     parts: list[list[int]] = []
     for i in sorted(range(len(prompts)), key=lambda i: len(prompts[i])):
         part = [*parts[-1], i] if parts else [i]
-        tokens = len(part) * len(prompts[i]) + sum(len(a) for j in part for a in answers[j])
-        if len(part) > 1 and tokens <= max_tokens and len(prompts[i]) <= 2 * len(prompts[part[0]]):
+        shared, longest = common_prefix([prompts[j] for j in part]), len(prompts[i])
+        tokens = shared + len(part) * (longest - shared)
+        tokens += sum(len(a) for j in part for a in answers[j])
+        if len(part) > 1 and tokens <= max_tokens and longest <= 2 * len(prompts[part[0]]):
             parts[-1] = part
         else:
             parts.append([i])

@@ -36,8 +36,8 @@ def keep_freed_memory() -> None:
 
 
 def return_freed_memory() -> None:
-    """Give what is free back to the kernel: once a step, or it is spread so thin over the heap that
-    the next step finds no room in it and the process grows and grows."""
+    """Give what is free back to the kernel, now and then: it gets spread so thin over the heap that
+    the process grows. Faulting it in again costs a step of the demo 3 s, so not after each."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)

@@ -261,7 +261,7 @@ def update(
     for part, batches in zip(parts, steps, strict=True):
         tokens = torch.tensor(sum(len(r.token_ids) for g in part for r in g.responses))
         tokens = int(all_reduce(tokens.to(model.device)))
-        optimizer.zero_grad(set_to_none=False)
+        optimizer.zero_grad()
         for batch in batches:
             backward(cfg, batch, model, reference, tokens, stats)
         stats["grad_norm"] = reduce_and_clip(model, cfg.grad_clip)
@@ -358,7 +358,6 @@ def train(cfg: Config) -> None:
             extend_buffer(cfg, state, mine, examples, tokenizer)
             engine.sleep()
             stats = update(cfg, mine, model, reference, optimizer, warmup)
-            return_freed_memory()
             clock.lap("train")
             engine.sync(named_weights(model))
             clock.lap("sync")
@@ -367,6 +366,7 @@ def train(cfg: Config) -> None:
             stop = run.interrupted()
             if state.step % cfg.save_every == 0 or state.step == cfg.steps or stop:
                 run.save(state, model, tokenizer, optimizer, warmup)
+                return_freed_memory()
             evaluate_if_due()
     if rank == 0:
         print(run.before_and_after(), f"report: {write_report(cfg.run_dir)}", sep="\n")

@@ -46,7 +46,8 @@ def test_shared_prompts_equal_plain_passes_in_value_and_gradient(case, temperatu
     weights = torch.randn(sum(map(sum, answer_lengths)), generator=GENERATOR)
     gradients = []
     values = []
-    for function in (plain_logprobs, answer_logprobs):
+    for function, attention in ((plain_logprobs, "sdpa"), (answer_logprobs, "grouped")):
+        model.set_attn_implementation(attention)
         model.zero_grad()
         logp = function(model, prompts, answers, temperature)
         (logp * weights).sum().backward()
