@@ -7,8 +7,8 @@ an `__eq__` that says True or a look through the frames earns nothing. An assert
 in a second, trusted child, where the function under test is a proxy that asks the first one.
 Time is taken on this side too, and ended with SIGKILL: no program is asked to stop.
 
-Left out: running a failed test again on its own (the grader does), installed packages, and a
-seccomp filter. State can leak between the inputs of one run(), never from one run() to the next.
+Left out: running a failed test again on its own (the grader does), and installed packages. State
+can leak between the inputs of one run(), never from one run() to the next.
 
     python sandbox.py program.py < stdin    # prints the Run as JSON; exit status 0 if it is "ok"
 """
@@ -137,6 +137,7 @@ class Sandbox:
             "memory_mb": memory_mb,
             "cpu_s": math.ceil(program_timeout_s) + 1,
             "output_bytes": output_kb << 10,
+            "walls": mode != "weak",
         }
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         boot = BOOT.format(os.path.dirname(os.path.abspath(__file__)), theirs.fileno(), mode)

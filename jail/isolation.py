@@ -5,8 +5,8 @@ capabilities and no uid 0, Landlock. Once per child: resource limits. All throug
 nothing needs to be installed and no root is needed. The numbers are those of the kernel's
 headers, the same on x86-64 and aarch64.
 
-Left out: a seccomp filter, so the whole system call table is in a program's reach; /proc, /dev
-and /tmp; installed packages, which may hold test data: programs get the standard library.
+Left out: /proc, /dev and /tmp; installed packages, which may hold test data: programs get the
+standard library. jail/seccomp.py says which system calls they may make.
 """
 
 import contextlib
@@ -15,6 +15,8 @@ import os
 import resource
 import sys
 import sysconfig
+
+from jail import seccomp
 
 libc = ctypes.CDLL(None, use_errno=True)
 NEWNS, NEWUSER = 0x20000, 0x10000000
@@ -150,7 +152,8 @@ def shut_in(private: bool) -> list[str]:
     if not root and not abi:
         return []
     layers = ["pid, mount, net, ipc and uts namespaces"] * private + ["private root"] * root
-    return [*layers, f"Landlock (ABI {abi})"] * bool(abi) + [user]
+    layers += [f"Landlock (ABI {abi})"] * bool(abi) + ["seccomp"] * seccomp.available()
+    return [*layers, user]
 
 
 def limit_resources(memory_mb: int, cpu_s: int, file_bytes: int, n_files: int) -> None:

@@ -31,7 +31,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import BinaryIO
 
-from jail import instrument, isolation
+from jail import instrument, isolation, seccomp
 from jail.values import NO_CAPS, decode, encode
 from sandbox import (
     REPORT_BYTES,
@@ -175,11 +175,16 @@ def read_job(fd: int) -> dict:
         return json.loads(file.read())
 
 
-def confine(job: dict, n_files: int = 0) -> None:
+def confine(job: dict, n_files: int = 0, trusted: bool = False) -> None:
+    """The walls of one child. Call it last, when all is opened that the child's work needs."""
     isolation.limit_resources(
         job["memory_mb"], job["cpu_s"], job["output_bytes"], n_files=n_files + 64
     )
     sys.set_int_max_str_digits(0)
+    if job["walls"] and not trusted:
+        isolation.landlock({}, scope_only=True)
+        if seccomp.available():
+            seccomp.restrict()
 
 
 def fresh_module(name: str) -> dict:
@@ -256,7 +261,6 @@ def run_inputs(job_fd: int, out: int, report: int) -> None:
     texts = [""] * len(job["inputs"]) if job["fn_name"] else job["inputs"]
     stdins = [memfd(text.encode(errors="replace")) for text in texts]  # before FSIZE holds
     confine(job, len(stdins))
-    isolation.landlock({}, scope_only=True)
     for data, stdin in zip(job["inputs"], stdins, strict=True):
         send(report, None)
         send(report, run_input(job, data, out, stdin))
@@ -290,7 +294,6 @@ def answer_calls(job_fd: int, out: int, channel: int) -> None:
     """Main of a check's untrusted child: load the program at the first call, then answer calls."""
     job, stdin = read_job(job_fd), memfd(b"")
     confine(job)
-    isolation.landlock({}, scope_only=True)
     names, found = fresh_module("program"), []
 
     def work() -> object:
@@ -313,7 +316,7 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
         fresh_module("check"),
         open(channel, "rb", closefd=False),
     )
-    confine(job)
+    confine(job, trusted=True)
     failed_call = (None, None)
 
     def candidate(*args: object, **kwargs: object) -> object:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import time
 import pytest
 
 import sandbox
+from jail import seccomp
 from jail.values import decode, encode
 from sandbox import Pool, Run, Sandbox, SandboxBroken, SandboxUnavailable
 
@@ -336,6 +338,71 @@ def test_the_network_is_out_of_reach(box):
         assert run(box, program).status == "error"
 
 
+@pytest.mark.skipif(not seccomp.available(), reason="no seccomp filters here")
+@pytest.mark.parametrize(
+    "call",
+    [
+        "os.fork()",
+        "os.kill(os.getppid(), 0)",
+        "os.execv('/bin/true', ['true'])",
+        "os.memfd_create('x')",
+        "os.mkdir('x')",
+        "os.chmod(os.__file__, 0o777)",
+        "os.setpriority(os.PRIO_PROCESS, 0, 5)",
+        "__import__('socket').socket()",
+        "__import__('fcntl').fcntl(0, 8, os.getppid())",  # F_SETOWN: who gets its signals
+        "__import__('resource').prlimit(os.getppid(), 7)",
+    ],
+)
+def test_a_call_that_computing_does_not_need_is_refused(box, call):
+    assert run(box, f"import os\n{call}").error.startswith("PermissionError: [Errno 1]")
+
+
+@pytest.mark.skipif(not seccomp.available(), reason="no seccomp filters here")
+def test_unusual_system_calls_are_refused(box):
+    # pidfd_send_signal, io_uring_setup, open_tree, fsopen, clone3, openat2, mount_setattr,
+    # landlock_create_ruleset, memfd_secret: new enough to have one number on every machine
+    numbers = (424, 425, 428, 430, 435, 437, 442, 444, 447)
+    program = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+    program += f"for n in {numbers}: print(libc.syscall(n, 0, 0, 0, 0, 0, 0), ctypes.get_errno())"
+    expected = [f"-1 {38 if n == 435 else 1}" for n in numbers]
+    assert run(box, program).stdout.splitlines() == expected
+
+
+def test_threads_timers_and_asyncio_work(box):
+    program = """
+import asyncio, signal, threading, time
+async def double(x):
+    await asyncio.sleep(0.001)
+    return 2 * x
+async def main():
+    return await asyncio.gather(*map(double, range(3)))
+print(asyncio.run(main()))
+signal.signal(signal.SIGALRM, lambda *_: print("alarm"))
+signal.setitimer(signal.ITIMER_REAL, 0.01)
+time.sleep(0.05)
+signal.raise_signal(signal.SIGALRM)
+threads = [threading.Thread(target=print, args=("thread",)) for _ in range(3)]
+for t in threads: t.start()
+for t in threads: t.join()
+"""
+    assert run(box, program).stdout.split() == ["[0,", "2,", "4]"] + ["alarm"] * 2 + ["thread"] * 3
+
+
+@pytest.mark.parametrize(
+    ("column", "header"), [(0, "x86_64-linux-gnu/asm/unistd_64.h"), (1, "asm-generic/unistd.h")]
+)
+def test_the_numbers_of_system_calls_are_the_kernels(column, header):
+    path = pathlib.Path("/usr/include") / header
+    if not path.exists():
+        pytest.skip("the kernel's headers are not installed")
+    defined = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", path.read_text())
+    numbers = {name: int(number) for name, number in defined}
+    numbers.setdefault("newfstatat", numbers.get("fstatat"))  # its generic name
+    for name, entry in (seccomp.CALLS | seccomp.CHECKED_CALLS).items():
+        assert entry[column] == numbers.get(name), name
+
+
 def test_the_trainers_environment_is_not_visible(monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "secret")
     box = Sandbox()
@@ -494,8 +561,12 @@ def test_no_wall_at_all_is_refused(monkeypatch):
 
 @pytest.mark.parametrize(
     "walls",
-    [{"enter_namespaces": "lambda: False"}, {"landlock": NO_LANDLOCK}],
-    ids=["no_namespaces", "no_landlock"],
+    [
+        {"enter_namespaces": "lambda: False"},
+        {"landlock": NO_LANDLOCK},
+        {"seccomp.available": "lambda: False"},
+    ],
+    ids=["no_namespaces", "no_landlock", "no_seccomp"],
 )
 def test_one_wall_is_enough(monkeypatch, walls):
     without(monkeypatch, **walls)
@@ -503,6 +574,7 @@ def test_one_wall_is_enough(monkeypatch, walls):
     assert run(box, "import sqlite3\nprint(1)").stdout == "1\n"
     test_files_and_programs_are_out_of_reach(box, f"open({str(SECRET)!r}).read()")
     test_the_network_is_out_of_reach(box)
+    test_processes_are_few(box)
     test_a_grandchild_does_not_outlive_the_run(box)
     test_the_zygote_cannot_be_killed_or_traced_by_a_program(box)
     box.close()

@@ -1,0 +1,125 @@
+"""The system calls that a program may make: a seccomp filter, in which all others fail with EPERM.
+
+Threads may start; processes, sockets, signals to others and every call that changes a file's name,
+owner or mode may not. The calls are those that CPython and glibc need to compute, to import the
+standard library and to use its threads and asyncio. Written as classic BPF, see seccomp(2).
+
+Left out: machines other than x86-64 and aarch64, where this layer does not exist.
+"""
+
+import ctypes
+import os
+import struct
+import sys
+
+libc = ctypes.CDLL(None, use_errno=True)
+ALLOW, ERRNO, KILL = 0x7FFF0000, 0x50000, 0x80000000
+EPERM, ENOSYS = 1, 38
+LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06  # BPF instructions
+NR, ARCH, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
+
+# name: (number on x86-64, on aarch64); None where there is no such call
+CALLS = {
+    # files that are open, and opening: what may be opened, Landlock and the private root decide
+    "read": (0, 63), "write": (1, 64), "readv": (19, 65), "writev": (20, 66),
+    "pread64": (17, 67), "pwrite64": (18, 68), "lseek": (8, 62), "close": (3, 57),
+    "close_range": (436, 436), "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24),
+    "pipe": (22, None), "pipe2": (293, 59), "ftruncate": (77, 46), "fsync": (74, 82),
+    "fadvise64": (221, 223), "open": (2, None), "openat": (257, 56), "getdents64": (217, 61),
+    "stat": (4, None), "lstat": (6, None), "fstat": (5, 80), "newfstatat": (262, 79),
+    "statx": (332, 291), "access": (21, None), "faccessat": (269, 48), "faccessat2": (439, 439),
+    "readlink": (89, None), "readlinkat": (267, 78), "getcwd": (79, 17), "chdir": (80, 49),
+    "umask": (95, 166),
+    # waiting
+    "poll": (7, None), "ppoll": (271, 73), "select": (23, None), "pselect6": (270, 72),
+    "epoll_create1": (291, 20), "epoll_ctl": (233, 21), "epoll_wait": (232, None),
+    "epoll_pwait": (281, 22), "eventfd2": (290, 19), "nanosleep": (35, 101),
+    "clock_nanosleep": (230, 115), "pause": (34, None), "restart_syscall": (219, 128),
+    # memory, threads, time
+    "mmap": (9, 222), "munmap": (11, 215), "mremap": (25, 216), "mprotect": (10, 226),
+    "madvise": (28, 233), "brk": (12, 214), "futex": (202, 98), "set_robust_list": (273, 99),
+    "rseq": (334, 293), "membarrier": (324, 283), "sched_yield": (24, 124),
+    "sched_getaffinity": (204, 123), "arch_prctl": (158, None), "exit": (60, 93),
+    "exit_group": (231, 94), "clock_gettime": (228, 113), "clock_getres": (229, 114),
+    "gettimeofday": (96, 169), "time": (201, None), "times": (100, 153),
+    "getrandom": (318, 278),
+    # its own signals and timers
+    "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139),
+    "rt_sigpending": (127, 136), "rt_sigtimedwait": (128, 137), "sigaltstack": (131, 132),
+    "alarm": (37, None), "setitimer": (38, 103), "getitimer": (36, 102),
+    # who and where it is
+    "getpid": (39, 172), "getppid": (110, 173), "gettid": (186, 178), "getpgrp": (111, None),
+    "getpgid": (121, 155), "getsid": (124, 156), "getuid": (102, 174), "geteuid": (107, 175),
+    "getgid": (104, 176), "getegid": (108, 177), "getgroups": (115, 158), "uname": (63, 160),
+    "sysinfo": (99, 179), "getrusage": (98, 165), "getrlimit": (97, 163),
+}  # fmt: skip
+# name: (the numbers, which words of its arguments must hold one of which values). Word 2 * i is the
+# low half of argument i; tgkill's process is our own, filled in below.
+OWN_PID = -1
+CHECKED_CALLS = {
+    "clone": (56, 220, {0: (0x3D0F00, 0x7D0F00)}),  # the flags of a thread, in glibc and in musl
+    "ioctl": (
+        16,
+        29,
+        {2: (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)},
+    ),  # a terminal? how wide?
+    "fcntl": (
+        72,
+        25,
+        {2: (0, 1, 2, 3, 4, 1030)},
+    ),  # DUPFD, GETFD, SETFD, GETFL, SETFL, DUPFD_CLOEXEC
+    "tgkill": (234, 131, {0: (OWN_PID,)}),  # abort() and signal.raise_signal()
+    "prlimit64": (302, 261, {0: (0,)}),  # its own limits, whose hard values hold
+    "socketpair": (53, 199, {0: (1,)}),  # AF_UNIX: asyncio wakes itself through one
+    "sendto": (44, 206, {8: (0,), 9: (0,)}),  # to the other end, not to an address
+    "recvfrom": (45, 207, {}),
+}
+MACHINES = {"x86_64": (0, 0xC000003E, 317), "aarch64": (1, 0xC00000B7, 277)}
+CLONE3 = 435  # on both; glibc falls back to clone if it is unknown, and clone's flags can be read
+MACHINE = MACHINES.get(os.uname().machine) if sys.maxsize > 2**32 else None  # column, arch, seccomp
+
+
+def available() -> bool:
+    """Whether this kernel has filters that answer with an error number."""
+    action = ctypes.c_uint32(ERRNO)
+    return bool(MACHINE) and libc.syscall(MACHINE[2], 2, 0, ctypes.byref(action)) == 0
+
+
+def instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    """One BPF instruction; the last two are how many to skip after a comparison."""
+    return struct.pack("=HBBI", code, if_true, if_false, value)
+
+
+def rule(number: int, words: dict[int, tuple], pid: int = 0) -> bytes:
+    """Allow call `number` if each word holds one of its values; go on if it is another call."""
+    body = b""
+    for word, values in words.items():
+        body += instruction(LOAD, ARGUMENTS + 4 * word)
+        for left, value in zip(range(len(values), 0, -1), values, strict=True):
+            body += instruction(EQUAL, pid if value == OWN_PID else value, if_true=left)
+        body += instruction(RETURN, ERRNO | EPERM)
+    body += instruction(RETURN, ALLOW)
+    return instruction(EQUAL, number, if_false=len(body) // 8) + body
+
+
+def filter_code(machine: tuple, pid: int) -> bytes:
+    """The whole filter, for the process `pid`."""
+    column, arch, _ = machine
+    code = instruction(LOAD, ARCH) + instruction(EQUAL, arch, if_true=1)
+    code += instruction(RETURN, KILL) + instruction(LOAD, NR)
+    code += instruction(EQUAL, CLONE3, if_false=1) + instruction(RETURN, ERRNO | ENOSYS)
+    for numbers in CALLS.values():
+        if numbers[column] is not None:
+            code += rule(numbers[column], {})
+    for *numbers, words in CHECKED_CALLS.values():
+        code += rule(numbers[column], words, pid)
+    return code + instruction(RETURN, ERRNO | EPERM)
+
+
+def restrict() -> None:
+    """Put the filter on this process, for good. no_new_privs must be set. Raises OSError."""
+    code = filter_code(MACHINE, os.getpid())
+    buffer = ctypes.create_string_buffer(code, len(code))
+    program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
+    if libc.syscall(MACHINE[2], 1, 0, program):  # SECCOMP_SET_MODE_FILTER
+        raise OSError(ctypes.get_errno(), "seccomp")
