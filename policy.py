@@ -132,10 +132,9 @@ def answer_logprobs(
         targets.append(ids[mask.bool()])
     chosen = token_logprobs(model, torch.cat(hiddens), torch.cat(targets), temperature)
     order = [n for part in parts for n in part]
-    pieces = chosen.split([len(flat[n][1]) for n in order])
-    return torch.cat(
-        [piece for _, piece in sorted(zip(order, pieces, strict=True), key=lambda pair: pair[0])]
-    )
+    lengths = [len(flat[n][1]) for n in order]
+    pieces = dict(zip(order, chosen.split(lengths), strict=True))
+    return torch.cat([pieces[n] for n in range(len(flat))])
 
 
 def embed(model: PreTrainedModel, blocks: list[torch.Tensor]) -> list[torch.Tensor]:
