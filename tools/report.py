@@ -97,7 +97,7 @@ def measures(evals: list[dict]) -> list[dict]:
 
 
 def percent(x: float) -> str:
-    return f"{100 * x:.{0 if x >= 0.0995 or x == 0 else 1}f}\u00a0%"
+    return f"{100 * x:.1f}".removesuffix(".0") + "\u00a0%"
 
 
 def duration(seconds: float) -> str:
