@@ -64,6 +64,7 @@ class Config:
     align_output: bool = True  # ask for the program's output, too, as one more item
     format_bonus: float = 0.1  # reward of an answer that parses, were all values wrong
     max_variables: int = 3  # ask for the last-defined so many variables
+    align_values: str = "end"  # read at the end of the run, or at each name's last binding
     align_inputs: int = 1  # ask about a failed program on its first so many test inputs
     max_complexity: int = 10  # failed programs with more decision points are not asked about
     buffer_size: int = 20_000  # failed programs kept; the newest are asked about first
@@ -100,6 +101,7 @@ CHOICES = {
     "engine": ("vllm", "hf"),
     "reward": ("binary", "fraction"),
     "sandbox": ("auto", "weak"),
+    "align_values": ("end", "binding"),
 }
 AT_LEAST_ONE = [
     "steps",

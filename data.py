@@ -5,12 +5,14 @@
     {"check": source of check(candidate), "entry_point": name, "preamble": source, "prefix": source}
 where `preamble` runs before `check` on the trusted side and `prefix` before the program.
 
-Left out for now: parquet, the hub and other people's formats.
+Rows of MBPP and LeetCodeDataset are known by their fields. Left out for now: parquet, the hub.
 """
 
+import ast
 import gzip
 import json
 import random
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +68,16 @@ def read_jsonl(path: Path) -> Iterator[tuple[dict, str]]:
 
 
 def to_problem(row: dict, where: str) -> Problem:
-    """Check one row of our own format. Raises UserError with `where` in it."""
+    """Check one row, of our own format or a known one. Raises UserError with `where` in it."""
+    try:
+        if "test_list" in row:
+            return from_mbpp(row)
+        if "completion" in row and "test" in row:
+            return from_leetcode(row)
+    except (KeyError, TypeError, ValueError, SyntaxError, StopIteration) as error:
+        raise UserError(
+            f"{where}: a row like MBPP's or LeetCodeDataset's, but {error!r}"
+        ) from error
     for key in ("task_id", "prompt", "tests"):
         if key not in row:
             raise UserError(f"{where}: the problem has no {key!r}; see data.py for the format")
@@ -89,6 +100,36 @@ def to_problem(row: dict, where: str) -> Problem:
             raise UserError(f"{where}: with fn_name, every input must be a list of arguments")
     known = Problem.__dataclass_fields__
     return Problem(**{key: value for key, value in row.items() if key in known})
+
+
+def from_mbpp(row: dict) -> Problem:
+    """MBPP (Austin et al., arXiv 2108.07732): assert statements that call the function by name."""
+    setup, asserts = row.get("test_setup_code", ""), row["test_list"]
+    calls = [n.func for n in ast.walk(ast.parse("\n".join(asserts))) if isinstance(n, ast.Call)]
+    called = {function.id for function in calls if isinstance(function, ast.Name)}
+    defined = [n.name for n in ast.parse(row["code"]).body if isinstance(n, ast.FunctionDef)]
+    name = next(name for name in reversed(defined) if name in called)
+    body = "\n".join([f"global {name}", f"{name} = candidate", setup, *asserts])
+    check = "def check(candidate):\n" + textwrap.indent(body, "    ")
+    text = row.get("text") or row["prompt"]
+    text += "\nYour code should pass these tests:\n\n" + "\n".join(asserts)
+    # the tests may make objects of classes that the reference defines
+    tests = {"check": check, "entry_point": name, "preamble": row["code"]}
+    return Problem(f"mbpp/{row['task_id']}", text, tests, row["code"])
+
+
+def from_leetcode(row: dict) -> Problem:
+    """LeetCodeDataset (Xia et al., arXiv 2504.14655): check(candidate) for a method of Solution."""
+    imports = row["prompt"]  # and ListNode, TreeNode and helpers, where a problem has them
+    tests = {
+        "check": row["test"],
+        "entry_point": row["entry_point"],
+        "preamble": imports,
+        "prefix": imports,
+    }
+    text, meta = row.get("query") or row["problem_description"], row.get("meta") or row
+    level = str(meta.get("difficulty", "")).lower()
+    return Problem(row["task_id"], text, tests, row["completion"], difficulty=level)
 
 
 def human_eval() -> Iterator[Problem]:

@@ -11,7 +11,10 @@ Left out: partial credit for "almost equal" values, and any reward a program rep
 
 import ast
 import json
+import math
 import re
+import sys
+import time
 from dataclasses import dataclass, field
 
 import trace
@@ -20,7 +23,8 @@ from data import Problem
 from jail.values import decode, encode
 from sandbox import Run, Sandbox
 
-FENCE = re.compile(r"```[ \t]*[\w+-]*[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
+FENCE = re.compile(r"```[ \t]*+[\w+-]*+[ \t]*+\n(.*?)(?:\n[ \t]*+```|\Z)", re.DOTALL)
+DEFINES = re.compile(r"^[ \t]*+(def|class)\s", re.MULTILINE)
 OUTPUT = "output"  # the item that stands for what the call returns or the program prints
 MAX_ANSWER = 4_000  # characters of an answer that are read, and of a program that is asked about
 
@@ -50,7 +54,7 @@ def extract_program(text: str) -> str | None:
     A fence left open by max_tokens counts: what stands there is all that was written.
     """
     blocks = [block.group(1) for block in FENCE.finditer(text)]
-    defining = [block for block in blocks if re.search(r"^\s*(def|class)\s", block, re.MULTILINE)]
+    defining = [block for block in blocks if DEFINES.search(block)]
     return (defining or blocks or [None])[-1]
 
 
@@ -66,9 +70,12 @@ def judge(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
         )
         return Verdict(run.status, int(run.status == "passed"), 1, None, run.error)
     inputs, outputs, name = tests["inputs"], tests["outputs"], tests.get("fn_name")
+    deadline = time.monotonic() + sandbox.program_timeout_s
     runs = sandbox.run(program, inputs, name)
     for i, run in enumerate(runs):
         if not right(run, outputs[i], name):
+            if time.monotonic() > deadline:
+                break
             # State can leak from one test to the next in one child; alone it counts.
             runs[i] = sandbox.run(program, [inputs[i]], name)[0]
             if not right(runs[i], outputs[i], name):
@@ -103,21 +110,41 @@ def right(run: Run, expected: object, fn_name: str | None) -> bool:
 
 def same_value(expected: object, got: object) -> bool:
     """Equal values of builtin types: a tuple equals a list, a bool no int, floats within 1e-6."""
-    if isinstance(expected, bool) or isinstance(got, bool):
-        return expected is got
-    if isinstance(expected, float) and isinstance(got, int | float):
-        return expected == got or abs(expected - got) <= 1e-6 * max(1.0, abs(expected))
+    if isinstance(expected, float) and type(got) in (int, float):
+        return close(expected, got)
+    if type(expected) is type(got) is complex:
+        return close(expected.real, got.real) and close(expected.imag, got.imag)
     if isinstance(expected, list | tuple):
         if not isinstance(got, list | tuple) or len(expected) != len(got):
             return False
         return all(same_value(e, g) for e, g in zip(expected, got, strict=True))
-    if isinstance(expected, dict):
-        if not isinstance(got, dict) or expected.keys() != got.keys():
-            return False
-        return all(same_value(value, got[key]) for key, value in expected.items())
-    if isinstance(expected, int) and isinstance(got, float):
+    if isinstance(expected, dict) and isinstance(got, dict):
+        theirs = {exact(key): value for key, value in got.items()}
+        return len(expected) == len(got) and all(
+            exact(key) in theirs and same_value(value, theirs[exact(key)])
+            for key, value in expected.items()
+        )
+    if isinstance(expected, set | frozenset) and isinstance(got, set | frozenset):
+        return set(map(exact, expected)) == set(map(exact, got))
+    if type(expected) is int and type(got) is float:
         return expected == got
     return type(expected) is type(got) and expected == got
+
+
+def exact(key: object) -> object:
+    """What tells apart the members of a set that Python takes for one: 1 and True."""
+    if isinstance(key, tuple | frozenset):
+        return type(key)(map(exact, key))
+    return ("bool", key) if isinstance(key, bool) else key
+
+
+def close(expected: float, got: float) -> bool:
+    """Within 1e-6, absolute or relative to `expected`; nan and infinity equal themselves only."""
+    if expected == got or not math.isfinite(expected):
+        return expected == got or (expected != expected and got != got)
+    if abs(got) > sys.float_info.max:  # a large int has no float
+        return False
+    return abs(expected - got) <= 1e-6 * max(1.0, abs(expected))
 
 
 def same_stdout(expected: str, got: str) -> bool:
@@ -133,8 +160,7 @@ def same_token(expected: str, got: str) -> bool:
         return False
     if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", got):
         return False
-    wanted = float(expected)
-    return abs(wanted - float(got)) <= 1e-6 * max(1.0, abs(wanted))
+    return close(float(expected), float(got))
 
 
 # --------------------------------------------------------------------------- alignment
@@ -171,7 +197,7 @@ def make_question(
         return "too long"
     if complexity(program) > cfg.max_complexity:
         return "too complex"
-    traced = trace.trace_program(sandbox, program, input, fn_name)
+    traced = trace.trace_program(sandbox, program, input, fn_name, cfg.align_values)
     if traced.reason:
         return traced.reason
     variables = trace.choose_variables(traced, cfg.max_variables)

@@ -35,6 +35,7 @@ from jail.values import NO_CAPS, decode, encode
 RUN_STATUSES = ("ok", "error", "timeout", "memory", "output", "killed", "syntax")
 STATUSES = (*RUN_STATUSES, "passed", "failed")  # the last two come from check() only
 ROW = {"scope": str, "name": str, "line": int, "order": int, "parameter": bool}  # and "value"
+ANSWER_S = 60  # for the zygote to start, or to clean up after a program
 REPORT_BYTES = 8 << 20  # the longest message that a child may send
 BOOT = "import sys; sys.path.insert(0, {!r}); from jail import zygote; zygote.main({}, {!r})"
 
@@ -56,6 +57,16 @@ class Run:
     value: object = None  # functional runs: what the function returned
     error: str = ""  # "ValueError: bad", or a short reason
     variables: list | None = None  # traced runs: trace.py's rows, their values decoded
+
+
+def patiently(start: Callable, *args: object, **options: object) -> object:
+    """start(...), which makes a process, tried for 20 s where the machine has none to give."""
+    for wait_s in [0.01 * 2**n for n in range(11)]:
+        try:
+            return start(*args, **options)
+        except BlockingIOError:
+            time.sleep(wait_s)
+    return start(*args, **options)
 
 
 def memfd(data: bytes) -> int:
@@ -142,7 +153,8 @@ class Sandbox:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         boot = BOOT.format(os.path.dirname(os.path.abspath(__file__)), theirs.fileno(), mode)
         with theirs:
-            self._zygote = subprocess.Popen(
+            self._zygote = patiently(
+                subprocess.Popen,
                 [sys.executable, "-s", "-P", "-S", "-c", boot],
                 env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
                 pass_fds=[theirs.fileno()],
@@ -151,7 +163,7 @@ class Sandbox:
                 start_new_session=True,  # the terminal's Ctrl-C is for the trainer
             )
         with self._closed_on_error():
-            self.layers = self._answer(timeout_s=60)  # one line: the walls that hold
+            self.layers = self._answer()  # one line: the walls that hold
             if not self.layers:
                 raise SandboxUnavailable(
                     "this kernel allows neither Landlock nor a private mount, so programs could "
@@ -162,9 +174,11 @@ class Sandbox:
             warnings.warn('sandbox="weak": programs run as you, with limits only', stacklevel=2)
 
     def run(
-        self, program: str, inputs: list, fn_name: str | None = None, traced: bool = False
+        self, program: str, inputs: list, fn_name: str | None = None, traced: str = ""
     ) -> list[Run]:
         """One Run an input: stdin text or, for fn_name ("f", "Solution.f"), a list of arguments.
+
+        traced: "end" or "binding", when the values of variables are read; "" does not trace.
 
         After the first timeout the rest is not run: such a program has failed, and would cost most.
         """
@@ -212,7 +226,7 @@ class Sandbox:
                     runs += [parse_run(message, statuses)] if message else []
             if len(runs) >= n or late:
                 self._control.send(b"kill")
-            death = cause_of_death(self._answer(timeout_s=60))
+            death = cause_of_death(self._answer())
             if len(runs) < n or (len(jobs) == 2 and runs[0].status == "killed"):
                 death = Run("timeout", error="out of time") if late else death
                 printed = os.pread(out, self._limits["output_bytes"], 0)
@@ -231,9 +245,9 @@ class Sandbox:
             self.close()
             raise
 
-    def _answer(self, timeout_s: float) -> object:
-        if not poll_readable(self._control.fileno(), timeout_s=timeout_s):
-            raise SandboxBroken(f"the zygote did not answer for {timeout_s} s")
+    def _answer(self) -> object:
+        if not poll_readable(self._control.fileno(), timeout_s=ANSWER_S):
+            raise SandboxBroken(f"the zygote did not answer for {ANSWER_S} s")
         if not (message := self._control.recv(4096)):
             raise SandboxBroken("the zygote died; if it never started, its error is on stderr")
         return json.loads(message)

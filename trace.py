@@ -7,7 +7,7 @@ target, or a parameter. `import`, `def` and `class` define no variable, but end 
 they take, as `del` and `except ... as` do. Left out: comprehension targets and all inside a
 lambda (they live for one expression), attributes and items (they are no names), and `_`.
 
-    python trace.py program.py [--call='f([1,2])'] [--json] < stdin
+    python trace.py program.py [--call='f([1,2])'] [--values=binding] [--json] < stdin
 """
 
 import argparse
@@ -88,20 +88,23 @@ class Trace:
 
 
 def trace_program(
-    sandbox: Sandbox, program: str, input: str | list, fn_name: str | None = None, trusted=False
-) -> Trace:
+    sandbox: Sandbox, program: str, input: str | list, fn_name: str | None = None,
+    values: str = "end", trusted: bool = False,
+) -> Trace:  # fmt: skip
     """Trace one run on `input` (stdin text, or with fn_name a list of arguments).
 
-    `trusted` skips the check for forgery: for one's own programs, never for a model's.
+    values: "end" reads them when the run is over, so that an in-place `append` counts; "binding"
+    when the name was bound. `trusted` skips the check for forgery: for one's own programs, never
+    for a model's.
     """
     if not trusted and (word := forgeable(program)):
         return Trace(reason="forgeable", error=f"it uses {word}")
 
-    def run(traced: bool) -> tuple:
+    def run(traced: str) -> tuple:
         (result,) = sandbox.run(program, [input], fn_name, traced=traced)
         return result, (result.status, result.stdout, encode(result.value))
 
-    first, observed = run(traced=True)
+    first, observed = run(traced=values)
     arguments = [encode(argument) for argument in input] if fn_name else []
     entry = (fn_name or "").split(".")[-1]  # of "f" or "Solution().f"
     variables = []
@@ -111,11 +114,11 @@ def trace_program(
     trace = Trace(variables, first.stdout, first.value, first.status, first.error)
     if first.status != "ok":
         return trace
-    second, again = run(traced=True)
+    second, again = run(traced=values)
     if again != observed or encode(second.variables) != encode(first.variables):
         trace.reason = "nondeterministic"
     else:
-        trace.reason = "" if run(traced=False)[1] == observed else "changed by tracing"
+        trace.reason = "" if run(traced="")[1] == observed else "changed by tracing"
     return trace
 
 
@@ -158,6 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The last value of each variable of a program.")
     parser.add_argument("program", type=Path)
     parser.add_argument("--call", help="trace one call, e.g. --call='f([1, 2])'")
+    parser.add_argument("--values", choices=("end", "binding"), default="end", help="read when?")
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
     args = parser.parse_args()
     try:
@@ -165,7 +169,7 @@ def main() -> None:
         if not args.call and not sys.stdin.isatty():
             input = sys.stdin.read()
         program = args.program.read_text(encoding="utf-8")
-        trace = trace_program(Sandbox(), program, input, fn_name, trusted=True)
+        trace = trace_program(Sandbox(), program, input, fn_name, args.values, trusted=True)
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: no sandbox to be had
         sys.exit(f"trace.py: {error}")
     if args.json:

@@ -17,6 +17,7 @@ from jail.values import encode
 
 FILENAME = "<program>"
 HOOK = "__nanocoderl_trace__"  # it ends in underscores: class bodies mangle `__name` only
+UNFIT = object()
 CAPS = {"max_nodes": 100, "max_chars": 200, "max_bits": 1000}
 
 
@@ -40,13 +41,14 @@ class Recorder:
     call, which forgets all that was recorded until then.
     """
 
-    def __init__(self, sites: list[Site], n_slots: int) -> None:
-        self.sites = sites
+    def __init__(self, sites: list[Site], n_slots: int, at_binding: bool = False) -> None:
+        self.sites, self.at_binding = sites, at_binding
         self.hook = [itertools.count(1), self.define] + [0] * (n_slots - 2)
         self.kept = None  # a copy of the slots, from when recording was switched off
 
     def define(self, tick: int, slot: int, value: object) -> object:
-        self.hook[tick], self.hook[slot] = next(self.hook[0]), value
+        self.hook[tick] = next(self.hook[0])
+        self.hook[slot] = plain(value) if self.at_binding else value
         return value
 
     @property
@@ -69,19 +71,26 @@ class Recorder:
                 last[site.scope, site.name] = site
         variables = []
         for (scope, name), site in last.items():
-            try:
-                value = encode(slots[site.slot], **CAPS)
-            except ValueError:  # an instance, a function, or too big to ask for
-                continue
-            row = {"scope": scope, "name": name, "line": site.line, "order": slots[site.tick]}
-            variables.append(row | {"value": value, "parameter": site.kind == "parameter"})
+            value = slots[site.slot] if self.at_binding else plain(slots[site.slot])
+            if value is not UNFIT:
+                row = {"scope": scope, "name": name, "line": site.line, "order": slots[site.tick]}
+                variables.append(row | {"value": value, "parameter": site.kind == "parameter"})
         return variables
+
+
+def plain(value: object) -> object:
+    """`value` encoded, or UNFIT: an instance, a function, or too big to ask for."""
+    try:
+        return encode(value, **CAPS)
+    except ValueError:
+        return UNFIT
 
 
 class Instrumenter(ast.NodeTransformer):
     """Adds the recording statements to a syntax tree and collects their sites."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, at_binding: bool = False) -> None:
+        self.at_binding = at_binding
         tables = [symtable.symtable(source, FILENAME, "exec")]
         self.scopes = [("", tables[0])]  # (qualified name, symbols), innermost last
         self.tables = {}  # of all functions and classes
@@ -127,6 +136,9 @@ class Instrumenter(ast.NodeTransformer):
         if not names:
             return []
         sites = self.new_sites(names, kind)
+        if self.at_binding and kind != "end":
+            calls = [f"{HOOK}[1]({s.tick}, {s.slot}, {s.name})" for s in sites]
+            return [placed(node, names[0][1]) for node in ast.parse("\n".join(calls)).body]
         code = f"for {HOOK}[{sites[0].tick}] in {HOOK}[0]:\n"
         for site in sites:
             code += f" {HOOK}[{site.slot}] = {'None' if kind == 'end' else site.name}\n"
@@ -218,9 +230,12 @@ def placed(new: ast.AST, where: ast.AST) -> ast.AST:
     return new
 
 
-def compile_traced(source: str) -> tuple[CodeType, Recorder]:
-    """Code to run with globals[HOOK] = recorder.hook; recorder.snapshot() then has the values."""
-    instrumenter = Instrumenter(source)
+def compile_traced(source: str, at_binding: bool = False) -> tuple[CodeType, Recorder]:
+    """Code to run with globals[HOOK] = recorder.hook; recorder.snapshot() then has the values.
+
+    `at_binding` reads each value when it is bound, which is slow, and not when the run is over.
+    """
+    instrumenter = Instrumenter(source, at_binding)
     tree = instrumenter.visit(ast.parse(source, FILENAME))
     code = compile(tree, FILENAME, "exec", dont_inherit=True)
-    return code, Recorder(instrumenter.sites, instrumenter.n_slots)
+    return code, Recorder(instrumenter.sites, instrumenter.n_slots, at_binding)

@@ -116,10 +116,14 @@ def filter_code(machine: tuple, pid: int) -> bytes:
     return code + instruction(RETURN, ERRNO | EPERM)
 
 
-def restrict() -> None:
-    """Put the filter on this process, for good. no_new_privs must be set. Raises OSError."""
-    code = filter_code(MACHINE, os.getpid())
+def install(code: bytes) -> None:
+    """Put a filter on this process, for good. no_new_privs must be set. Raises OSError."""
     buffer = ctypes.create_string_buffer(code, len(code))
     program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
     if libc.syscall(MACHINE[2], 1, 0, program):  # SECCOMP_SET_MODE_FILTER
         raise OSError(ctypes.get_errno(), "seccomp")
+
+
+def restrict() -> None:
+    """Allow this process the calls above, and no others."""
+    install(filter_code(MACHINE, os.getpid()))

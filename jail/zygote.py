@@ -39,6 +39,7 @@ from sandbox import (
     Run,
     memfd,
     parse_run,
+    patiently,
     poll_readable,
 )
 
@@ -60,7 +61,7 @@ def main(control_fd: int, mode: str) -> None:
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # if memory runs out, the kernel takes this and not the trainer
     private = mode != "weak" and isolation.enter_namespaces()
-    pid = os.fork()
+    pid = patiently(os.fork)
     if pid == 0:
         os.close(trainer)
         serve(socket.socket(fileno=control_fd), mode, private)
@@ -117,7 +118,7 @@ def start_children(control: socket.socket, job: int, out: int, report: int, *che
 
 
 def fork_child(work: Callable, *fds: int, close: list[int]) -> int:
-    pid = os.fork()
+    pid = os.fork()  # where none can be made this zygote dies, and the trainer starts another
     if pid:
         return pid
     try:
@@ -197,7 +198,7 @@ def compile_program(job: dict) -> tuple:
     """(code, recorder); the recorder is None in untraced runs."""
     try:
         if job.get("traced"):
-            return instrument.compile_traced(job["program"])
+            return instrument.compile_traced(job["program"], job["traced"] == "binding")
         return compile_once(job["program"], "<program>", "exec"), None
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         raise NotCompiled(last_line(error)) from None

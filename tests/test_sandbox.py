@@ -13,8 +13,10 @@ import time
 import pytest
 
 import sandbox
+from data import Problem
 from jail import seccomp
 from jail.values import decode, encode
+from reward import judge
 from sandbox import Pool, Run, Sandbox, SandboxBroken, SandboxUnavailable
 
 REPOSITORY = pathlib.Path(sandbox.__file__).parent
@@ -161,10 +163,10 @@ def test_what_is_no_python_is_a_syntax_error(box):
 
 
 def test_traced_runs_give_the_variables(box):
-    (traced,) = box.run("def f(x):\n    y = (x, 1)\n    return y", [[2]], "f", traced=True)
+    (traced,) = box.run("def f(x):\n    y = (x, 1)\n    return y", [[2]], "f", traced="end")
     assert {v["name"]: v["value"] for v in traced.variables} == {"x": 2, "y": (2, 1)}
     programs = ["import random\nx = random.random()"] * 2
-    first, second = (run(box, program, traced=True).variables for program in programs)
+    first, second = (run(box, program, traced="end").variables for program in programs)
     assert first == second and first[-1]["name"] == "x"
 
 
@@ -513,6 +515,87 @@ def test_a_killed_zygote_is_replaced():
         os.kill(first[0], signal.SIGKILL)
         assert wait_until(lambda: all(map(gone, first[1:])))
         assert pool.submit(run, "print(1)").result().stdout == "1\n"
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_wedged_zygote_is_replaced(monkeypatch, which):
+    monkeypatch.setattr(sandbox, "ANSWER_S", 0.5)
+    with Pool(1, timeout_s=0.5) as pool:
+        zygote = pool.submit(processes).result()
+        os.kill(zygote[which], signal.SIGSTOP)
+        assert pool.submit(run, "print(1)").result().stdout == "1\n"
+    assert wait_until(lambda: all(map(gone, zygote)))
+
+
+def test_a_job_that_breaks_two_sandboxes_is_given_up():
+    def break_it(box: Sandbox) -> Run:
+        box._zygote.kill()
+        box._zygote.wait()
+        return run(box, "print(1)")
+
+    with Pool(1) as pool:
+        with pytest.raises(SandboxBroken):
+            pool.submit(break_it).result()
+        assert pool.submit(run, "print(1)").result().stdout == "1\n"
+
+
+def test_submitting_never_waits_and_results_come_as_they_are_ready():
+    with Pool(1, timeout_s=1.0) as pool:
+        pool.submit(run, "print(1)").result()
+        start = time.monotonic()
+        futures = [pool.submit(run, f"import time\ntime.sleep(0.2)\nprint({i})") for i in range(4)]
+        assert time.monotonic() - start < 0.2
+        assert futures[0].result().stdout == "0\n" and not futures[3].done()
+        assert [f.result().stdout for f in futures] == [f"{i}\n" for i in range(4)]
+
+
+def test_a_program_that_fails_each_test_at_its_leisure_is_judged_in_time():
+    # right alone, wrong after another input: each test is run again, while there is time
+    program = "import math, time\ndef f(x):\n    time.sleep(0.2)\n"
+    program += "    math.n = getattr(math, 'n', 0) + 1\n    return math.n"
+    problem = Problem("", "", {"inputs": [[1]] * 30, "outputs": [1] * 30, "fn_name": "f"})
+    with Pool(1, timeout_s=0.5, program_timeout_s=1.0) as pool:
+        start = time.monotonic()
+        assert pool.submit(judge, problem, program).result().status in ("failed", "timeout")
+        assert time.monotonic() - start < 5.0
+
+
+def test_a_machine_without_free_processes_is_waited_for(monkeypatch):
+    popen, refused = subprocess.Popen, []
+
+    def busy(*args: object, **options: object) -> subprocess.Popen:
+        if len(refused) < 3:
+            refused.append(1)
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return popen(*args, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", busy)
+    no_fork = "import os; forks = [os.fork] * 2; os.fork = lambda: forks.pop()(); "
+    monkeypatch.setattr(sandbox, "BOOT", no_fork + sandbox.BOOT)
+    with Pool(1) as pool:  # the first zygote has a process for one program, then none
+        results = [pool.submit(run, f"print({i})").result().stdout for i in range(4)]
+    assert results == [f"{i}\n" for i in range(4)] and len(refused) == 3
+
+
+FULL_DISK = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+if libc.unshare(0x20000) or libc.mount(None, b"/", None, 0x44000, None): sys.exit(77)
+for folder in (b"/tmp", b"/dev/shm", b"/var/tmp"):
+    if libc.mount(b"none", folder, b"tmpfs", 0, b"size=4k"): sys.exit(77)
+    try: open(os.path.join(folder, b"x"), "wb").write(bytes(1 << 16))
+    except OSError: pass
+import sandbox
+with sandbox.Pool(1) as pool:
+    print(pool.submit(lambda box: box.run("print(input() * 9999)", ["x"])[0].stdout).result())
+"""
+
+
+def test_a_full_disk_does_no_harm():
+    done = subprocess.run([sys.executable, "-c", FULL_DISK], cwd=REPOSITORY, capture_output=True)
+    if done.returncode == 77:
+        pytest.skip("no right to mount a full disk")
+    assert done.stdout.decode() == "x" * 9999 + "\n\n", done.stderr.decode()
 
 
 def test_a_broken_sandbox_says_so():

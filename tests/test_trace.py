@@ -770,6 +770,30 @@ def test_settrace_agrees_on_every_value(number):
 # --- In the sandbox -----------------------------------------------------------------------------
 
 
+def test_values_can_be_read_when_they_are_bound(sandbox):
+    program = """
+def f(n):
+    xs = []
+    ys = xs
+    ys.append(n)
+    for x in [xs]:
+        x.append(2)
+    if (m := [n]):
+        m.append(3)
+    a, *b = [n, n]
+    b.append(4)
+    return xs"""
+    expected = {
+        "end": {"n": 1, "xs": [1, 2], "ys": [1, 2], "x": [1, 2], "m": [1, 3], "a": 1, "b": [1, 4]},
+        "binding": {"n": 1, "xs": [], "ys": [], "x": [1], "m": [1], "a": 1, "b": [1]},
+    }
+    for values, wanted in expected.items():
+        traced = trace_program(sandbox, program, [1], "f", values)
+        assert (traced.reason, traced.value) == ("", [1, 2])
+        assert {v.name: v.value for v in traced.variables} == wanted
+        assert [v.name for v in traced.variables] == list(wanted)
+
+
 def test_a_stdin_program_is_traced_whole(sandbox):
     trace = trace_program(sandbox, "n = int(input())\nm = n * 2\nprint(m)", "4\n")
     assert (trace.reason, trace.stdout) == ("", "8\n")
