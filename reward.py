@@ -15,6 +15,7 @@ import math
 import re
 import sys
 import time
+import warnings
 from dataclasses import dataclass, field
 
 import trace
@@ -26,6 +27,7 @@ from sandbox import Run, Sandbox
 FENCE = re.compile(r"```[ \t]*+[\w+-]*+[ \t]*+\n(.*?)(?:\n[ \t]*+```|\Z)", re.DOTALL)
 DEFINES = re.compile(r"^[ \t]*+(def|class)\s", re.MULTILINE)
 OUTPUT = "output"  # the item that stands for what the call returns or the program prints
+warnings.filterwarnings("ignore", category=SyntaxWarning)  # about what models write
 MAX_ANSWER = 4_000  # characters of an answer that are read, and of a program that is asked about
 
 

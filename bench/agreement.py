@@ -105,7 +105,7 @@ def bare(problem: Problem, program: str) -> bool:
     script = [tests.get("prefix", ""), program, check, f"run_the_tests({tests['entry_point']})"]
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-c", "\n".join(script)], cwd=folder, preexec_fn=limit,
+            [sys.executable, "-I", "-S", "-c", "\n".join(script)], cwd=folder, preexec_fn=limit,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
@@ -134,7 +134,9 @@ def compare_verdicts(problems: list[Problem], n_mutants: int) -> int:
             verdict = future.result()
             counts[kind, by_script, verdict.status == "passed"] += 1
             if kind == "reference" and not by_script:
-                print(f"  {problem.task_id}: reference fails its assertions ({verdict.status})")
+                print(
+                    f"  {problem.task_id}: reference fails bare; {verdict.status} {verdict.error}"
+                )
             if by_script != (verdict.status == "passed"):
                 disagreements += 1
                 script = "passes" if by_script else "fails"

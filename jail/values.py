@@ -10,6 +10,7 @@ import json
 import math
 
 NO_CAPS = dict.fromkeys(("max_nodes", "max_chars", "max_bits"), 1 << 40)  # for our own values
+TYPES = (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict)  # as values
 DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
 
 
@@ -42,6 +43,8 @@ def encode(
             return x if x.bit_length() < 64 else {"int": hex(x)}  # decimals take quadratic time
         if kind is float:
             return x if math.isfinite(x) else {"float": repr(x)}
+        if kind is type and any(x is known for known in TYPES):
+            return {"type": x.__name__}
         if kind is complex:
             return {"complex": [repr(x.real), repr(x.imag)]}
         if id(x) in path or len(path) >= max_depth:
@@ -81,6 +84,8 @@ def decode(data: object, classes: dict | None = None, depth: int = 0) -> object:
         if tag == "dict":
             keys = hashable([inner(k) for k, _ in x])
             return dict(zip(keys, [inner(v) for _, v in x], strict=True))
+        if tag == "type":
+            return {known.__name__: known for known in TYPES}[x]
         if tag == "bytes":
             return bytes.fromhex(x)
         if tag == "int":

@@ -310,6 +310,12 @@ def answer_calls(job_fd: int, out: int, channel: int) -> None:
         send(channel, attempt(job, work, out, stdin))
 
 
+def failed_test(error: AssertionError, check: str) -> str:
+    """The line of `check` that failed: the error itself seldom has words."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == "<check>"]
+    return check.splitlines()[lines[0] - 1].strip()[:500] if lines else last_line(error)
+
+
 def run_check(job_fd: int, channel: int, report: int) -> None:
     """Main of a check's trusted child, which has the expected values and gives the verdict."""
     job, names, answers = (
@@ -336,12 +342,12 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
         raise failed_call[0]
 
     try:
-        for source in job["preamble"], job["check"]:
-            exec(source, names)
+        exec(job["preamble"], names)
+        exec(compile(job["check"], "<check>", "exec"), names)
         names["check"](candidate)
         verdict = Run("passed")
     except AssertionError as error:
-        verdict = Run("failed", error=last_line(error))
+        verdict = Run("failed", error=failed_test(error, job["check"]))
     except BaseException as error:
         by_candidate = error is failed_call[0]
         verdict = failed_call[1] if by_candidate else Run("error", error=last_line(error))

@@ -330,7 +330,8 @@ def test_no_reward_is_forged(box, name):
         source = program if problem is not TEXT else f"{program}\nprint(f(int(input())))"
         verdict = judge(box, problem, source)
         assert verdict.status != "passed" and verdict.passed == 0
-        assert str(SECRET) not in verdict.error + str(verdict.test and verdict.test["got"])
+        assert problem is ASSERTS or str(SECRET) not in verdict.error
+        assert str(SECRET) not in str(verdict.test and verdict.test["got"])
 
 
 @pytest.mark.parametrize("look", set(LOOKS) - {"look_in_proc"})  # there is no /proc

@@ -106,7 +106,17 @@ def test_stdin_programs_are_compared_by_tokens(sandbox):
 
 @pytest.mark.parametrize(
     "expected, got",
-    [(1, True), (True, 1), ("1", 1), ([1], [1, 1]), ({"a": 1}, {"b": 1}), (None, 0), ({1}, [1])],
+    [
+        (1, True),
+        (True, 1),
+        ("1", 1),
+        ([1], [1, 1]),
+        ([1], 1),
+        (1, [1]),
+        ({"a": 1}, {"b": 1}),
+        (None, 0),
+        ({1}, [1]),
+    ],
 )
 def test_values_of_other_types_differ(expected, got):
     assert not same_value(expected, got)
@@ -127,7 +137,8 @@ def test_equal_values_of_builtin_types_are_equal(expected, got):
         ("0.3", "0.30000000000000004", True),
         ("Case #1: 0.5", "Case #1: 0.5000001", True),
         ("YES", "Yes", False),
-        ("1 2", "2 1", False),
+        ("1\n2", "2\n1", False),
+        ("1 2\n3", "1 2 3", True),
         ("1000000", "1000001", False),
         ("1000", "1_000", False),
         ("0.5", "nan", False),
@@ -136,6 +147,27 @@ def test_equal_values_of_builtin_types_are_equal(expected, got):
 )
 def test_stdout_is_equal_token_by_token(expected, got, equal):
     assert same_stdout(expected, got) == equal
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import sys\na = sys.stdin.buffer.readline()\nprint(int(a) + int(sys.stdin.buffer.read()))",
+        "print(sum(map(int, open(0))))",
+        "import os\nprint(sum(map(int, os.read(0, 99).split())))",
+        "import sys\nsys.stdout.buffer.write(b'%d\\n' % sum(map(int, sys.stdin)))",
+        "print(int(input()) + int(input()))\nquit()",
+        "import sys\nprint(int(input()) + int(input()))\nsys.exit()",
+        "n = 0\ndef add():\n    global n\n    n += int(input())\nadd()\nadd()\nprint(n)",
+        "if __name__ == '__main__':\n    print(int(input()) + int(input()))",
+        "import sys\ninput = sys.stdin.readline\nprint(int(input()) + int(input()))",
+        "import threading\nsum_up = lambda: print(int(input()) + int(input()))\n"
+        "t = threading.Thread(target=sum_up)\nt.start()\nt.join()",
+    ],
+)
+def test_right_programs_of_every_style_pass(sandbox, program):
+    tests = problem(["1\n2\n", "3\n4\n"], ["3\n", "7\n"], None)
+    assert judge(sandbox, tests, program) == Verdict("passed", 2, 2)
 
 
 # ------------------------------------------------------------------ alignment

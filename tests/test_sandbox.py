@@ -244,6 +244,11 @@ def test_a_check_says_what_went_wrong(box, program, status):
     assert box.check(program, check, "f", preamble="one = 1").status == status
 
 
+def test_a_failed_check_names_its_first_failing_test(box):
+    check = "def check(candidate):\n    assert candidate(1) == 1\n    assert candidate(2) == 3\n"
+    assert box.check("def f(x): return x", check, "f").error == "assert candidate(2) == 3"
+
+
 def test_a_check_can_pass_objects_of_its_preamble(box):
     preamble = "class Node:\n    def __init__(self, value, next=None):\n"
     preamble += "        self.value, self.next = value, next\n"
@@ -436,6 +441,7 @@ def test_the_zygote_cannot_be_killed_or_traced_by_a_program(box):
         {"tuple": 1},
         {"int": "x"},
         {"bytes": 1},
+        {"type": "object"},
         {"a": 1, "b": 2},
         {"object": ["Run", {}]},
         {"set": [{"int": hex(i * (2**61 - 1))} for i in range(50_000)]},
@@ -478,6 +484,7 @@ def test_a_hostile_report_is_an_error():
         set(),
         [(1, {2: {3}})],
         {(1, 2): frozenset("ab")},
+        [int, str],
     ],
 )
 def test_decode_inverts_encode(value):
@@ -492,7 +499,15 @@ def test_nan_is_a_value():
 def test_encode_refuses_what_is_no_plain_value():
     loop = []
     loop.append(loop)
-    for value in [object(), range(3), loop, type("T", (int,), {})(1), [lambda: 0], {1: iter([])}]:
+    for value in [
+        object(),
+        range(3),
+        object,
+        loop,
+        type("T", (int,), {})(1),
+        [lambda: 0],
+        {1: iter([])},
+    ]:
         with pytest.raises(ValueError):
             encode(value)
 
