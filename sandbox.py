@@ -15,9 +15,9 @@ can leak between the inputs of one run(), never from one run() to the next.
 
 import contextlib
 import json
+import marshal
 import math
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -27,16 +27,15 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Self
 
-from jail.values import NO_CAPS, decode, encode
+from jail.protocol import RUN_STATUSES, STATUSES, Run, memfd, messages, parse_run, poll_readable
+from jail.values import NO_CAPS, encode
 
-RUN_STATUSES = ("ok", "error", "timeout", "memory", "output", "killed", "syntax")
-STATUSES = (*RUN_STATUSES, "passed", "failed")  # the last two come from check() only
-ROW = {"scope": str, "name": str, "line": int, "order": int, "parameter": bool}  # and "value"
 ANSWER_S = 60  # for the zygote to start, or to clean up after a program
-REPORT_BYTES = 8 << 20  # the longest message that a child may send
+TICK_S = 0.02  # how often we look whether a program has reported; a limit may be exceeded by it
+PIPE_BYTES = 1 << 16  # that a pipe holds: a child that has more to say waits for us
 BOOT = "import sys; sys.path.insert(0, {!r}); from jail import zygote; zygote.main({}, {!r})"
 
 
@@ -48,17 +47,6 @@ class SandboxBroken(RuntimeError):
     """The zygote is gone or does not answer. Make a new Sandbox."""
 
 
-@dataclass
-class Run:
-    """What came of one input."""
-
-    status: str  # one of STATUSES
-    stdout: str = ""
-    value: object = None  # functional runs: what the function returned
-    error: str = ""  # "ValueError: bad", or a short reason
-    variables: list | None = None  # traced runs: trace.py's rows, their values decoded
-
-
 def patiently(start: Callable, *args: object, **options: object) -> object:
     """start(...), which makes a process, tried for 20 s where the machine has none to give."""
     for wait_s in [0.01 * 2**n for n in range(11)]:
@@ -67,59 +55,6 @@ def patiently(start: Callable, *args: object, **options: object) -> object:
         except BlockingIOError:
             time.sleep(wait_s)
     return start(*args, **options)
-
-
-def memfd(data: bytes) -> int:
-    """An anonymous file in memory, to be read from its start."""
-    fd = os.memfd_create("sandbox")
-    with open(fd, "wb", closefd=False) as file:
-        file.write(data)
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
-
-
-def poll_readable(*fds: int, timeout_s: float | None = None) -> list[int]:
-    poll = select.poll()
-    for fd in fds:
-        poll.register(fd, select.POLLIN)
-    return [fd for fd, _ in poll.poll(timeout_s and math.ceil(timeout_s * 1000))]
-
-
-def parse_run(report: bytes, statuses: tuple, classes: dict | None = None) -> Run:
-    """A child's report, which may be anything: its program can write to the pipe too."""
-    try:
-        if report.count(b"[") + report.count(b"{") > 1_000_000:  # 3 bytes, but 64 once parsed
-            raise ValueError("too many values")
-        run = Run(**json.loads(report.decode("utf-8", "surrogatepass")))
-        texts_ok = type(run.stdout) is type(run.error) is type(run.status) is str
-        if not texts_ok or run.status not in statuses:
-            raise ValueError("no run")
-        run.error = run.error[:500]
-        run.value = decode(run.value, classes)
-        encode(run.value, classes=classes)  # more than an honest child would send?
-        for row in run.variables or []:
-            if {key: type(x) for key, x in row.items() if key != "value"} != ROW:
-                raise ValueError("no variable")
-            row["value"] = decode(row["value"])
-            encode(row["value"])
-        return run
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        return Run("error", error=f"malformed report: {error}"[:200])
-
-
-def messages(buffer: bytearray) -> Iterator[bytes]:
-    """Take the complete messages off `buffer`: four bytes of length, then that many."""
-    while len(buffer) >= 4:
-        size = int.from_bytes(buffer[:4], "big")
-        if size > REPORT_BYTES:
-            buffer.clear()
-            yield b"too long"
-        elif len(buffer) < 4 + size:
-            return
-        else:
-            message = bytes(buffer[4 : 4 + size])
-            del buffer[: 4 + size]
-            yield message
 
 
 def cause_of_death(wait_status: int) -> Run:
@@ -203,29 +138,33 @@ class Sandbox:
     def _children(self, n: int, deadline: float, *jobs: dict) -> list[Run]:
         """Fork, watch the clock, kill. Runs of the first inputs, at least one and at most n."""
         runs, buffer, late = [], bytearray(), False
+        control = self._control.fileno()
         statuses = RUN_STATUSES if len(jobs) == 1 else STATUSES
         limit = min(time.monotonic() + self.timeout_s, deadline)
         with self._closed_on_error(), contextlib.ExitStack() as stack:
             report, write_end = os.pipe()  # write_end stays open here: no end of file to handle
             out = memfd(b"")
-            first, *more = [memfd(json.dumps(job).encode()) for job in jobs]
+            first, *more = [memfd(marshal.dumps(job)) for job in jobs]
             for fd in (report, write_end, out, first, *more):
                 stack.callback(os.close, fd)
             os.set_blocking(report, False)
             socket.send_fds(self._control, [b"run"], [first, out, write_end, *more])
+            wake_for = [control]  # news that a child ended; until then we look in now and then
             while len(runs) < n and not late:
-                wait = max(0, limit - time.monotonic())
-                ready = poll_readable(report, self._control.fileno(), timeout_s=wait)
-                late = not ready or time.monotonic() > limit
-                if report in ready:
-                    buffer += os.read(report, 1 << 20)
-                elif ready:
-                    break  # a child died, and all it had reported is read
-                for message in messages(buffer):  # empty: an input starts
+                wait = max(0, min(TICK_S, limit - time.monotonic()))
+                ended, data = control in poll_readable(*wake_for, timeout_s=wait), b""
+                with contextlib.suppress(BlockingIOError):
+                    data = os.read(report, 1 << 20)
+                buffer += data
+                for message in messages(buffer):  # empty: a call of the check starts
                     limit = min(time.monotonic() + self.timeout_s, deadline)
                     runs += [parse_run(message, statuses)] if message else []
-            if len(runs) >= n or late:
-                self._control.send(b"kill")
+                if ended:
+                    break  # and all that was reported is read
+                late = time.monotonic() > limit
+                wake_for = [control, report] if len(data) >= PIPE_BYTES else [control]
+            if late or (len(runs) >= n and not poll_readable(control, timeout_s=0.05)):
+                self._control.send(b"kill")  # it does not end by itself
             death = cause_of_death(self._answer())
             if len(runs) < n or (len(jobs) == 2 and runs[0].status == "killed"):
                 death = Run("timeout", error="out of time") if late else death

@@ -1,13 +1,17 @@
-"""The system calls that a program may make: a seccomp filter, in which all others fail with EPERM.
+"""The system calls that a program may make: seccomp filters, in which all others fail with EPERM.
 
 Threads may start; processes, sockets, signals to others and every call that changes a file's name,
 owner or mode may not. The calls are those that CPython and glibc need to compute, to import the
 standard library and to use its threads and asyncio. Written as classic BPF, see seccomp(2).
 
+There are two filters. The zygote's allows all that any of its children needs, and is paid for once;
+a child adds a short one, which takes away what only the zygote needs: the kernel asks both.
+
 Left out: machines other than x86-64 and aarch64, where this layer does not exist.
 """
 
 import ctypes
+import functools
 import os
 import struct
 import sys
@@ -53,32 +57,33 @@ CALLS = {
     "getgid": (104, 176), "getegid": (108, 177), "getgroups": (115, 158), "uname": (63, 160),
     "sysinfo": (99, 179), "getrusage": (98, 165), "getrlimit": (97, 163),
 }  # fmt: skip
+# what the zygote needs, and each child until it is confined
+ZYGOTE_CALLS = {
+    "fork": (57, None), "vfork": (58, None), "wait4": (61, 260), "waitid": (247, 95),
+    "kill": (62, 129), "pidfd_open": (434, 434), "sendmsg": (46, 211), "recvmsg": (47, 212),
+    "setsid": (112, 157), "prctl": (157, 167), "seccomp": (317, 277), "memfd_create": (319, 279),
+}  # fmt: skip
 # name: (the numbers, which words of its arguments must hold one of which values). Word 2 * i is the
-# low half of argument i; tgkill's process is our own, filled in below.
-OWN_PID = -1
+# low half of argument i.
 CHECKED_CALLS = {
-    "clone": (56, 220, {0: (0x3D0F00, 0x7D0F00)}),  # the flags of a thread, in glibc and in musl
-    "ioctl": (
-        16,
-        29,
-        {2: (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)},
-    ),  # a terminal? how wide?
-    "fcntl": (
-        72,
-        25,
-        {2: (0, 1, 2, 3, 4, 1030)},
-    ),  # DUPFD, GETFD, SETFD, GETFL, SETFL, DUPFD_CLOEXEC
-    "tgkill": (234, 131, {0: (OWN_PID,)}),  # abort() and signal.raise_signal()
+    "ioctl": (16, 29, {2: (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)}),  # a terminal?
+    "fcntl": (72, 25, {2: (0, 1, 2, 3, 4, 1030)}),  # DUPFD, GETFD, SETFD, GETFL, SETFL
     "prlimit64": (302, 261, {0: (0,)}),  # its own limits, whose hard values hold
     "socketpair": (53, 199, {0: (1,)}),  # AF_UNIX: asyncio wakes itself through one
     "sendto": (44, 206, {8: (0,), 9: (0,)}),  # to the other end, not to an address
     "recvfrom": (45, 207, {}),
+}
+OWN_PID = 0x7FFFFFFF  # is filled in by restrict_child
+CHILD_CALLS = {  # which the zygote's filter allows in any form
+    "clone": (56, 220, {0: (0x3D0F00, 0x7D0F00)}),  # the flags of a thread, in glibc and in musl
+    "tgkill": (234, 131, {0: (OWN_PID,)}),  # abort() and raise_signal()
 }
 MACHINES = {"x86_64": (0, 0xC000003E, 317), "aarch64": (1, 0xC00000B7, 277)}
 CLONE3 = 435  # on both; glibc falls back to clone if it is unknown, and clone's flags can be read
 MACHINE = MACHINES.get(os.uname().machine) if sys.maxsize > 2**32 else None  # column, arch, seccomp
 
 
+@functools.cache
 def available() -> bool:
     """Whether this kernel has filters that answer with an error number."""
     action = ctypes.c_uint32(ERRNO)
@@ -90,30 +95,41 @@ def instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> b
     return struct.pack("=HBBI", code, if_true, if_false, value)
 
 
-def rule(number: int, words: dict[int, tuple], pid: int = 0) -> bytes:
+def rule(number: int, words: dict[int, tuple]) -> bytes:
     """Allow call `number` if each word holds one of its values; go on if it is another call."""
     body = b""
     for word, values in words.items():
         body += instruction(LOAD, ARGUMENTS + 4 * word)
         for left, value in zip(range(len(values), 0, -1), values, strict=True):
-            body += instruction(EQUAL, pid if value == OWN_PID else value, if_true=left)
+            body += instruction(EQUAL, value, if_true=left)
         body += instruction(RETURN, ERRNO | EPERM)
     body += instruction(RETURN, ALLOW)
     return instruction(EQUAL, number, if_false=len(body) // 8) + body
 
 
-def filter_code(machine: tuple, pid: int) -> bytes:
-    """The whole filter, for the process `pid`."""
+def zygote_filter(machine: tuple) -> bytes:
     column, arch, _ = machine
     code = instruction(LOAD, ARCH) + instruction(EQUAL, arch, if_true=1)
     code += instruction(RETURN, KILL) + instruction(LOAD, NR)
     code += instruction(EQUAL, CLONE3, if_false=1) + instruction(RETURN, ERRNO | ENOSYS)
-    for numbers in CALLS.values():
-        if numbers[column] is not None:
-            code += rule(numbers[column], {})
+    for number in (entry[column] for entry in (*CALLS.values(), *ZYGOTE_CALLS.values())):
+        code += b"" if number is None else rule(number, {})
     for *numbers, words in CHECKED_CALLS.values():
-        code += rule(numbers[column], words, pid)
+        code += rule(numbers[column], words)
+    for *numbers, _ in CHILD_CALLS.values():
+        code += rule(numbers[column], {})
     return code + instruction(RETURN, ERRNO | EPERM)
+
+
+def child_filter(machine: tuple) -> bytes:
+    """What the process OWN_PID may do of what the zygote may."""
+    column, code = machine[0], instruction(LOAD, NR)
+    for *numbers, words in CHILD_CALLS.values():
+        code += rule(numbers[column], words)
+    denied = [entry[column] for entry in ZYGOTE_CALLS.values() if entry[column] is not None]
+    for left, number in zip(range(len(denied), 0, -1), denied, strict=True):
+        code += instruction(EQUAL, number, if_true=left)
+    return code + instruction(RETURN, ALLOW) + instruction(RETURN, ERRNO | EPERM)
 
 
 def install(code: bytes) -> None:
@@ -124,6 +140,13 @@ def install(code: bytes) -> None:
         raise OSError(ctypes.get_errno(), "seccomp")
 
 
-def restrict() -> None:
-    """Allow this process the calls above, and no others."""
-    install(filter_code(MACHINE, os.getpid()))
+def restrict_zygote() -> None:
+    install(zygote_filter(MACHINE))
+
+
+READY = child_filter(MACHINE) if MACHINE else b""  # made once: each child would pay for it
+
+
+def restrict_child() -> None:
+    own_pid, pid = (n.to_bytes(4, sys.byteorder) for n in (OWN_PID, os.getpid()))
+    install(READY.replace(own_pid, pid))

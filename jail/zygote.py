@@ -9,6 +9,7 @@ fresh standard files and a fresh module each.
 
 # ruff: noqa: SIM115 - the children's standard files stay open until their end
 
+import _thread
 import atexit
 import builtins
 import contextlib
@@ -17,6 +18,7 @@ import gc
 import importlib
 import itertools
 import json
+import marshal
 import os
 import random
 import resource
@@ -24,7 +26,6 @@ import signal
 import site
 import socket
 import sys
-import threading
 import traceback
 import types
 from collections.abc import Callable
@@ -32,22 +33,22 @@ from dataclasses import asdict
 from typing import BinaryIO
 
 from jail import instrument, isolation, seccomp
-from jail.values import NO_CAPS, decode, encode
-from sandbox import (
+from jail.protocol import (
     REPORT_BYTES,
     RUN_STATUSES,
     Run,
     memfd,
     parse_run,
-    patiently,
     poll_readable,
 )
+from jail.values import NO_CAPS, decode, encode
 
 # what programs import most
 PRELOAD = """math collections itertools functools heapq bisect re string random typing json datetime
     statistics operator copy decimal fractions"""
 compile_once = functools.lru_cache(maxsize=1)(compile)
 old_stdouts = []  # a collected one would write what it still holds into the next input's output
+begun = itertools.count()  # inputs and calls, in this child
 
 
 def main(control_fd: int, mode: str) -> None:
@@ -61,7 +62,7 @@ def main(control_fd: int, mode: str) -> None:
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # if memory runs out, the kernel takes this and not the trainer
     private = mode != "weak" and isolation.enter_namespaces()
-    pid = patiently(os.fork)
+    pid = os.fork()
     if pid == 0:
         os.close(trainer)
         serve(socket.socket(fileno=control_fd), mode, private)
@@ -82,7 +83,10 @@ def serve(control: socket.socket, mode: str, private: bool) -> None:
     site.setquit()  # -S leaves out quit() and exit(), together with installed packages
     layers = ["no isolation"] if mode == "weak" else isolation.shut_in(private)
     isolation.die_with_parent()
-    threading.stack_size(16 << 20)  # the default is the main thread's, now 1 GB
+    if "seccomp" in layers:
+        seccomp.restrict_zygote()  # a child adds a second, smaller filter, for each costs time
+    _thread.stack_size(16 << 20)  # the default is the main thread's, now 1 GB
+    open_standard_files()
     gc.freeze()
     control.send(json.dumps(", ".join([*layers, "resource limits"]) if layers else "").encode())
     while True:
@@ -100,7 +104,7 @@ def serve(control: socket.socket, mode: str, private: bool) -> None:
         status = end_children(pids)
         if not told:
             return
-        control.send(json.dumps(status).encode())
+        control.send(b"%d" % status)
 
 
 def start_children(control: socket.socket, job: int, out: int, report: int, *check: int) -> list:
@@ -123,7 +127,8 @@ def fork_child(work: Callable, *fds: int, close: list[int]) -> int:
         return pid
     try:
         os.setsid()
-        isolation.die_with_parent()
+        if os.getppid() != 1:  # else the kernel takes us along, as it does all of a pid namespace
+            isolation.die_with_parent()
         os.dup2(0, 2)  # /dev/null
         for fd in close:
             os.close(fd)
@@ -135,14 +140,16 @@ def fork_child(work: Callable, *fds: int, close: list[int]) -> int:
 def end_children(pids: list[int]) -> int:
     """Kill all that a program left behind. Returns the untrusted child's wait status."""
     alone = os.getpid() == 1  # then -1 means all others of our pid namespace, and no one else
-    for kill, pid in [(os.kill, -1)] if alone else itertools.product((os.killpg, os.kill), pids):
+    for pid in [-1] if alone else [-pid for pid in pids] + pids:
         with contextlib.suppress(ProcessLookupError):
-            kill(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
     statuses = {}
-    with contextlib.suppress(ChildProcessError):  # no child is left
-        while alone or len(statuses) < len(pids):
+    while alone or len(statuses) < len(pids):
+        try:
             pid, status = os.waitpid(-1, 0)
-            statuses[pid] = status
+        except ChildProcessError:
+            break  # no child is left
+        statuses[pid] = status
     return statuses[pids[0]]
 
 
@@ -172,8 +179,9 @@ def receive(stream: BinaryIO) -> bytes:
 
 
 def read_job(fd: int) -> dict:
-    with open(fd, "rb") as file:
-        return json.loads(file.read())
+    data = os.pread(fd, os.fstat(fd).st_size, 0)
+    os.close(fd)
+    return marshal.loads(data)
 
 
 def confine(job: dict, n_files: int = 0, trusted: bool = False) -> None:
@@ -183,9 +191,10 @@ def confine(job: dict, n_files: int = 0, trusted: bool = False) -> None:
     )
     sys.set_int_max_str_digits(0)
     if job["walls"] and not trusted:
-        isolation.landlock({}, scope_only=True)
         if seccomp.available():
-            seccomp.restrict()
+            seccomp.restrict_child()
+        else:
+            isolation.landlock({}, scope_only=True)
 
 
 def fresh_module(name: str) -> dict:
@@ -218,15 +227,21 @@ def last_line(error: BaseException) -> str:
     return traceback.format_exception_only(type(error), error)[-1].strip()[:500]
 
 
+def open_standard_files() -> None:
+    sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)
+    sys.stdout = open(1, "w", encoding="utf-8", errors="replace", closefd=False)
+    old_stdouts.append(sys.stdout)
+
+
 def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = False) -> dict:
     """Run work() with fresh standard files. Returns the fields of a Run; work encodes its value."""
     os.dup2(stdin, 0)
     os.ftruncate(out, 0)
     os.lseek(out, 0, os.SEEK_SET)
     os.dup2(out, 1)
-    sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)
-    sys.stdout = stdout = open(1, "w", encoding="utf-8", errors="replace", closefd=False)
-    old_stdouts.append(stdout)
+    if next(begun):  # the first finds those that the zygote made
+        open_standard_files()
+    stdout = old_stdouts[-1]
     status, value, error = "ok", None, ""
     try:
         try:
@@ -234,9 +249,10 @@ def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = Fa
         except SystemExit as stop:
             if not may_exit or stop.code not in (None, 0):
                 raise
-        for thread in threading.enumerate():  # as Python does at exit
-            if thread is not threading.current_thread() and not thread.daemon:
-                thread.join()
+        if threading := sys.modules.get("threading"):
+            for thread in threading.enumerate():  # as Python does at exit
+                if thread is not threading.current_thread() and not thread.daemon:
+                    thread.join()
         atexit._run_exitfuncs()
     except NotCompiled as problem:
         status, error = "syntax", str(problem)
@@ -259,11 +275,10 @@ def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = Fa
 def run_inputs(job_fd: int, out: int, report: int) -> None:
     """Main of a run's child."""
     job = read_job(job_fd)
-    texts = [""] * len(job["inputs"]) if job["fn_name"] else job["inputs"]
+    texts = [""] if job["fn_name"] else job["inputs"]
     stdins = [memfd(text.encode(errors="replace")) for text in texts]  # before FSIZE holds
     confine(job, len(stdins))
-    for data, stdin in zip(job["inputs"], stdins, strict=True):
-        send(report, None)
+    for data, stdin in zip(job["inputs"], itertools.cycle(stdins)):
         send(report, run_input(job, data, out, stdin))
 
 

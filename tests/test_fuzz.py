@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import trace
+from jail.protocol import RUN_STATUSES, messages, parse_run
 from jail.values import decode, encode
 from reward import (
     Question,
@@ -25,7 +26,6 @@ from reward import (
     score_answer,
     show,
 )
-from sandbox import RUN_STATUSES, messages, parse_run
 
 SECONDS = 1.0  # of CPU, for any input up to
 CHARS = 1_000_000
