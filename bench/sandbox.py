@@ -185,10 +185,8 @@ while steps < 100000:
 def fib(n):
     if n < 2:
         return n
-    left = fib(n - 1)
-    right = fib(n - 2)
-    return left + right
-fib(22)
+    return fib(n - 1) + fib(n - 2)
+fib(23)
 """,
     "sieve and dict": """
 limit = 100000

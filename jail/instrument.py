@@ -18,6 +18,8 @@ from jail.values import encode
 FILENAME = "<program>"
 HOOK = "__nanocoderl_trace__"  # it ends in underscores: class bodies mangle `__name` only
 UNFIT = object()
+SIMPLE = ast.Assign | ast.AugAssign | ast.AnnAssign
+CALLS = ast.Call | ast.Await | ast.Yield | ast.YieldFrom
 CAPS = {"max_nodes": 100, "max_chars": 200, "max_bits": 1000}
 
 
@@ -30,24 +32,28 @@ class Site:
     line: int
     kind: str  # "definition", "parameter" or "end"
     slot: int  # of the value: one for all sites of a variable, so that an old value is freed
-    tick: int  # of the tick: one for all names of a statement
+    tick: int  # of the tick: one for all names of a statement, or of several
+    place: int = 0  # among the statements that share the tick
 
 
 class Recorder:
     """What an instrumented program writes to: the list `hook`.
 
-    hook[0] counts ticks, hook[1] is for definitions inside expressions, the rest are slots. To
+    hook[0] counts ticks, hook[1] is for definitions inside expressions, hook[2] says whose tick was
+    taken last, so that a loop over the same few definitions takes only one, the rest are slots. To
     trace one call only, set `active` to False before the module runs, and to True before the
     call, which forgets all that was recorded until then.
     """
 
     def __init__(self, sites: list[Site], n_slots: int, at_binding: bool = False) -> None:
         self.sites, self.at_binding = sites, at_binding
-        self.hook = [itertools.count(1), self.define] + [0] * (n_slots - 2)
+        values = {site.slot for site in sites}
+        self.unset = [UNFIT if slot in values else 0 for slot in range(2, n_slots)]
+        self.hook = [itertools.count(1), self.define, *self.unset]
         self.kept = None  # a copy of the slots, from when recording was switched off
 
     def define(self, tick: int, slot: int, value: object) -> object:
-        self.hook[tick] = next(self.hook[0])
+        self.hook[tick], self.hook[2] = next(self.hook[0]), tick
         self.hook[slot] = plain(value) if self.at_binding else value
         return value
 
@@ -58,14 +64,14 @@ class Recorder:
     @active.setter
     def active(self, on: bool) -> None:
         if on:
-            self.hook[2:] = [0] * (len(self.hook) - 2)
+            self.hook[2:] = self.unset
         self.kept = None if on else list(self.hook)
 
     def snapshot(self) -> list[dict]:
         """The variables whose value is now plain and small, in the order of their definitions."""
         slots = self.hook if self.active else self.kept
         last = {}
-        for site in sorted(self.sites, key=lambda site: slots[site.tick]):
+        for site in sorted(self.sites, key=lambda site: (slots[site.tick], site.place)):
             last.pop((site.scope, site.name), None)  # a dict keeps the place of the first key
             if slots[site.tick] and site.kind != "end":
                 last[site.scope, site.name] = site
@@ -73,7 +79,7 @@ class Recorder:
         for (scope, name), site in last.items():
             value = slots[site.slot] if self.at_binding else plain(slots[site.slot])
             if value is not UNFIT:
-                row = {"scope": scope, "name": name, "line": site.line, "order": slots[site.tick]}
+                row = {"scope": scope, "name": name, "line": site.line, "order": len(variables)}
                 variables.append(row | {"value": value, "parameter": site.kind == "parameter"})
         return variables
 
@@ -100,7 +106,7 @@ class Instrumenter(ast.NodeTransformer):
                 self.tables[table.get_name(), table.get_lineno()] = table
         self.sites: list[Site] = []
         self.slots = {}  # (scope, name) -> slot of the value
-        self.n_slots = 2  # the recorder's own two
+        self.n_slots = 3  # the recorder's own
 
     def owner(self, name: str) -> str:
         """The scope that `name`, bound in the innermost one, belongs to: global and nonlocal."""
@@ -127,7 +133,7 @@ class Instrumenter(ast.NodeTransformer):
         return self.sites[first:]
 
     def record(self, names: list[tuple], kind: str = "definition") -> list[ast.stmt]:
-        """The statement that records the binding of `names`, [(name, node)]; none if empty.
+        """The statements that record the binding of `names`, [(name, node)]; none if empty.
 
         A `for` over the counter that breaks at once takes a tick without calling anything: no
         frame, and no builtin that the program may have redefined.
@@ -136,13 +142,17 @@ class Instrumenter(ast.NodeTransformer):
         if not names:
             return []
         sites = self.new_sites(names, kind)
-        if self.at_binding and kind != "end":
-            calls = [f"{HOOK}[1]({s.tick}, {s.slot}, {s.name})" for s in sites]
-            return [placed(node, names[0][1]) for node in ast.parse("\n".join(calls)).body]
-        code = f"for {HOOK}[{sites[0].tick}] in {HOOK}[0]:\n"
-        for site in sites:
-            code += f" {HOOK}[{site.slot}] = {'None' if kind == 'end' else site.name}\n"
-        return [placed(ast.parse(code + " break").body[0], names[0][1])]
+        tick, end = sites[0].tick, kind == "end"
+        if self.at_binding and not end:
+            code = [f"{HOOK}[1]({tick}, {site.slot}, {site.name})" for site in sites]
+        else:
+            code = [f"if {HOOK}[2] != {tick}:\n for {HOOK}[{tick}] in {HOOK}[0]: break"]
+            code[0] += f"\n {HOOK}[2] = {tick}"
+            code += [f"{HOOK}[{site.slot}] = {None if end else site.name}" for site in sites]
+        statements = [placed(node, names[0][1]) for node in ast.parse("\n".join(code)).body]
+        if isinstance(statements[0], ast.If):
+            statements[0].takes_tick_for = sites
+        return statements
 
     def visit_scope(self, node: ast.AST) -> list[ast.stmt]:
         """Instrument a function or class: what it holds belongs to it, the rest to outside."""
@@ -210,6 +220,29 @@ class Instrumenter(ast.NodeTransformer):
         return result
 
 
+def share_ticks(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Definitions that follow each other share a tick where nothing between them calls anything.
+
+    Should one of them raise, those after it look as if they had been defined again.
+    """
+    shared, place, kept = 0, 0, []
+    for statement in body:
+        sites = getattr(statement, "takes_tick_for", None)
+        if sites and shared:
+            place += 1
+            for site in sites:
+                site.tick, site.place = shared, place
+            continue
+        if sites:
+            shared, place = sites[0].tick, 0
+        elif not isinstance(statement, SIMPLE) or any(
+            isinstance(x, CALLS) for x in ast.walk(statement)
+        ):
+            shared = 0
+        kept.append(statement)
+    return kept
+
+
 def bound_names(*targets: ast.expr | None) -> list[tuple]:
     """[(name, node)] that assignment targets bind: `a, (b, *c), d[0], e.f` binds a, b and c."""
     names = []
@@ -237,5 +270,9 @@ def compile_traced(source: str, at_binding: bool = False) -> tuple[CodeType, Rec
     """
     instrumenter = Instrumenter(source, at_binding)
     tree = instrumenter.visit(ast.parse(source, FILENAME))
+    for node in ast.walk(tree):
+        for name in ("body", "orelse"):  # but for a `try`, where one that raises is no rare thing
+            if isinstance(body := getattr(node, name, 0), list) and not isinstance(node, ast.Try):
+                setattr(node, name, share_ticks(body))
     code = compile(tree, FILENAME, "exec", dont_inherit=True)
     return code, Recorder(instrumenter.sites, instrumenter.n_slots, at_binding)

@@ -767,6 +767,23 @@ def test_settrace_agrees_on_every_value(number):
     assert ours
 
 
+def in_order(source: str, at_binding: bool) -> list[tuple]:
+    code, recorder = compile_traced(source, at_binding)
+    execute(code, recorder.hook)
+    return [(v["scope"], v["name"], v["line"], v["parameter"]) for v in recorder.snapshot()]
+
+
+@pytest.mark.parametrize("source", [*FORMS, *ORACLE])
+def test_shared_ticks_give_the_order_that_a_tick_for_each_gives(source):
+    shared, exact = in_order(source, at_binding=False), in_order(source, at_binding=True)
+    assert [v for v in shared if v in exact] == [v for v in exact if v in shared]
+
+
+def test_what_an_exception_kept_from_being_defined_is_not_there():
+    source = "def f(x):\n a = 1\n b = a / x\n c = 2\ntry: f(0)\nexcept ZeroDivisionError: pass"
+    assert values(source) == {"f.x": 0, "f.a": 1}
+
+
 # --- In the sandbox -----------------------------------------------------------------------------
 
 
