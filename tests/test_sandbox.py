@@ -598,6 +598,7 @@ import ctypes, os, sys
 libc = ctypes.CDLL(None)
 if libc.unshare(0x20000) or libc.mount(None, b"/", None, 0x44000, None): sys.exit(77)
 for folder in (b"/tmp", b"/dev/shm", b"/var/tmp"):
+    if os.getcwdb().startswith(folder): continue
     if libc.mount(b"none", folder, b"tmpfs", 0, b"size=4k"): sys.exit(77)
     try: open(os.path.join(folder, b"x"), "wb").write(bytes(1 << 16))
     except OSError: pass
