@@ -274,5 +274,9 @@ def compile_traced(source: str, at_binding: bool = False) -> tuple[CodeType, Rec
         for name in ("body", "orelse"):  # but for a `try`, where one that raises is no rare thing
             if isinstance(body := getattr(node, name, 0), list) and not isinstance(node, ast.Try):
                 setattr(node, name, share_ticks(body))
+    place = 0 if ast.get_docstring(tree, clean=False) is None else 1
+    futures = [n for n in tree.body if getattr(n, "module", None) == "__future__"]
+    place += len(futures)  # nothing else may stand before those
+    tree.body[place:place] = ast.parse(f"global {HOOK}").body  # the module finds it faster then
     code = compile(tree, FILENAME, "exec", dont_inherit=True)
     return code, Recorder(instrumenter.sites, instrumenter.n_slots, at_binding)
