@@ -61,7 +61,6 @@ HOSTILE = [
     (FUNCTION, "def f(a, b):\n    return [0] * 10**10", "memory"),
     (FUNCTION, "def f(a, b):\n    print('y' * 10**6)", "output"),
     (FUNCTION, "import os\nos.kill(os.getppid(), 9)", "error"),
-    (FUNCTION, "import sys\nsys.setrecursionlimit(10**9)\ndef f(a, b): return f(a, b)", None),
     (FUNCTION, FORGED, None),
     (FUNCTION, THREADS, "error"),
     (ASSERTS, EQUAL, "error"),
@@ -69,7 +68,10 @@ HOSTILE = [
     (TEXT, "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)", "error"),
     (TEXT, "open('/tmp/x', 'w').write('x')", "error"),
 ]  # (problem, program, its status; None: any but passed)
-SLOW = [(FUNCTION, "def f(a, b):\n    while True: pass", "timeout")]  # one in 300
+SLOW = [  # one of each in 300
+    (FUNCTION, "def f(a, b):\n    while True: pass", "timeout"),
+    (FUNCTION, "import sys\nsys.setrecursionlimit(10**9)\ndef f(a, b): return f(a, b)", None),
+]
 
 
 def status_kb(pid: int | str, key: str) -> int:
@@ -99,9 +101,9 @@ def state() -> dict:
 
 
 def programs() -> list:
-    """300 jobs: 199 honest, 100 hostile, one that never ends."""
+    """300 jobs: 198 honest, 100 hostile, two slow."""
     honest, hostile = itertools.cycle(HONEST), itertools.cycle(HOSTILE)
-    jobs = [next(hostile) if i % 3 == 0 else next(honest) for i in range(299)]
+    jobs = [next(hostile) if i % 3 == 0 else next(honest) for i in range(298)]
     return jobs + SLOW
 
 
