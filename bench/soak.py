@@ -96,7 +96,7 @@ def state() -> dict:
         "processes": len(pids),
         "descriptors": sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids),
         "memory": sum(status_kb(pid, "VmRSS") for pid in pids) / 1024,
-        "files": sum(len(os.listdir(folder)) for folder in ("/tmp", "/dev/shm")),
+        "files": sum(len(os.listdir(folder)) for folder in ("/dev/shm", "/var/tmp")),
     }
 
 
