@@ -71,14 +71,18 @@ class Config:
     align_template: str = ALIGN_TEMPLATE  # {program}, {action}, {names}
     align_examples: tuple = ()  # worked examples: (program, call), answered by a real trace
     # --- objective and optimizer
+    algo: str = "grpo"  # grpo, dr_grpo, dapo, rloo, reinforce++, gspo or cispo: see algorithms.py
     lr: float = 1e-6  # AdamW's peak learning rate
     warmup_steps: int = 0  # optimizer steps of linear warm-up
     weight_decay: float = 0.0  # of AdamW
     grad_clip: float = 1.0  # largest gradient norm
     optimizer_steps: int = 1  # updates per rollout; above 1 the PPO clip starts to matter
-    clip_low: float = 0.2  # PPO clip of the ratio at 1 - clip_low
-    clip_high: float = 0.2  # ... and at 1 + clip_high
-    kl_coef: float = 0.0  # weight of the k3 KL to the starting model; 0 loads no reference
+    clip_low: float = 0.2  # PPO clip of the ratio at 1 - clip_low; gspo wants 3e-4
+    clip_high: float = 0.2  # ... and at 1 + clip_high; dapo wants 0.28, gspo 4e-4, cispo 4.0
+    kl_coef: float = 0.0  # weight of the KL to the starting model; 0 loads no reference
+    kl_estimator: str = "k3"  # k1, k2 or k3
+    kl_in: str = "loss"  # loss: of each token; reward: taken off the answer's reward
+    resample_rounds: int = 3  # dapo: how often flat groups are replaced by other problems
     tis_cap: float = 2.0  # cap of the importance weight trainer/sampler; 0 turns it off
     micro_tokens: int = 4096  # padded tokens of a forward pass; lower it when memory runs out
     # --- evaluation and checkpoints
@@ -102,6 +106,9 @@ CHOICES = {
     "reward": ("binary", "fraction"),
     "sandbox": ("auto", "weak"),
     "align_values": ("end", "binding"),
+    "algo": ("grpo", "dr_grpo", "dapo", "rloo", "reinforce++", "gspo", "cispo"),
+    "kl_estimator": ("k1", "k2", "k3"),
+    "kl_in": ("loss", "reward"),
 }
 AT_LEAST_ONE = [
     "steps",

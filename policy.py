@@ -213,11 +213,16 @@ def micro_batches(prompts: list, answers: list, max_tokens: int) -> list[list[in
 class MicroBatch:
     """What one forward and backward pass needs; T is the number of its answer tokens."""
 
+    groups: list  # train.Group
     prompts: list[list[int]]
     answers: list[list[list[int]]]
     advantages: torch.Tensor  # (T,)
     sampler_logp: torch.Tensor  # (T,)
     old_logp: torch.Tensor | None = None  # (T,)
+
+    @property
+    def lengths(self) -> list[int]:
+        return [len(answer) for group in self.answers for answer in group]
 
     def logprobs(self, cfg: Config, model: PreTrainedModel) -> torch.Tensor:
         bf16 = cfg.dtype == "bfloat16"
@@ -238,6 +243,7 @@ def split_batch(cfg: Config, groups: list, device: torch.device) -> list[MicroBa
         ]
         advantages = [a for response, a in pairs for _ in response.token_ids]
         sampler = [logp for response, _ in pairs for logp in response.logprobs]
+        lists = [[column[i] for i in part] for column in (groups, prompts, answers)]
         tensors = [torch.tensor(column, device=device) for column in (advantages, sampler)]
-        batches.append(MicroBatch([prompts[i] for i in part], [answers[i] for i in part], *tensors))
+        batches.append(MicroBatch(*lists, *tensors))
     return batches

@@ -9,22 +9,30 @@ Every step samples programs and answers, runs the programs, traces the failed on
     J(theta) = E[ r  A_gen ]  on code:      r = 1 if all tests pass
              + E[ r' A_sem ]  on alignment: r' = share of variable values predicted right
 
-Left out of GRPO: a critic, a reward model, and the KL term unless kl_coef is set. Left out here:
-sharding (every rank holds the whole model), and algorithms other than GRPO.
+The formulas are in algorithms.py. Left out: a critic, a reward model, the KL term unless kl_coef is
+set, and sharding (every rank holds the whole model).
 """
 
 import random
 import sys
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
 from transformers import AutoTokenizer, PreTrainedModel
 
+from algorithms import (
+    group_advantages,
+    kl_estimate,
+    long_penalty,
+    policy_loss,
+    token_weights,
+    whitening,
+)
+from batch import Group, choose_batch, code_groups, extend_buffer
 from config import Config, UserError, check_world, load_config
-from data import Problem, chat_ids, code_text, data_order, fitting, load_problems
+from data import Problem, fitting, load_problems
 from eval import evaluate
 from policy import MicroBatch, load_policy, named_weights, split_batch
 from ranks import all_reduce, gather, leave_ranks, return_freed_memory, set_up_ranks
@@ -33,8 +41,6 @@ from reward import (
     extract_program,
     judge,
     make_question,
-    question_messages,
-    question_text,
     score_answer,
     worked_examples,
 )
@@ -42,27 +48,6 @@ from rollout import Request, Response, make_engine, model_directory
 from sandbox import Pool, Sandbox, SandboxUnavailable
 from tools.report import write_report
 from tools.rundir import RunDir, State, sample_row
-
-
-@dataclass
-class Group:
-    """One prompt and its G samples."""
-
-    index: int  # place in the step's batch, counted over all ranks
-    prompt: str  # the user turn, to show
-    prompt_ids: list[int]
-    problem: Problem | None = None  # a code group has a problem,
-    question: Question | None = None  # an alignment group a question
-    responses: list[Response] = field(default_factory=list)  # G of each of these
-    programs: list[str | None] = field(default_factory=list)
-    outcomes: list = field(default_factory=list)  # Verdict or Score
-    rewards: list[float] = field(default_factory=list)
-    advantages: list[float] = field(default_factory=list)
-    questions: list[Question] = field(default_factory=list)  # what the failed programs gave
-
-    @property
-    def objective(self) -> str:
-        return "align" if self.question else "code"
 
 
 class Clock:
@@ -74,86 +59,15 @@ class Clock:
 
     def lap(self, name: str) -> None:
         now = time.perf_counter()
-        self.laps[name], self.last = now - self.last, now
-
-
-# ------------------------------------------------------------------------------- the maths
-def group_advantages(rewards: torch.Tensor) -> torch.Tensor:
-    """(r - mean) / std within one group: GRPO, arXiv 2402.03300, section 4.1.2. (G,) -> (G,).
-
-    A flat group teaches nothing: exactly zero, where rounding would divide noise by noise.
-    """
-    if bool((rewards == rewards[0]).all()):
-        return torch.zeros_like(rewards)
-    return (rewards - rewards.mean()) / (rewards.std() + 1e-6)
-
-
-def policy_loss(
-    logp: torch.Tensor,
-    old_logp: torch.Tensor,
-    sampler_logp: torch.Tensor,
-    advantages: torch.Tensor,
-    clip_low: float,
-    clip_high: float,
-    tis_cap: float,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Clipped policy-gradient loss of each token: PPO, arXiv 1707.06347, eq. 7. All (T,) fp32.
-
-    The ratio pi / pi_old is clipped to [1 - clip_low, 1 + clip_high]. The factor
-    min(pi_old / mu, tis_cap), without gradient, corrects for a sampler mu that rounds otherwise
-    than the trainer (truncated importance sampling); tis_cap 0 leaves it out.
-    Returns the loss (T,) and where the clip holds the gradient back (T,), 0 or 1.
-    """
-    ratio = (logp - old_logp).exp()
-    clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
-    loss = -torch.minimum(ratio * advantages, clipped * advantages)
-    if tis_cap:
-        loss = loss * (old_logp - sampler_logp).exp().clamp(max=tis_cap).detach()
-    return loss, (clipped * advantages < ratio * advantages).float()
-
-
-def k3(logp: torch.Tensor, ref_logp: torch.Tensor) -> torch.Tensor:
-    """Schulman's k3 estimate of KL(policy || reference), joschu.net/blog/kl-approx. (T,) each."""
-    return (ref_logp - logp).exp() - (ref_logp - logp) - 1
+        self.laps[name] = self.laps.get(name, 0.0) + now - self.last
+        self.last = now
 
 
 # ------------------------------------------------------------------------------- one step
-def choose_batch(
-    cfg: Config, state: State, problems: list[Problem], examples: list[Question], tokenizer
-) -> list[Group]:
-    """The step's prompts, the same on every rank: alignment as far as the buffer goes, else code.
-
-    Questions about variables go before those about a program's output alone, and among either the
-    newest. Those asked leave the buffer, so none comes twice.
-    """
-    rng = random.Random(f"batch/{cfg.seed}/{state.step}")
-    n_align = min(round(cfg.align_ratio * cfg.prompts_per_step), len(state.buffer))
-    rank = [(len(q.target) > 1, q.source_step, rng.random()) for q in state.buffer]
-    best_last = sorted(range(len(rank)), key=rank.__getitem__)
-    chosen = set(best_last[len(rank) - n_align :])
-    questions = [state.buffer[i] for i in sorted(chosen)]
-    state.buffer = [q for i, q in enumerate(state.buffer) if i not in chosen]
-    n_code = cfg.prompts_per_step - n_align
-    order = data_order(len(problems), state.position, n_code, cfg.seed)
-    state.position += n_code
-    groups = []
-    for problem in (problems[i] for i in order):
-        text = code_text(problem, cfg)
-        ids = chat_ids(tokenizer, [{"role": "user", "content": text}])
-        groups.append(Group(0, text, ids, problem=problem))
-    for question in questions:
-        ids = chat_ids(tokenizer, question_messages(question, examples, cfg))
-        groups.append(Group(0, question_text(question, cfg), ids, question=question))
-    rng.shuffle(groups)  # so that each optimizer step and each rank gets some of both
-    for index, group in enumerate(groups):
-        group.index = index
-    return groups
-
-
 def sample_and_judge(
     cfg: Config, step: int, groups: list[Group], engine, pool: Pool, clock: Clock
 ) -> None:
-    """Fill the groups with responses, rewards and advantages.
+    """Fill the groups with responses and rewards.
 
     Programs run while other responses are still sampled; the lap "judge" is what that leaves over.
     """
@@ -177,7 +91,7 @@ def sample_and_judge(
             source = f"{step}/{group.index}/{i % size}"
             judged[i] = pool.submit(judge_and_trace, group.problem, response.text, source, cfg)
 
-    responses = engine.sample(requests, on_finish)
+    responses = engine.sample(requests, on_finish) if requests else []
     clock.lap("sample")
     for i, response in enumerate(responses):
         group = groups[i // size]
@@ -192,9 +106,57 @@ def sample_and_judge(
         group.responses.append(response)
         group.programs.append(program)
         group.outcomes.append(outcome)
-    for group in groups:
-        group.advantages = group_advantages(torch.tensor(group.rewards)).tolist()
+        long = long_penalty(len(response.token_ids), cfg.max_tokens) if cfg.algo == "dapo" else 0
+        group.penalties.append(-long)
+    set_advantages(cfg, groups)
     clock.lap("judge")
+
+
+def set_advantages(cfg: Config, groups: list[Group]) -> None:
+    """Advantages of this rank's groups; for reinforce++ all ranks must call this together."""
+    for group in groups:
+        rewards = torch.tensor(group.rewards) - torch.tensor(group.penalties)
+        group.advantages = group_advantages(rewards, cfg.algo).tolist()
+    if cfg.algo == "reinforce++":
+        pairs = [
+            (len(r.token_ids), a)
+            for g in groups
+            for r, a in zip(g.responses, g.advantages, strict=True)
+        ]
+        sums = [sum(n * a**power for n, a in pairs) for power in (0, 1, 2)]
+        mean, std = whitening(*map(sum, zip(*gather(sums), strict=True)))
+        for group in groups:
+            group.advantages = [(a - mean) / std for a in group.advantages]
+
+
+def resample_flat(
+    cfg: Config, state: State, mine: list[Group], problems: list[Problem], tokenizer, engine,
+    pool: Pool, clock: Clock,
+) -> list[Group]:  # fmt: skip
+    """DAPO's dynamic sampling: a new problem for each flat group of any rank, so many rounds."""
+    first, latest, made = cfg.prompts_per_step, mine, []
+    for _ in range(cfg.resample_rounds):
+        flat = sum(gather(sum(not any(g.advantages) for g in latest)))
+        fresh = code_groups(cfg, state, problems, tokenizer, flat, first)
+        first += flat
+        latest = [g for g in fresh if g.index % dist.get_world_size() == dist.get_rank()]
+        sample_and_judge(cfg, state.step, latest, engine, pool, clock)
+        made += latest
+    return made
+
+
+def subtract_kl(
+    cfg: Config, groups: list[Group], model: PreTrainedModel, reference: PreTrainedModel
+) -> None:
+    """Take kl_coef times the KL of each answer off its reward, and compare again."""
+    with torch.no_grad():
+        for batch in split_batch(cfg, groups, model.device):
+            logp, ref_logp = batch.logprobs(cfg, model), batch.logprobs(cfg, reference)
+            kl = kl_estimate(logp, ref_logp, cfg.kl_estimator).split(batch.lengths)
+            sums = iter([float(part.sum()) for part in kl])
+            for group in batch.groups:
+                group.penalties = [p + cfg.kl_coef * next(sums) for p in group.penalties]
+    set_advantages(cfg, groups)
 
 
 def sample_seed(cfg: Config, step: int, index: int, g: int) -> int:
@@ -219,25 +181,6 @@ def judge_and_trace(
     return program, verdict, questions
 
 
-def extend_buffer(
-    cfg: Config, state: State, groups: list[Group], examples: list[Question], tokenizer
-) -> None:
-    """Add what failed on every rank in the order of samples: none twice, the oldest forgotten."""
-    new = []
-    for question in (q for group in groups for q in group.questions):
-        messages = question_messages(question, examples, cfg)
-        if len(chat_ids(tokenizer, messages)) <= cfg.max_prompt_tokens:
-            new.append(question)
-    new = [q for part in gather(new) for q in part]
-    new.sort(key=lambda q: [int(part) for part in q.source.split("/")])
-    known = {(q.program, q.call) for q in state.buffer}
-    for question in new:
-        if (question.program, question.call) not in known:
-            known.add((question.program, question.call))
-            state.buffer.append(question)
-    del state.buffer[: -cfg.buffer_size]
-
-
 def update(
     cfg: Config,
     groups: list[Group],
@@ -248,9 +191,11 @@ def update(
 ) -> dict[str, float]:
     """`optimizer_steps` steps of AdamW on the groups of all ranks. Returns this rank's statistics.
 
-    The loss is the mean over all tokens of the optimizer step, over every rank and micro-batch:
-    each pass is divided by that count, and gradients are summed, never averaged, over ranks.
+    The loss is a mean over the optimizer step, every rank and micro-batch of it: each token has its
+    weight in that, and gradients are summed, never averaged, over ranks.
     """
+    if cfg.algo == "dapo":
+        groups = [group for group in groups if any(group.advantages)]
     parts = [groups[k :: cfg.optimizer_steps] for k in range(cfg.optimizer_steps)]
     steps = [split_batch(cfg, part, model.device) for part in parts]
     if cfg.optimizer_steps > 1:  # with one step, the old policy is the present one
@@ -259,11 +204,12 @@ def update(
                 batch.old_logp = batch.logprobs(cfg, model)
     stats = dict.fromkeys(("trained", "clipped", "kl", "gap", "gap_kl", "max_gap"), 0.0)
     for part, batches in zip(parts, steps, strict=True):
-        tokens = torch.tensor(sum(len(r.token_ids) for g in part for r in g.responses))
-        tokens = int(all_reduce(tokens.to(model.device)))
+        lengths = [len(response.token_ids) for group in part for response in group.responses]
+        totals = torch.tensor([sum(lengths), len(lengths)], device=model.device)
+        totals = all_reduce(totals).clamp(min=1).tolist()
         optimizer.zero_grad()
         for batch in batches:
-            backward(cfg, batch, model, reference, tokens, stats)
+            backward(cfg, batch, model, reference, totals, stats)
         stats["grad_norm"] = reduce_and_clip(model, cfg.grad_clip)
         stats["lr"] = optimizer.param_groups[0]["lr"]
         optimizer.step()
@@ -276,28 +222,34 @@ def backward(
     batch: MicroBatch,
     model: PreTrainedModel,
     reference: PreTrainedModel | None,
-    tokens: int,
+    totals: list[int],
     stats: dict[str, float],
 ) -> None:
-    """Add the gradient of one micro-batch, and what it shows to `stats`."""
+    """Add the gradient of one micro-batch, and what it shows to `stats`.
+
+    totals: [tokens, sequences] of the optimizer step, on all ranks.
+    """
     logp = batch.logprobs(cfg, model)  # (T,)
     old_logp = logp.detach() if batch.old_logp is None else batch.old_logp
     loss, clipped = policy_loss(
+        cfg.algo,
         logp,
         old_logp,
         batch.sampler_logp,
         batch.advantages,
+        batch.lengths,
         cfg.clip_low,
         cfg.clip_high,
         cfg.tis_cap,
     )
-    if reference:
+    if reference and cfg.kl_in == "loss":
         with torch.no_grad():
             ref_logp = batch.logprobs(cfg, reference)
-        kl = k3(logp, ref_logp)
+        kl = kl_estimate(logp, ref_logp, cfg.kl_estimator)
         loss = loss + cfg.kl_coef * kl
         stats["kl"] += float(kl.detach().sum())
-    (loss.sum() / tokens).backward()
+    weights = token_weights(cfg.algo, batch.lengths, *totals, cfg.max_tokens).to(loss)
+    (loss * weights).sum().backward()
     gap = old_logp - batch.sampler_logp  # of the same weights: rounding, unless a sync was lost
     stats["trained"] += len(logp)
     stats["clipped"] += float(clipped.sum())
@@ -355,8 +307,12 @@ def train(cfg: Config) -> None:
             groups = choose_batch(cfg, state, problems, examples, tokenizer)
             mine = [g for g in groups if g.index // cfg.optimizer_steps % world == rank]
             sample_and_judge(cfg, state.step, mine, engine, pool, clock)
+            if cfg.algo == "dapo":
+                mine += resample_flat(cfg, state, mine, problems, tokenizer, engine, pool, clock)
             extend_buffer(cfg, state, mine, examples, tokenizer)
             engine.sleep()
+            if reference and cfg.kl_in == "reward":
+                subtract_kl(cfg, mine, model, reference)
             stats = update(cfg, mine, model, reference, optimizer, warmup)
             clock.lap("train")
             engine.sync(named_weights(model))

@@ -1,6 +1,5 @@
-"""Advantages and loss against formulas written a second time, in plain Python."""
+"""A whole update: its normaliser, its splits, ranks, flat groups, and the choice of a batch."""
 
-import math
 import os
 import subprocess
 import sys
@@ -10,68 +9,15 @@ import pytest
 import tiny
 import torch
 
+from algorithms import group_advantages
+from batch import Group, choose_batch
 from config import Config
 from data import Problem
 from policy import split_batch
 from reward import Question
 from rollout import Response
-from train import Group, State, choose_batch, group_advantages, k3, policy_loss, update
-
-
-def reference_advantage(rewards):
-    """GRPO as the paper writes it: (r - mean) / standard deviation of the group."""
-    mean = sum(rewards) / len(rewards)
-    std = math.sqrt(sum((r - mean) ** 2 for r in rewards) / (len(rewards) - 1))
-    return [(r - mean) / std for r in rewards]
-
-
-def reference_loss(logp, old, mu, advantage, low, high, cap):
-    """PPO-clip case by case: the gradient stops where the ratio has moved far enough already."""
-    ratio = math.exp(logp - old)
-    if advantage >= 0:
-        objective = min(ratio, 1 + high) * advantage
-    else:
-        objective = max(ratio, 1 - low) * advantage
-    weight = min(math.exp(old - mu), cap) if cap else 1.0
-    return -objective * weight
-
-
-def test_advantages_equal_the_reference_formula():
-    rewards = [0.0, 1.0, 0.25, 1.0, 0.0]
-    ours = group_advantages(torch.tensor(rewards)).tolist()
-    assert ours == pytest.approx(reference_advantage(rewards), rel=1e-4)
-
-
-@pytest.mark.parametrize("value", [0.0, 1.0, 0.1, 1 / 3])
-def test_flat_group_has_exactly_zero_advantage(value):
-    assert group_advantages(torch.full((7,), value)).tolist() == [0.0] * 7
-
-
-@pytest.mark.parametrize("cap", [0.0, 2.0])
-def test_loss_equals_the_reference_formula(cap):
-    generator = torch.Generator().manual_seed(0)
-    logp, old, mu, advantage = torch.randn(4, 200, generator=generator)
-    loss, clipped = policy_loss(logp, old, mu, advantage, 0.2, 0.28, cap)
-    rows = zip(*(x.tolist() for x in (logp, old, mu, advantage)), strict=True)
-    expected = [reference_loss(*row, 0.2, 0.28, cap) for row in rows]
-    assert loss.tolist() == pytest.approx(expected, rel=1e-4)
-    assert 0 < clipped.mean() < 1
-
-
-def test_clipped_tokens_get_no_gradient_and_the_weight_none_either():
-    logp = torch.tensor([0.5, -0.5, 0.0], requires_grad=True)
-    old, mu = torch.zeros(3), torch.tensor([0.0, 0.0, -3.0])
-    loss, clipped = policy_loss(logp, old, mu, torch.tensor([1.0, -1.0, 1.0]), 0.2, 0.2, 2.0)
-    loss.sum().backward()
-    assert clipped.tolist() == [1, 1, 0]
-    assert logp.grad.tolist() == [0, 0, -2]  # the third: weight exp(3) capped at 2
-
-
-def test_k3_is_zero_at_equality_and_positive_elsewhere():
-    logp = torch.tensor([-1.0, -2.0, -3.0])
-    assert k3(logp, logp).tolist() == [0, 0, 0]
-    expected = [math.exp(d) - d - 1 for d in (0.5, -0.5, 2.0)]
-    assert k3(logp, logp + torch.tensor([0.5, -0.5, 2.0])).tolist() == pytest.approx(expected)
+from tools.rundir import State
+from train import update
 
 
 # ------------------------------------------------------------------ a whole update

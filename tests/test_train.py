@@ -188,12 +188,32 @@ def test_run_without_a_checkpoint_is_set_aside(tiny_model, tiny_problems, tmp_pa
     assert (tmp_path / "n" / "ckpt" / "latest").exists()
 
 
-def test_two_processes_train_together(tiny_model, tiny_problems, tmp_path):
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--algo=reinforce++", "--kl_coef=0.01", "--kl_in=reward", "--kl_estimator=k1"),
+        ("--algo=gspo", "--optimizer_steps=2"),
+        ("--algo=cispo", "--clip_high=4.0", "--kl_coef=0.01"),
+    ],
+    ids=lambda more: more[0],
+)
+def test_other_algorithms_train(tiny_model, tiny_problems, tmp_path, more):
+    finish(start(tiny_model, tiny_problems, tmp_path, "--name=a", "--steps=2", *more, engine="hf"))
+    metrics = rows(tmp_path / "a" / "metrics.jsonl")
+    assert [m["step"] for m in metrics] == [1, 2]
+    norms = [m["grad_norm"] for m in metrics]  # of the last optimizer step, which may be flat
+    assert all(0 <= norm < 1e4 for norm in norms) and any(norms)
+
+
+def test_two_processes_train_together_and_dapo_replaces_flat_groups(
+    tiny_model, tiny_problems, tmp_path
+):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     arguments = [f"--model={tiny_model}", f"--problems={tiny_problems}", f"--out_dir={tmp_path}"]
     clean = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    dapo = ("--algo=dapo", "--clip_high=0.28", "--samples_per_prompt=2", "--resample_rounds=2")
     done = subprocess.run(
-        [*command, str(ROOT / "train.py"), *arguments, *FAST, "--name=two", "--steps=2"],
+        [*command, str(ROOT / "train.py"), *arguments, *FAST, "--name=two", "--steps=2", *dapo],
         env={k: v for k, v in os.environ.items() if k not in clean},
         capture_output=True,
         text=True,
@@ -201,5 +221,14 @@ def test_two_processes_train_together(tiny_model, tiny_problems, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     samples = rows(tmp_path / "two" / "samples.jsonl")
-    assert len(samples) == 2 * 4 * 4
     assert len({s["id"] for s in samples}) == len(samples)
+    for step in (1, 2):
+        rewards: dict[str, list] = {}
+        for s in samples:
+            if s["step"] == step:
+                rewards.setdefault(s["id"].split("/")[1], []).append(s["reward"])
+        assert all(len(pair) == 2 for pair in rewards.values())
+        flat = [int(i) for i, (a, b) in rewards.items() if a == b]
+        first, second = ([i for i in flat if low <= i < low + 4] for low in (0, 4))
+        assert len(rewards) >= 4 + len(first)  # one more problem for each that was flat
+        assert first, "the test needs a flat group"

@@ -1,0 +1,95 @@
+"""What the model is asked in a step: problems in data order, and questions about failed programs.
+
+A Group is one prompt and what becomes of it. The buffer holds the questions that failed programs
+gave; those asked leave it. Left out: a curriculum, and any choice by difficulty.
+"""
+
+import random
+from dataclasses import dataclass, field
+
+from config import Config
+from data import Problem, chat_ids, code_text, data_order
+from ranks import gather
+from reward import Question, question_messages, question_text
+from rollout import Response
+from tools.rundir import State
+
+
+@dataclass
+class Group:
+    """One prompt and its G samples."""
+
+    index: int  # place in the step's batch, counted over all ranks
+    prompt: str  # the user turn, to show
+    prompt_ids: list[int]
+    problem: Problem | None = None  # a code group has a problem,
+    question: Question | None = None  # an alignment group a question
+    responses: list[Response] = field(default_factory=list)  # G of each of these
+    programs: list[str | None] = field(default_factory=list)
+    outcomes: list = field(default_factory=list)  # Verdict or Score
+    rewards: list[float] = field(default_factory=list)
+    penalties: list[float] = field(default_factory=list)  # taken off the rewards: KL, length
+    advantages: list[float] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)  # what the failed programs gave
+
+    @property
+    def objective(self) -> str:
+        return "align" if self.question else "code"
+
+
+def choose_batch(
+    cfg: Config, state: State, problems: list[Problem], examples: list[Question], tokenizer
+) -> list[Group]:
+    """The step's prompts, the same on every rank: alignment as far as the buffer goes, else code.
+
+    Questions about variables go before those about a program's output alone, and among either the
+    newest. Those asked leave the buffer, so none comes twice.
+    """
+    rng = random.Random(f"batch/{cfg.seed}/{state.step}")
+    n_align = min(round(cfg.align_ratio * cfg.prompts_per_step), len(state.buffer))
+    rank = [(len(q.target) > 1, q.source_step, rng.random()) for q in state.buffer]
+    best_last = sorted(range(len(rank)), key=rank.__getitem__)
+    chosen = set(best_last[len(rank) - n_align :])
+    questions = [state.buffer[i] for i in sorted(chosen)]
+    state.buffer = [q for i, q in enumerate(state.buffer) if i not in chosen]
+    groups = code_groups(cfg, state, problems, tokenizer, cfg.prompts_per_step - n_align)
+    for question in questions:
+        ids = chat_ids(tokenizer, question_messages(question, examples, cfg))
+        groups.append(Group(0, question_text(question, cfg), ids, question=question))
+    rng.shuffle(groups)  # so that each optimizer step and each rank gets some of both
+    for index, group in enumerate(groups):
+        group.index = index
+    return groups
+
+
+def code_groups(
+    cfg: Config, state: State, problems: list[Problem], tokenizer, count: int, first: int = 0
+) -> list[Group]:
+    """The next `count` problems of the data order; their places in the batch begin at `first`."""
+    order = data_order(len(problems), state.position, count, cfg.seed)
+    state.position += count
+    groups = []
+    for index, problem in enumerate((problems[i] for i in order), start=first):
+        text = code_text(problem, cfg)
+        ids = chat_ids(tokenizer, [{"role": "user", "content": text}])
+        groups.append(Group(index, text, ids, problem=problem))
+    return groups
+
+
+def extend_buffer(
+    cfg: Config, state: State, groups: list[Group], examples: list[Question], tokenizer
+) -> None:
+    """Add what failed on every rank in the order of samples: none twice, the oldest forgotten."""
+    new = []
+    for question in (q for group in groups for q in group.questions):
+        messages = question_messages(question, examples, cfg)
+        if len(chat_ids(tokenizer, messages)) <= cfg.max_prompt_tokens:
+            new.append(question)
+    new = [q for part in gather(new) for q in part]
+    new.sort(key=lambda q: [int(part) for part in q.source.split("/")])
+    known = {(q.program, q.call) for q in state.buffer}
+    for question in new:
+        if (question.program, question.call) not in known:
+            known.add((question.program, question.call))
+            state.buffer.append(question)
+    del state.buffer[: -cfg.buffer_size]
