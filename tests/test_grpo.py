@@ -1,5 +1,6 @@
 """A whole update: its normaliser, its splits, ranks, flat groups, and the choice of a batch."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from policy import split_batch
 from reward import Question
 from rollout import Response
 from tools.rundir import State
-from train import update
+from train import subtract_kl, update
 
 
 # ------------------------------------------------------------------ a whole update
@@ -107,27 +108,70 @@ def test_several_optimizer_steps_use_the_policy_that_sampled(one_process):
     assert once["clipped"] == 0  # ratio is exactly 1
 
 
+@pytest.mark.parametrize("algo", ["grpo", "dr_grpo", "rloo", "gspo", "cispo"])
+def test_no_split_into_micro_batches_changes_the_gradient(one_process, algo):
+    gradients = []
+    for micro_tokens in (10, 60, 100_000):
+        cfg = dataclasses.replace(PLAIN, algo=algo, micro_tokens=micro_tokens)
+        gradients.append(one_update(cfg, make_groups(), tiny.make_model(512, 0).eval())[1])
+    for gradient in gradients[1:]:
+        assert (gradient - gradients[0]).norm() / gradients[0].norm() < 1e-5
+
+
+@pytest.mark.parametrize("algo", ["reinforce++", "grpo"])
+def test_a_kl_in_the_reward_moves_advantages_as_the_formula_says(one_process, algo):
+    cfg = dataclasses.replace(PLAIN, algo=algo, kl_coef=0.5, kl_in="reward", kl_estimator="k1")
+    model, reference = tiny.make_model(512, 0).eval(), tiny.make_model(512, 0, seed=1).eval()
+    groups = make_groups()
+    for number, group in enumerate(groups):
+        group.rewards, group.penalties = [0.0, 1.0, number / 4], [0.0] * 3
+    subtract_kl(cfg, groups, model, reference)
+    returns, weights = [], []
+    for group in groups:
+        for response, reward in zip(group.responses, group.rewards, strict=True):
+            ids = torch.tensor([group.prompt_ids + response.token_ids])
+            both = []
+            for one in (model, reference):
+                logits = one(ids).logits[0, len(group.prompt_ids) - 1 : -1]
+                chosen = ids[0, len(group.prompt_ids) :, None]
+                both.append(logits.log_softmax(-1).gather(-1, chosen).sum().item())
+            returns.append(reward - 0.5 * (both[0] - both[1]))
+            weights.append(len(response.token_ids))
+    expected = torch.tensor(returns, dtype=torch.float64)
+    if algo == "reinforce++":
+        each = expected.repeat_interleave(torch.tensor(weights))
+        expected = (expected - each.mean()) / each.std()
+    else:
+        rows = expected.view(4, 3)
+        expected = ((rows - rows.mean(1, True)) / rows.std(1, keepdim=True)).flatten()
+    ours = [a for group in groups for a in group.advantages]
+    assert ours == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-3)
+
+
 TWO = """
 import sys; sys.path[:0] = {paths!r}
 import torch, test_grpo, tiny, torch.distributed as dist
 from ranks import set_up_ranks
 set_up_ranks()
 rank = dist.get_rank()
-groups = [g for g in test_grpo.make_groups() if g.index % 2 == rank]
+groups = [g for g in test_grpo.make_groups() if g.index % dist.get_world_size() == rank]
 _, gradient = test_grpo.one_update(test_grpo.PLAIN, groups, tiny.make_model(512, 0).eval())
 if rank == 0: torch.save(gradient, {out!r})
 dist.destroy_process_group()
 """
 
 
-def test_two_gloo_processes_give_the_gradient_of_one(one_process, tmp_path):
+@pytest.mark.parametrize("processes", [2, 4])
+def test_gloo_processes_give_the_gradient_of_one(one_process, tmp_path, processes):
     _, alone = one_update(PLAIN, make_groups(), tiny.make_model(512, 0).eval())
     here = Path(__file__).parent
     script, out = tmp_path / "two.py", tmp_path / "gradient.pt"
     script.write_text(TWO.format(paths=[str(here), str(here.parent)], out=str(out)))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command.append(f"--nproc_per_node={processes}")
     clean = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     environment = {k: v for k, v in os.environ.items() if k not in clean}
+    environment["TMPDIR"] = str(tmp_path)  # torchrun leaves its logs there
     subprocess.run([*command, str(script)], check=True, env=environment, timeout=300)
     both = torch.load(out)
     assert (alone - both).norm() / alone.norm() < 1e-5

@@ -205,22 +205,38 @@ def test_other_algorithms_train(tiny_model, tiny_problems, tmp_path, more):
     assert all(0 <= norm < 1e4 for norm in norms) and any(norms)
 
 
-def test_two_processes_train_together_and_dapo_replaces_flat_groups(
-    tiny_model, tiny_problems, tmp_path
-):
+def two_processes(model, problems, out, *more):
+    """Two steps of two processes; their samples."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    arguments = [f"--model={tiny_model}", f"--problems={tiny_problems}", f"--out_dir={tmp_path}"]
+    arguments = [f"--model={model}", f"--problems={problems}", f"--out_dir={out}", *FAST]
     clean = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-    dapo = ("--algo=dapo", "--clip_high=0.28", "--samples_per_prompt=2", "--resample_rounds=2")
     done = subprocess.run(
-        [*command, str(ROOT / "train.py"), *arguments, *FAST, "--name=two", "--steps=2", *dapo],
-        env={k: v for k, v in os.environ.items() if k not in clean},
+        [*command, str(ROOT / "train.py"), *arguments, "--name=two", "--steps=2", *more],
+        env={k: v for k, v in os.environ.items() if k not in clean} | {"TMPDIR": str(out)},
         capture_output=True,
         text=True,
         timeout=400,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    samples = rows(tmp_path / "two" / "samples.jsonl")
+    return rows(out / "two" / "samples.jsonl")
+
+
+def test_two_processes_take_the_steps_of_one(undisturbed, tiny_model, tiny_problems, tmp_path):
+    """The same prompts, texts and questions, and the same gradients up to rounding."""
+    whole, _ = undisturbed
+    alone = [s for s in rows(whole / "samples.jsonl") if s["step"] <= 2]
+    together = two_processes(tiny_model, tiny_problems, tmp_path)
+    for key in ("id", "prompt", "response", "reward", "status"):
+        assert [s[key] for s in together] == [s[key] for s in alone], key
+    metrics = rows(whole / "metrics.jsonl")[:2], rows(tmp_path / "two" / "metrics.jsonl")
+    for a, b in zip(*metrics, strict=True):
+        assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=1e-3)
+        assert b["align/share"] == a["align/share"]
+
+
+def test_dapo_replaces_flat_groups_on_two_processes(tiny_model, tiny_problems, tmp_path):
+    dapo = ("--algo=dapo", "--clip_high=0.28", "--samples_per_prompt=2", "--resample_rounds=2")
+    samples = two_processes(tiny_model, tiny_problems, tmp_path, *dapo)
     assert len({s["id"] for s in samples}) == len(samples)
     for step in (1, 2):
         rewards: dict[str, list] = {}
