@@ -22,20 +22,7 @@ def tiny_model(tmp_path_factory):
     """Directory of a model that solves the tiny problems half the time."""
     import tiny
 
-    from config import CODE_TEMPLATE, Config
-    from reward import Question, question_messages
-
-    examples = []
-    for k, problem in enumerate(tiny.PROBLEMS):
-        text = CODE_TEMPLATE.format(prompt=problem["prompt"])
-        answers = [tiny.PROGRAM.format(n) for n in (k, k, k + 1, k + 2)]
-        examples.append(([{"role": "user", "content": text}], answers))
-    for n in range(6):
-        program = tiny.PROGRAM.format(n).split("\n", 1)[1].rsplit("\n", 1)[0]
-        question = Question(program, [1], "f", {"y": 1 + n, "output": 1 + n})
-        chat = question_messages(question, [], Config())
-        examples.append((chat, [f"y = {m}\noutput = {m}" for m in (1 + n, 2 + n, 7)]))
-    return tiny.make_directory(tmp_path_factory.mktemp("model"), examples)
+    return tiny.make_taught_directory(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="session")

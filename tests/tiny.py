@@ -12,6 +12,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from config import CODE_TEMPLATE, Config
+from reward import Question, question_messages
+
 CHAT = (
     "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -104,3 +107,18 @@ def fit(model: LlamaForCausalLM, tokenizer, examples: list, steps: int = 220) ->
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
+
+def make_taught_directory(path: Path) -> Path:
+    """A model that solves PROBLEMS half the time, and knows what an answer to a question is."""
+    examples = []
+    for k, problem in enumerate(PROBLEMS):
+        text = CODE_TEMPLATE.format(prompt=problem["prompt"])
+        answers = [PROGRAM.format(n) for n in (k, k, k + 1, k + 2)]
+        examples.append(([{"role": "user", "content": text}], answers))
+    for n in range(6):
+        program = PROGRAM.format(n).split("\n", 1)[1].rsplit("\n", 1)[0]
+        question = Question(program, [1], "f", {"y": 1 + n, "output": 1 + n})
+        chat = question_messages(question, [], Config())
+        examples.append((chat, [f"y = {m}\noutput = {m}" for m in (1 + n, 2 + n, 7)]))
+    return make_directory(path, examples)

@@ -1,0 +1,109 @@
+"""kill -9 at random moments of a run of two processes; does it end as if nothing had happened?
+
+    python bench/kills.py [--kills=20] [--steps=8]    # a quarter of an hour
+
+A tiny model, vLLM, checkpoints every second step. After each kill the run is resumed, and when it
+has ended another begins, until there were so many kills. Weights, data order, buffer, metrics and
+samples must equal those of an undisturbed run, bit for bit.
+"""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import tiny  # noqa: E402
+
+KEYS = """--dtype=float32 --prompts_per_step=4 --samples_per_prompt=4 --max_prompt_tokens=400
+    --max_tokens=48 --kv_cache_gb=0.1 --lr=1e-3 --align_ratio=0.5 --eval_every=0 --save_every=2"""
+
+
+def start(folder: Path, name: str, steps: int) -> subprocess.Popen:
+    resume = ["--resume"] * (folder / name / "ckpt" / "latest").exists()
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += [str(ROOT / "train.py"), f"--model={folder / 'model'}", f"--name={name}"]
+    command += [f"--problems={folder / 'problems.jsonl'}", f"--out_dir={folder}"]
+    return subprocess.Popen(
+        [*command, *KEYS.split(), f"--steps={steps}", *resume], start_new_session=True,
+        env=os.environ | {"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def kill_all(process: subprocess.Popen) -> None:
+    """SIGKILL to torchrun and all below it at once."""
+    pids = [process.pid]
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            pids += map(int, task.read_text().split())
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.communicate()
+
+
+def finish(process: subprocess.Popen) -> None:
+    output, _ = process.communicate()
+    if process.returncode:
+        sys.exit(f"a run ended with {process.returncode}:\n{output[-2000:]}")
+
+
+def rows(path: Path) -> list[dict]:
+    """The rows of a file, without what a clock or the memory says."""
+    kept = []
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        kept.append({k: v for k, v in row.items() if "time/" not in k and "mem" not in k})
+    return kept
+
+
+def main() -> None:
+    options = dict(a.lstrip("-").partition("=")[::2] for a in sys.argv[1:])
+    if options.keys() - {"kills", "steps"}:
+        sys.exit("usage: python bench/kills.py [--kills=N] [--steps=N]")
+    kills, steps = int(options.get("kills", 20)), int(options.get("steps", 8))
+    rng = random.Random(0)
+    with tempfile.TemporaryDirectory() as name:
+        folder, made, runs = Path(name), 0, 0
+        tiny.write_problems(folder / "problems.jsonl")
+        tiny.make_taught_directory(folder / "model")
+        began = time.monotonic()
+        finish(start(folder, "whole", steps))
+        seconds = time.monotonic() - began
+        print(f"undisturbed: {steps} steps in {seconds:.0f} s", flush=True)
+        while made < kills:
+            runs += 1
+            while (process := start(folder, f"cut{runs}", steps)) and made < kills:
+                try:
+                    process.wait(timeout=rng.uniform(0.3, 1.0) * seconds)
+                    break  # it ended before its time had come
+                except subprocess.TimeoutExpired:
+                    made += 1
+                    kill_all(process)
+                    metrics = folder / f"cut{runs}" / "metrics.jsonl"
+                    done = metrics.read_text().count("\n") if metrics.exists() else 0
+                    print(f"kill {made}, {done} of {steps} steps logged", flush=True)
+            finish(process)
+            for file in ("model.safetensors", "state.json"):
+                ours, theirs = (
+                    folder / run / "ckpt/latest" / file for run in ("whole", f"cut{runs}")
+                )
+                if ours.read_bytes() != theirs.read_bytes():
+                    sys.exit(f"{file} differs")
+            for file in ("metrics.jsonl", "samples.jsonl"):
+                if rows(folder / "whole" / file) != rows(folder / f"cut{runs}" / file):
+                    sys.exit(f"{file} differs")
+    print(f"{made} kills in {runs} runs, which all end as the undisturbed one, bit for bit")
+
+
+if __name__ == "__main__":
+    main()
