@@ -105,7 +105,8 @@ def bare(problem: Problem, program: str) -> bool:
     script = [tests.get("prefix", ""), program, check, f"run_the_tests({tests['entry_point']})"]
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", "\n".join(script)], cwd=folder, preexec_fn=limit,
+            [sys.executable, "-s", "-P", "-S", "-c", "\n".join(script)], cwd=folder,
+            env={"PYTHONHASHSEED": "0"}, preexec_fn=limit,  # the seed that the sandbox has
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
