@@ -48,7 +48,7 @@ timeout_s = 1.0  # its programs take microseconds, or for ever
 lr = 2e-5
 warmup_steps = 2
 micro_tokens = 1536
-kv_cache_gb = 0.5
+kv_cache_gb = 0.3
 
 eval_every = 30
 eval_temperature = 1.0  # the policy as it is trained
