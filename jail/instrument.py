@@ -240,6 +240,9 @@ def share_ticks(body: list[ast.stmt]) -> list[ast.stmt]:
         ):
             shared = 0
         kept.append(statement)
+    takers = [n for s in kept for n in ast.walk(s) if hasattr(n, "takes_tick_for")]
+    if len(takers) > 1:  # they take turns, so asking whose tick was last saves nothing
+        kept = [n for s in kept for n in (s.body if s in takers else [s])]
     return kept
 
 
