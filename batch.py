@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from config import Config
 from data import Problem, chat_ids, code_text, data_order
-from ranks import gather
 from reward import Question, question_messages, question_text
 from rollout import Response
 from tools.rundir import State
@@ -79,14 +78,12 @@ def code_groups(
 def extend_buffer(
     cfg: Config, state: State, groups: list[Group], examples: list[Question], tokenizer
 ) -> None:
-    """Add what failed on every rank in the order of samples: none twice, the oldest forgotten."""
+    """Add what failed, in the order of samples: none twice, the oldest forgotten."""
     new = []
     for question in (q for group in groups for q in group.questions):
         messages = question_messages(question, examples, cfg)
         if len(chat_ids(tokenizer, messages)) <= cfg.max_prompt_tokens:
             new.append(question)
-    new = [q for part in gather(new) for q in part]
-    new.sort(key=lambda q: [int(part) for part in q.source.split("/")])
     known = {(q.program, q.call) for q in state.buffer}
     for question in new:
         if (question.program, question.call) not in known:

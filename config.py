@@ -43,6 +43,8 @@ class Config:
     engine: str = "vllm"  # sampler: vllm, or hf (transformers only: slower, needs no vLLM)
     kv_cache_gb: float = 1.0  # vLLM's key/value cache on a CPU; on GPUs see gpu_memory
     gpu_memory: float = 0.5  # share of GPU memory that vLLM may use while it samples
+    rollout_tp: int = 1  # GPUs that share one sampler; for models that one cannot hold
+    rank_timeout_s: float = 1800.0  # how long ranks wait for the slowest of them
     # --- problems and batch
     problems: str = "basics"  # basics, humaneval, or a .jsonl / .jsonl.gz file
     steps: int = 100  # rollouts; each is followed by `optimizer_steps` updates
@@ -84,7 +86,9 @@ class Config:
     kl_in: str = "loss"  # loss: of each token; reward: taken off the answer's reward
     resample_rounds: int = 3  # dapo: how often flat groups are replaced by other problems
     tis_cap: float = 2.0  # cap of the importance weight trainer/sampler; 0 turns it off
-    micro_tokens: int = 4096  # padded tokens of a forward pass; lower it when memory runs out
+    micro_tokens: int = 4096  # tokens of a forward pass; lower it when memory runs out
+    checkpoint_layers: bool = False  # keep no activations inside layers, make them again backward
+    offload: bool = False  # on GPUs: weights and AdamW's state rest in main memory
     # --- evaluation and checkpoints
     eval_tasks: tuple = ("basics", "basics-trace", "basics-output")  # see eval.py
     eval_every: int = 0  # steps between evaluations while training; 0: none
@@ -122,6 +126,7 @@ AT_LEAST_ONE = [
     "align_inputs",
     "buffer_size",
     "micro_tokens",
+    "rollout_tp",
     "save_every",
     "keep_checkpoints",
     "eval_n",
@@ -238,12 +243,14 @@ def fill(template: str, **values: str) -> str:
 
 
 def check_world(cfg: Config, world_size: int) -> None:
-    """Every rank must get equally many prompts of every optimizer step. Raises UserError."""
-    share = world_size * cfg.optimizer_steps
-    if cfg.prompts_per_step % share:
+    """Every sampler must get equally many prompts. Raises UserError."""
+    if world_size % cfg.rollout_tp:
+        raise UserError(f"rollout_tp={cfg.rollout_tp} does not divide {world_size} processes")
+    samplers = world_size // cfg.rollout_tp
+    if cfg.prompts_per_step % samplers:
         raise UserError(
-            f"prompts_per_step={cfg.prompts_per_step} cannot be shared by {world_size} processes "
-            f"in {cfg.optimizer_steps} optimizer steps; make it a multiple of {share}"
+            f"prompts_per_step={cfg.prompts_per_step} cannot be shared by {samplers} samplers; "
+            f"make it a multiple of {samplers}"
         )
 
 

@@ -133,7 +133,9 @@ def evaluate(
     for task in cfg.eval_tasks:
         items = make_items(task, cfg, pool, examples)
         results = [
-            r for part in gather(answer(cfg, task, items, engine, tokenizer, pool)) for r in part
+            r
+            for part in gather(answer(cfg, task, items, engine, tokenizer, pool), task)
+            for r in part
         ]
         results.sort(key=lambda result: (result["item"], result["sample"]))
         rows.append(summarise(task, results))

@@ -1,249 +1,196 @@
-"""The policy's forward pass: log-probabilities of sampled answers, each prompt computed once.
+"""The policy: log-probabilities of sampled answers, sharded over ranks, a micro-batch at a time.
 
-The G answers to a prompt share its tokens, and prompts share their beginning (system turn, worked
-examples). We run what is shared once, keep its keys and values, and run the rest on top of that
-cache, answers of like length together; the gradient flows back through the cache, so it is exact.
-Alignment prompts are long and their answers short.
+FSDP2 keeps one rank's share of the fp32 weights, of their gradient and of AdamW's state on each
+rank, gathers a layer's weights in the compute type when its turn comes, and sums gradients in fp32.
+One process is the same path with nothing to gather.
 
-Left out: packing without padding, sharding, activation checkpointing below the head.
+Left out: tensor, pipeline and context parallelism.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
-from transformers import AttentionInterface, AutoModelForCausalLM, DynamicCache, PreTrainedModel
-from transformers.masking_utils import AttentionMaskInterface, eager_mask
+from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from config import Config, UserError
+from pack import Pack, common_prefix
 
 HEAD_TOKENS = 512  # tokens whose logits exist at the same time
 
 
-def load_policy(directory: str, device: torch.device) -> PreTrainedModel:
-    """The model with fp32 weights, without dropout. Raises UserError for a broken directory."""
+class Policy(torch.nn.Module):
+    """A causal language model as the loss sees it."""
+
+    def __init__(self, model: PreTrainedModel, temperature: float, device: torch.device) -> None:
+        super().__init__()
+        self.model, self.temperature = model, temperature
+        self.device = device  # where it computes; its weights may rest elsewhere
+
+    def forward(self, pack: Pack) -> torch.Tensor:
+        """log p(target | what it follows) at the sampling temperature: (N,) fp32, differentiable.
+
+        N is the number of answer tokens in the pack, in the order prompt, answer, token.
+        """
+        hidden = self.model.base_model(
+            input_ids=pack.ids[None],
+            position_ids=pack.positions[None],
+            use_cache=False,
+            pack=pack,
+        ).last_hidden_state[0]  # (T, H)
+        # The logits of all tokens would be the largest tensor of the pass. So the head sees only
+        # what predicts, a slice at a time, and makes the logits again in the backward pass.
+        rows = hidden.index_select(0, pack.predictors).split(HEAD_TOKENS)
+        slices = zip(rows, pack.targets.split(HEAD_TOKENS), strict=True)
+        return torch.cat([checkpoint(self.head, h, t, use_reentrant=False) for h, t in slices])
+
+    def head(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """hidden (n, H), targets (n,) -> log p of each target (n,) fp32."""
+        logits = self.model.get_output_embeddings()(hidden / self.temperature).float()
+        return -F.cross_entropy(logits, targets, reduction="none")  # of (n, vocabulary)
+
+    @torch.no_grad()
+    def frozen(self, pack: Pack) -> torch.Tensor:
+        """The same without a gradient. Gathered weights go at once: a sync must not see them."""
+        logp = self(pack)
+        if isinstance(self, FSDPModule):
+            self.reshard()
+        return logp
+
+
+def load_policy(cfg: Config, directory: str, device: torch.device, offload: bool = False) -> Policy:
+    """The model of `directory` without dropout, sharded. Raises UserError for a broken directory.
+
+    offload: weights (and AdamW's state) rest in main memory and come to the GPU layer by layer.
+    """
     transformers_logging.disable_progress_bar()
-    attention = "sdpa" if device.type == "cuda" else "grouped"
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            directory, dtype=torch.float32, attn_implementation=attention
+            directory, dtype="auto", attn_implementation="packed"
         )
     except Exception as error:  # a broken file shows as any of a dozen exceptions
         short = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"cannot load the model in {directory}: {short}") from error
-    return model.to(device).eval()  # eval: sampler and trainer must be the same function
+    model.eval()  # sampler and trainer must be the same function
+    return shard(cfg, Policy(model, cfg.temperature, device), offload)
 
 
-def grouped_attention(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    mask: torch.Tensor | None,
-    scaling: float,
-    **_: object,
-) -> tuple[torch.Tensor, None]:
-    """Attention for CPUs, where the backward pass of torch's SDPA is slow: plain matrix products.
-
-    query (B, heads, T, D), key and value (B, kv_heads, S, D), additive mask (B, 1, T, S)
-    -> (B, T, heads, D). Heads that share a key are rows of one product; nothing is repeated.
-    """
-    rows, heads, length, size = query.shape
-    query = query.reshape(rows, key.shape[1], -1, size)  # (B, kv_heads, heads / kv_heads * T, D)
-    scores = (query @ key.transpose(2, 3) * scaling).view(rows, heads, length, -1)
-    if mask is not None:
-        scores = scores + mask
-    shares = scores.softmax(-1, dtype=torch.float32).to(value.dtype)
-    mixed = shares.view(rows, key.shape[1], -1, key.shape[2]) @ value
-    return mixed.view(rows, heads, length, size).transpose(1, 2).contiguous(), None
+def shard(cfg: Config, policy: Policy, offload: bool = False) -> Policy:
+    """Spread fp32 weights over all ranks, layer by layer; whole, each exists for a moment only."""
+    compute = getattr(torch, cfg.dtype)
+    options = {
+        "mesh": init_device_mesh(policy.device.type, (dist.get_world_size(),)),
+        "mp_policy": MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32),
+    }
+    if offload and policy.device.type == "cuda":
+        options["offload_policy"] = CPUOffloadPolicy()
+    for layer in policy.model.base_model.layers:
+        if cfg.checkpoint_layers:
+            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+        fully_shard(layer.float(), **options)
+    return fully_shard(policy.float(), **options)
 
 
-AttentionInterface.register("grouped", grouped_attention)
-AttentionMaskInterface.register("grouped", eager_mask)
+def named_weights(policy: Policy) -> Iterator[tuple[str, torch.Tensor]]:
+    """(Hugging Face name, full tensor) pairs, gathered one at a time: all ranks must take all."""
+    for name, weight in policy.model.named_parameters():
+        weight = weight.detach()
+        yield name, weight.full_tensor() if isinstance(weight, DTensor) else weight
 
 
-def named_weights(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
-    """(Hugging Face name, full tensor) pairs for the sampler, one at a time."""
-    for name, parameter in model.named_parameters():
-        yield name, parameter.detach()
-
-
-def pad(rows: list[list[int]], left: bool, device: torch.device) -> tuple:
-    """Token lists -> ids (B, T) and mask (B, T), padded on the given side. T may be 0."""
-    width = max(map(len, rows))
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    mask = torch.zeros(len(rows), width, dtype=torch.long)
-    for i, row in enumerate(rows):
-        span = slice(width - len(row), width) if left else slice(0, len(row))
-        ids[i, span] = torch.tensor(row, dtype=torch.long)
-        mask[i, span] = 1
-    return ids.to(device), mask.to(device)
-
-
-def answer_logprobs(
-    model: PreTrainedModel,
-    prompts: list[list[int]],
-    answers: list[list[list[int]]],
-    temperature: float = 1.0,
-) -> torch.Tensor:
-    """log p(answer token | prompt, tokens before) at `temperature`, for P prompts x G answers.
-
-    prompts: P token lists. answers: P lists of G token lists, none empty.
-    Returns (N,) fp32, N tokens in the order prompt, answer, token; differentiable.
-    """
-    device = model.device
-    shared = common_prefix(prompts)  # the system turn, worked examples: the same S tokens for all
-    shared_ids = torch.tensor([prompts[0][:shared]], dtype=torch.long, device=device)  # (1, S)
-    prompt_ids, own_mask = pad([p[shared:] for p in prompts], left=True, device=device)
-    prompt_mask = F.pad(own_mask, (shared, 0), value=1)  # (P, S + Tp)
-    flat = [(i, answer) for i, group in enumerate(answers) for answer in group]
-    parts = like_lengths([len(answer) for _, answer in flat])
-    padded = [pad([flat[n][1] for n in part], left=False, device=device) for part in parts]
-    embedded = embed(model, [shared_ids, prompt_ids, *(ids[:, :-1] for ids, _ in padded)])
-
-    cache = DynamicCache(config=model.config)
-    if shared:
-        model.base_model(inputs_embeds=embedded[0], past_key_values=cache)
-        cache = rows_of(cache, torch.zeros(len(prompts), dtype=torch.long), model.config)
-    prompt_hidden = model.base_model(
-        inputs_embeds=embedded[1],
-        attention_mask=prompt_mask,
-        position_ids=shared + (own_mask.cumsum(-1) - 1).clamp(min=0),
-        past_key_values=cache,
-    ).last_hidden_state[:, -1:]  # (P, 1, H): what predicts an answer's first token
-
-    hiddens, targets = [], []
-    for part, (ids, mask), answer_embedded in zip(parts, padded, embedded[2:], strict=True):
-        owner = torch.tensor([flat[n][0] for n in part], device=device)  # (B,) rows of prompts
-        hidden = prompt_hidden[owner]
-        if ids.shape[1] > 1:
-            answer_hidden = model.base_model(
-                inputs_embeds=answer_embedded,
-                attention_mask=torch.cat([prompt_mask[owner], mask[:, :-1]], dim=1),
-                position_ids=prompt_mask.sum(-1)[owner, None]
-                + torch.arange(ids.shape[1] - 1, device=device),
-                past_key_values=rows_of(cache, owner, model.config),
-            ).last_hidden_state
-            hidden = torch.cat([hidden, answer_hidden], dim=1)  # (B, Ta, H)
-        hiddens.append(hidden[mask.bool()])  # the head sees trained tokens, no padding, no prompt
-        targets.append(ids[mask.bool()])
-    chosen = token_logprobs(model, torch.cat(hiddens), torch.cat(targets), temperature)
-    order = [n for part in parts for n in part]
-    lengths = [len(flat[n][1]) for n in order]
-    pieces = dict(zip(order, chosen.split(lengths), strict=True))
-    return torch.cat([pieces[n] for n in range(len(flat))])
-
-
-def embed(model: PreTrainedModel, blocks: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Embeddings (B, T, H) of each (B, T) block of ids, in one call: the gradient of each call is
-    as large as the whole table."""
-    vectors = model.get_input_embeddings()(torch.cat([ids.flatten() for ids in blocks]))
-    pieces = vectors.split([ids.numel() for ids in blocks])
-    return [v.view(*ids.shape, vectors.shape[-1]) for v, ids in zip(pieces, blocks, strict=True)]
-
-
-def token_logprobs(
-    model: PreTrainedModel, hidden: torch.Tensor, targets: torch.Tensor, temperature: float
-) -> torch.Tensor:
-    """log p of each target token: hidden (N, H), targets (N,) -> (N,) fp32.
-
-    The logits of all tokens would be the largest tensor of the pass, so they are made a slice at a
-    time, and made again in the backward pass.
-    """
-
-    def of_slice(hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        logits = model.get_output_embeddings()(hidden / temperature).float()  # (n, vocabulary)
-        return -F.cross_entropy(logits, targets, reduction="none")
-
-    slices = zip(hidden.split(HEAD_TOKENS), targets.split(HEAD_TOKENS), strict=True)
-    return torch.cat([checkpoint(of_slice, h, t, use_reentrant=False) for h, t in slices])
-
-
-def common_prefix(prompts: list[list[int]]) -> int:
-    """How many tokens all prompts begin with, leaving each a token of its own; one prompt: 0."""
-    if len(prompts) == 1:
-        return 0
-    shared, most = 0, min(map(len, prompts)) - 1
-    while shared < most and len({prompt[shared] for prompt in prompts}) == 1:
-        shared += 1
-    return shared
-
-
-def rows_of(cache: DynamicCache, rows: torch.Tensor, config: object) -> DynamicCache:
-    """A cache whose b-th row is row rows[b] of `cache`; gradients flow back into it."""
-    repeated = DynamicCache(config=config)
-    for number, layer in enumerate(cache.layers):
-        repeated.update(layer.keys[rows], layer.values[rows], number)
-    return repeated
-
-
-def like_lengths(lengths: list[int]) -> list[list[int]]:
-    """Indices in parts whose lengths differ at most 1.5-fold, so that little is padding."""
-    parts: list[list[int]] = []
-    for n in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if parts and lengths[n] <= 1.5 * lengths[parts[-1][0]]:
-            parts[-1].append(n)
-        else:
-            parts.append([n])
-    return parts
-
-
-def micro_batches(prompts: list, answers: list, max_tokens: int) -> list[list[int]]:
-    """Group indices split so that the tokens each part computes, padding included, fit max_tokens.
-
-    Prompts of like length go together. One group alone may exceed the limit: it is not split.
-    """
-    parts: list[list[int]] = []
-    for i in sorted(range(len(prompts)), key=lambda i: len(prompts[i])):
-        part = [*parts[-1], i] if parts else [i]
-        shared, longest = common_prefix([prompts[j] for j in part]), len(prompts[i])
-        tokens = shared + len(part) * (longest - shared)
-        tokens += sum(len(a) for j in part for a in answers[j])
-        if len(part) > 1 and tokens <= max_tokens and longest <= 2 * len(prompts[part[0]]):
-            parts[-1] = part
-        else:
-            parts.append([i])
-    return parts
-
-
+# ------------------------------------------------------------------------------- micro-batches
 @dataclass
 class MicroBatch:
-    """What one forward and backward pass needs; T is the number of its answer tokens."""
+    """What one forward and backward pass needs; N is the number of its answer tokens.
 
-    groups: list  # train.Group
-    prompts: list[list[int]]
-    answers: list[list[list[int]]]
-    advantages: torch.Tensor  # (T,)
-    sampler_logp: torch.Tensor  # (T,)
-    old_logp: torch.Tensor | None = None  # (T,)
+    `samples` are (group, place in the group) pairs in the order of the pack. A batch of none keeps
+    a rank in step with the others, which have one more: it goes through the motions, weighs 0.
+    """
 
-    @property
-    def lengths(self) -> list[int]:
-        return [len(answer) for group in self.answers for answer in group]
-
-    def logprobs(self, cfg: Config, model: PreTrainedModel) -> torch.Tensor:
-        bf16 = cfg.dtype == "bfloat16"
-        with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=bf16):
-            return answer_logprobs(model, self.prompts, self.answers, cfg.temperature)
+    samples: list[tuple]
+    pack: Pack
+    advantages: torch.Tensor  # (N,)
+    sampler_logp: torch.Tensor  # (N,)
+    old_logp: torch.Tensor | None = None  # (N,)
 
 
 def split_batch(cfg: Config, groups: list, device: torch.device) -> list[MicroBatch]:
-    """This rank's share of one optimizer step as micro-batches. Flat groups move nothing unless
-    there is a KL term, so they are left out: their tokens still count in the denominator."""
+    """This rank's share of one optimizer step, as many micro-batches as every other rank's.
+
+    groups: those of all ranks. Flat ones move nothing unless there is a KL term, so they are left
+    out: their tokens still count in the denominator.
+    """
     groups = [g for g in groups if cfg.kl_coef or any(g.advantages)]
-    prompts = [g.prompt_ids for g in groups]
-    answers = [[r.token_ids for r in g.responses] for g in groups]
-    batches = []
-    for part in micro_batches(prompts, answers, cfg.micro_tokens):
-        pairs = [
-            p for i in part for p in zip(groups[i].responses, groups[i].advantages, strict=True)
-        ]
-        advantages = [a for response, a in pairs for _ in response.token_ids]
-        sampler = [logp for response, _ in pairs for logp in response.logprobs]
-        lists = [[column[i] for i in part] for column in (groups, prompts, answers)]
-        tensors = [torch.tensor(column, device=device) for column in (advantages, sampler)]
-        batches.append(MicroBatch(*lists, *tensors))
-    return batches
+    shares = deal(groups, cfg.micro_tokens, dist.get_world_size())
+    return [make_batch(part, device) for part in shares[dist.get_rank()]]
+
+
+def make_batch(samples: list[tuple], device: torch.device) -> MicroBatch:
+    prompts, answers, advantages, sampler = [], [], [], []
+    for number, (group, g) in enumerate(samples):
+        if not number or group is not samples[number - 1][0]:
+            prompts.append(group.prompt_ids)
+            answers.append([])
+        answers[-1].append(group.responses[g].token_ids)
+        advantages += [group.advantages[g]] * len(answers[-1][-1])
+        sampler += group.responses[g].logprobs
+    if not samples:
+        prompts, answers, advantages, sampler = [[0]], [[[0]]], [0.0], [0.0]
+    pack = Pack(prompts, answers, device)
+    tensors = [torch.tensor(column, device=device) for column in (advantages, sampler)]
+    return MicroBatch(samples, pack, *tensors)
+
+
+def pack_samples(groups: list, max_tokens: int) -> list[list[tuple]]:
+    """(group, place) pairs in lists that compute at most max_tokens tokens each.
+
+    Prompts that begin alike go together. One sample alone may exceed the limit.
+    """
+    parts: list[list[tuple]] = []
+    for group in sorted(groups, key=lambda group: (group.prompt_ids, group.index)):
+        for g in range(len(group.responses)):
+            if parts and cost([*parts[-1], (group, g)]) <= max_tokens:
+                parts[-1].append((group, g))
+            else:
+                parts.append([(group, g)])
+    return parts
+
+
+def cost(samples: list[tuple]) -> int:
+    """How many tokens a pack of these samples computes."""
+    prompts = {id(group): group.prompt_ids for group, _ in samples}
+    shared = common_prefix(list(prompts.values()))
+    own = sum(len(prompt) - shared for prompt in prompts.values())
+    return shared + own + sum(len(group.responses[g].token_ids) - 1 for group, g in samples)
+
+
+def deal(groups: list, max_tokens: int, world: int) -> list[list[list[tuple]]]:
+    """Packs for each of `world` ranks: about as much work, and as many packs, for one as another.
+
+    Groups go, the largest first, to the rank with the least work; where packs are missing, the
+    largest is halved.
+    """
+    shares: list[list] = [[] for _ in range(world)]
+    work = [0] * world
+    whole = {g.index: cost([(g, n) for n in range(len(g.responses))]) for g in groups}
+    for group in sorted(groups, key=lambda group: -whole[group.index]):
+        least = work.index(min(work))
+        shares[least].append(group)
+        work[least] += whole[group.index]
+    packs = [pack_samples(share, max_tokens) for share in shares]
+    for parts in packs:
+        while len(parts) < max(map(len, packs)):
+            largest = max(parts, key=cost, default=[])
+            half = len(largest) // 2
+            if half:
+                parts.remove(largest)
+            parts += [largest[:half], largest[half:]] if half else [[]]
+    return packs

@@ -1,16 +1,24 @@
 """One path for one process and many: gloo on CPUs, NCCL on GPUs, under torchrun or without it."""
 
-import ctypes
 import os
 import socket
 import sys
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 
+from config import UserError
+from tools.memory import keep_freed_memory
 
-def set_up_ranks() -> torch.device:
-    """Join the process group of torchrun, or make one of a single process. Returns the device."""
+meeting: dict = {}  # the gloo group of gather(), and its patience: set once
+
+
+def set_up_ranks(timeout_s: float = 1800) -> torch.device:
+    """Join the process group of torchrun, or make one of a single process. Returns the device.
+
+    timeout_s: how long ranks wait for each other in gather().
+    """
     alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
     if "RANK" not in os.environ:
         with socket.socket() as free:
@@ -20,27 +28,14 @@ def set_up_ranks() -> torch.device:
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
         dist.init_process_group("nccl", device_id=device)
-        return device
-    dist.init_process_group("gloo")
-    keep_freed_memory()
-    return torch.device("cpu")
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep freed blocks, where there is glibc. It returns large ones to the kernel,
-    and a training step then spends an eighth of its time on faulting the same pages in again."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        for option, value in ((-4, 0), (-1, 2**31 - 1)):  # M_MMAP_MAX, M_TRIM_THRESHOLD
-            libc.mallopt(option, value)
-
-
-def return_freed_memory() -> None:
-    """Give what is free back to the kernel, now and then: it gets spread so thin over the heap that
-    the process grows. Faulting it in again costs a step of the demo 3 s, so not after each."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(0)
+    else:
+        device = torch.device("cpu")
+        dist.init_process_group("gloo")
+        keep_freed_memory()
+    patience = timedelta(seconds=timeout_s)
+    meeting["group"] = dist.new_group(backend="gloo", timeout=patience)
+    meeting["patience"] = patience
+    return device
 
 
 def leave_ranks() -> None:
@@ -49,15 +44,21 @@ def leave_ranks() -> None:
         dist.destroy_process_group()
 
 
-def gather(item: object) -> list:
-    """`item` of every rank, in rank order, on every rank."""
+def gather(item: object, task: str = "its work") -> list:
+    """`item` of every rank, in rank order, on every rank.
+
+    What ranks wait for may take long (sampling, judging, saving), so they wait here, outside of
+    NCCL, and not for ever: raises UserError that names the ranks which did not come.
+    """
+    if dist.get_world_size() == 1:
+        return [item]
+    try:
+        dist.monitored_barrier(meeting["group"], meeting["patience"], wait_all_ranks=True)
+    except RuntimeError as error:
+        late = str(error).splitlines()[0]
+        raise UserError(
+            f"{task} took too long on some rank: {late}; give a larger --rank_timeout_s if it may"
+        ) from error
     items: list = [None] * dist.get_world_size()
-    dist.all_gather_object(items, item)
+    dist.all_gather_object(items, item, group=meeting["group"])
     return items
-
-
-def all_reduce(tensor: torch.Tensor) -> torch.Tensor:
-    """Sum over ranks, in place."""
-    if dist.get_world_size() > 1:
-        dist.all_reduce(tensor)
-    return tensor

@@ -117,7 +117,7 @@ def make_engine(cfg: Config, directory: str, device: torch.device) -> "VllmEngin
 
 
 class VllmEngine:
-    """vLLM in this process, one engine per rank."""
+    """vLLM in this process: one engine per `rollout_tp` ranks, which all call it alike."""
 
     def __init__(self, cfg: Config, directory: str, device: torch.device) -> None:
         from vllm import LLM
@@ -140,6 +140,7 @@ class VllmEngine:
             dtype=cfg.dtype,
             seed=cfg.seed,
             distributed_executor_backend="external_launcher",
+            tensor_parallel_size=cfg.rollout_tp,
             logprobs_mode="processed_logprobs",  # of the distribution really sampled, T included
             max_model_len=length,
             max_num_seqs=128 if not self.on_gpu else 512,

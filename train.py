@@ -9,8 +9,8 @@ Every step samples programs and answers, runs the programs, traces the failed on
     J(theta) = E[ r  A_gen ]  on code:      r = 1 if all tests pass
              + E[ r' A_sem ]  on alignment: r' = share of variable values predicted right
 
-The formulas are in algorithms.py. Left out: a critic, a reward model, the KL term unless kl_coef is
-set, and sharding (every rank holds the whole model).
+The formulas are in algorithms.py. Left out: a critic, a reward model, and the KL term unless
+kl_coef is set.
 """
 
 import random
@@ -20,7 +20,8 @@ from concurrent.futures import Future
 
 import torch
 import torch.distributed as dist
-from transformers import AutoTokenizer, PreTrainedModel
+from torch.distributed.tensor import DTensor
+from transformers import AutoTokenizer
 
 from algorithms import (
     group_advantages,
@@ -34,8 +35,8 @@ from batch import Group, choose_batch, code_groups, extend_buffer
 from config import Config, UserError, check_world, load_config
 from data import Problem, fitting, load_problems
 from eval import evaluate
-from policy import MicroBatch, load_policy, named_weights, split_batch
-from ranks import all_reduce, gather, leave_ranks, return_freed_memory, set_up_ranks
+from policy import MicroBatch, Policy, load_policy, named_weights, split_batch
+from ranks import gather, leave_ranks, set_up_ranks
 from reward import (
     Question,
     extract_program,
@@ -46,8 +47,9 @@ from reward import (
 )
 from rollout import Request, Response, make_engine, model_directory
 from sandbox import Pool, Sandbox, SandboxUnavailable
+from tools.memory import MemoryWatch, return_freed_memory
 from tools.report import write_report
-from tools.rundir import RunDir, State, sample_row
+from tools.rundir import RunDir, State
 
 
 class Clock:
@@ -64,13 +66,26 @@ class Clock:
 
 
 # ------------------------------------------------------------------------------- one step
-def sample_and_judge(
+def rollout(
     cfg: Config, step: int, groups: list[Group], engine, pool: Pool, clock: Clock
-) -> None:
-    """Fill the groups with responses and rewards.
+) -> list[Group]:
+    """Fill groups with responses, rewards and advantages: each rank its share, all get the whole.
 
     Programs run while other responses are still sampled; the lap "judge" is what that leaves over.
     """
+    samplers = dist.get_world_size() // cfg.rollout_tp
+    mine = [g for g in groups if g.index % samplers == dist.get_rank() // cfg.rollout_tp]
+    sample_and_judge(cfg, step, mine, engine, pool, clock)
+    groups = [g for part in gather(mine, "sampling")[:: cfg.rollout_tp] for g in part]
+    groups.sort(key=lambda group: group.index)
+    set_advantages(cfg, groups)
+    clock.lap("judge")
+    return groups
+
+
+def sample_and_judge(
+    cfg: Config, step: int, groups: list[Group], engine, pool: Pool, clock: Clock
+) -> None:
     size = cfg.samples_per_prompt
     requests = [
         Request(
@@ -108,12 +123,10 @@ def sample_and_judge(
         group.outcomes.append(outcome)
         long = long_penalty(len(response.token_ids), cfg.max_tokens) if cfg.algo == "dapo" else 0
         group.penalties.append(-long)
-    set_advantages(cfg, groups)
-    clock.lap("judge")
 
 
 def set_advantages(cfg: Config, groups: list[Group]) -> None:
-    """Advantages of this rank's groups; for reinforce++ all ranks must call this together."""
+    """Advantages from rewards. groups: those of all ranks."""
     for group in groups:
         rewards = torch.tensor(group.rewards) - torch.tensor(group.penalties)
         group.advantages = group_advantages(rewards, cfg.algo).tolist()
@@ -123,39 +136,37 @@ def set_advantages(cfg: Config, groups: list[Group]) -> None:
             for g in groups
             for r, a in zip(g.responses, g.advantages, strict=True)
         ]
-        sums = [sum(n * a**power for n, a in pairs) for power in (0, 1, 2)]
-        mean, std = whitening(*map(sum, zip(*gather(sums), strict=True)))
+        mean, std = whitening(*(sum(n * a**power for n, a in pairs) for power in (0, 1, 2)))
         for group in groups:
             group.advantages = [(a - mean) / std for a in group.advantages]
 
 
 def resample_flat(
-    cfg: Config, state: State, mine: list[Group], problems: list[Problem], tokenizer, engine,
+    cfg: Config, state: State, groups: list[Group], problems: list[Problem], tokenizer, engine,
     pool: Pool, clock: Clock,
 ) -> list[Group]:  # fmt: skip
-    """DAPO's dynamic sampling: a new problem for each flat group of any rank, so many rounds."""
-    first, latest, made = cfg.prompts_per_step, mine, []
+    """DAPO's dynamic sampling: a new problem for each flat group, so many rounds."""
+    latest, made = groups, []
     for _ in range(cfg.resample_rounds):
-        flat = sum(gather(sum(not any(g.advantages) for g in latest)))
+        flat = sum(not any(group.advantages) for group in latest)
+        first = len(groups) + len(made)
         fresh = code_groups(cfg, state, problems, tokenizer, flat, first)
-        first += flat
-        latest = [g for g in fresh if g.index % dist.get_world_size() == dist.get_rank()]
-        sample_and_judge(cfg, state.step, latest, engine, pool, clock)
+        latest = rollout(cfg, state.step, fresh, engine, pool, clock)
         made += latest
     return made
 
 
-def subtract_kl(
-    cfg: Config, groups: list[Group], model: PreTrainedModel, reference: PreTrainedModel
-) -> None:
+def subtract_kl(cfg: Config, groups: list[Group], policy: Policy, reference: Policy) -> None:
     """Take kl_coef times the KL of each answer off its reward, and compare again."""
-    with torch.no_grad():
-        for batch in split_batch(cfg, groups, model.device):
-            logp, ref_logp = batch.logprobs(cfg, model), batch.logprobs(cfg, reference)
-            kl = kl_estimate(logp, ref_logp, cfg.kl_estimator).split(batch.lengths)
-            sums = iter([float(part.sum()) for part in kl])
-            for group in batch.groups:
-                group.penalties = [p + cfg.kl_coef * next(sums) for p in group.penalties]
+    found = []
+    for batch in split_batch(cfg, groups, policy.device):
+        gap = policy.frozen(batch.pack), reference.frozen(batch.pack)
+        kl = kl_estimate(*gap, cfg.kl_estimator).split(batch.pack.lengths)
+        for (group, g), part in zip(batch.samples, kl, strict=False):
+            found.append((group.index, g, float(part.sum())))
+    places = {group.index: group for group in groups}
+    for index, g, kl in (item for part in gather(found, "the reference") for item in part):
+        places[index].penalties[g] += cfg.kl_coef * kl
     set_advantages(cfg, groups)
 
 
@@ -183,112 +194,111 @@ def judge_and_trace(
 
 def update(
     cfg: Config,
+    step: int,
     groups: list[Group],
-    model: PreTrainedModel,
-    reference: PreTrainedModel | None,
+    policy: Policy,
+    reference: Policy | None,
     optimizer: torch.optim.Optimizer,
-    warmup: torch.optim.lr_scheduler.LRScheduler,
 ) -> dict[str, float]:
-    """`optimizer_steps` steps of AdamW on the groups of all ranks. Returns this rank's statistics.
+    """`optimizer_steps` steps of AdamW on groups, those of all ranks; returns this rank's sums.
 
     The loss is a mean over the optimizer step, every rank and micro-batch of it: each token has its
-    weight in that, and gradients are summed, never averaged, over ranks.
+    weight in that. FSDP divides gradients by the number of ranks, so losses are multiplied by it.
     """
     if cfg.algo == "dapo":
         groups = [group for group in groups if any(group.advantages)]
     parts = [groups[k :: cfg.optimizer_steps] for k in range(cfg.optimizer_steps)]
-    steps = [split_batch(cfg, part, model.device) for part in parts]
+    steps = [split_batch(cfg, part, policy.device) for part in parts]
     if cfg.optimizer_steps > 1:  # with one step, the old policy is the present one
-        with torch.no_grad():
-            for batch in (b for batches in steps for b in batches):
-                batch.old_logp = batch.logprobs(cfg, model)
+        for batch in (b for batches in steps for b in batches):
+            batch.old_logp = policy.frozen(batch.pack)
     stats = dict.fromkeys(("trained", "clipped", "kl", "gap", "gap_kl", "max_gap"), 0.0)
-    for part, batches in zip(parts, steps, strict=True):
+    for k, (part, batches) in enumerate(zip(parts, steps, strict=True)):
         lengths = [len(response.token_ids) for group in part for response in group.responses]
-        totals = torch.tensor([sum(lengths), len(lengths)], device=model.device)
-        totals = all_reduce(totals).clamp(min=1).tolist()
+        done = (step - 1) * cfg.optimizer_steps + k
+        stats["lr"] = cfg.lr * min(1.0, (done + 1) / (cfg.warmup_steps + 1))
+        optimizer.param_groups[0]["lr"] = stats["lr"]
         optimizer.zero_grad()
         for batch in batches:
-            backward(cfg, batch, model, reference, totals, stats)
-        stats["grad_norm"] = reduce_and_clip(model, cfg.grad_clip)
-        stats["lr"] = optimizer.param_groups[0]["lr"]
+            loss = batch_loss(cfg, batch, policy, reference, sum(lengths), len(lengths), stats)
+            (loss * dist.get_world_size()).backward()
+        stats["grad_norm"] = clip_gradient(policy, cfg.grad_clip)
         optimizer.step()
-        warmup.step()
     return stats
 
 
-def backward(
+def batch_loss(
     cfg: Config,
     batch: MicroBatch,
-    model: PreTrainedModel,
-    reference: PreTrainedModel | None,
-    totals: list[int],
+    policy: Policy,
+    reference: Policy | None,
+    tokens: int,
+    sequences: int,
     stats: dict[str, float],
-) -> None:
-    """Add the gradient of one micro-batch, and what it shows to `stats`.
+) -> torch.Tensor:
+    """One micro-batch's part of the loss; what it shows is added to `stats`.
 
-    totals: [tokens, sequences] of the optimizer step, on all ranks.
+    tokens, sequences: how many the optimizer step has on all ranks.
     """
-    logp = batch.logprobs(cfg, model)  # (T,)
+    logp = policy(batch.pack)  # (N,)
     old_logp = logp.detach() if batch.old_logp is None else batch.old_logp
+    lengths = batch.pack.lengths
     loss, clipped = policy_loss(
         cfg.algo,
         logp,
         old_logp,
         batch.sampler_logp,
         batch.advantages,
-        batch.lengths,
+        lengths,
         cfg.clip_low,
         cfg.clip_high,
         cfg.tis_cap,
     )
+    kl = torch.zeros_like(logp)
     if reference and cfg.kl_in == "loss":
-        with torch.no_grad():
-            ref_logp = batch.logprobs(cfg, reference)
-        kl = kl_estimate(logp, ref_logp, cfg.kl_estimator)
+        kl = kl_estimate(logp, reference.frozen(batch.pack), cfg.kl_estimator)
         loss = loss + cfg.kl_coef * kl
-        stats["kl"] += float(kl.detach().sum())
-    weights = token_weights(cfg.algo, batch.lengths, *totals, cfg.max_tokens).to(loss)
-    (loss * weights).sum().backward()
+    if not batch.samples:
+        return 0.0 * loss.sum()
     gap = old_logp - batch.sampler_logp  # of the same weights: rounding, unless a sync was lost
     stats["trained"] += len(logp)
     stats["clipped"] += float(clipped.sum())
+    stats["kl"] += float(kl.detach().sum())
     stats["gap"] += float(gap.abs().sum())
     stats["gap_kl"] += float((gap.exp() - 1 - gap).sum())  # k3 of KL(sampler || trainer)
     stats["max_gap"] = max(stats["max_gap"], float(gap.abs().max()))
+    weights = token_weights(cfg.algo, lengths, tokens, sequences, cfg.max_tokens)
+    return (loss * weights.to(loss)).sum()
 
 
-def reduce_and_clip(model: PreTrainedModel, grad_clip: float) -> float:
-    """Sum gradients over ranks, clip them together; returns the norm before clipping."""
-    for parameter in model.parameters():
-        if parameter.grad is None:  # this rank had nothing but flat groups so far
-            parameter.grad = torch.zeros_like(parameter)
-        all_reduce(parameter.grad)
-    return float(torch.nn.utils.clip_grad_norm_(model.parameters(), grad_clip))
+def clip_gradient(policy: Policy, limit: float) -> float:
+    """Scale the gradient of all ranks down to the norm `limit`; returns the norm it had."""
+    for weight in policy.parameters():
+        if weight.grad is None:  # every group was flat
+            weight.grad = torch.zeros_like(weight)
+    norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), limit)
+    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
 
 # ------------------------------------------------------------------------------- the run
 def train(cfg: Config) -> None:
     """The whole run: sample, run, reward, trace, advantage, update, sync, log, eval, save."""
-    device = set_up_ranks()
+    device = set_up_ranks(cfg.rank_timeout_s)
     rank, world = dist.get_rank(), dist.get_world_size()
     check_world(cfg, world)
     run = RunDir(cfg)
-    start_from = str(run.latest()) if cfg.resume else model_directory(cfg.model)
-    tokenizer = AutoTokenizer.from_pretrained(start_from)
+    directory = model_directory(cfg.model)
+    tokenizer = AutoTokenizer.from_pretrained(directory)
     problems = fitting(load_problems(cfg.problems), tokenizer, cfg)
-    model = load_policy(start_from, device)
-    reference = load_policy(model_directory(cfg.model), device) if cfg.kl_coef else None
+    policy = load_policy(cfg, directory, device, cfg.offload)
+    reference = load_policy(cfg, directory, device, offload=True) if cfg.kl_coef else None
     optimizer = torch.optim.AdamW(
-        model.parameters(), cfg.lr, betas=(0.9, 0.95), weight_decay=cfg.weight_decay, fused=True
+        policy.parameters(), cfg.lr, betas=(0.9, 0.95), weight_decay=cfg.weight_decay, fused=True
     )
-    warmup = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda done: min(1.0, (done + 1) / (cfg.warmup_steps + 1))
-    )
-    state = run.restore(optimizer, warmup) if cfg.resume else State()
+    state = run.restore(policy, optimizer) if cfg.resume else State()
     run.say(f"starting the sampler, {cfg.engine} (some 10 s)")
-    engine = make_engine(cfg, start_from, device)
-    engine.sync(named_weights(model))
+    engine = make_engine(cfg, directory, device)
+    engine.sync(named_weights(policy))
     limits = {"timeout_s": cfg.timeout_s, "memory_mb": cfg.memory_mb, "mode": cfg.sandbox}
     with Pool(cfg.sandbox_workers, **limits) as pool:
         examples = pool.submit(worked_examples, cfg).result()
@@ -300,34 +310,38 @@ def train(cfg: Config) -> None:
                 run.log_evaluation(evaluate(cfg, engine, tokenizer, pool, examples), state.step)
 
         evaluate_if_due()
-        stop = False
+        watch, stop = MemoryWatch(), False
         while state.step < cfg.steps and not stop:
             state.step += 1
             clock = Clock()
             groups = choose_batch(cfg, state, problems, examples, tokenizer)
-            mine = [g for g in groups if g.index // cfg.optimizer_steps % world == rank]
-            sample_and_judge(cfg, state.step, mine, engine, pool, clock)
+            groups = rollout(cfg, state.step, groups, engine, pool, clock)
             if cfg.algo == "dapo":
-                mine += resample_flat(cfg, state, mine, problems, tokenizer, engine, pool, clock)
-            extend_buffer(cfg, state, mine, examples, tokenizer)
+                more = resample_flat(cfg, state, groups, problems, tokenizer, engine, pool, clock)
+                groups += more
+            extend_buffer(cfg, state, groups, examples, tokenizer)
+            watch.look("sampled")
             engine.sleep()
+            watch.look("asleep")
             if reference and cfg.kl_in == "reward":
-                subtract_kl(cfg, mine, model, reference)
-            stats = update(cfg, mine, model, reference, optimizer, warmup)
+                subtract_kl(cfg, groups, policy, reference)
+            stats = update(cfg, state.step, groups, policy, reference, optimizer)
             clock.lap("train")
-            engine.sync(named_weights(model))
+            engine.sync(named_weights(policy))
             clock.lap("sync")
-            rows = [sample_row(state.step, g, i) for g in mine for i in range(len(g.responses))]
-            run.log_step(state, rows, stats, clock.laps)
-            stop = run.interrupted()
+            watch.look("synced")
+            run.log_step(state, groups, stats, clock.laps, watch.free)
+            stop = run.asked_to_stop(watch.advice)
             if state.step % cfg.save_every == 0 or state.step == cfg.steps or stop:
-                run.save(state, model, tokenizer, optimizer, warmup)
+                run.save(state, policy, tokenizer, optimizer)
                 return_freed_memory()
             evaluate_if_due()
     if rank == 0:
         print(run.before_and_after(), f"report: {write_report(cfg.run_dir)}", sep="\n")
     if stop:
         run.say(f"stopped after step {state.step}; go on with: python train.py ... --resume")
+    if watch.advice:
+        raise UserError(watch.advice)
 
 
 def main() -> None:

@@ -93,7 +93,7 @@ def main() -> None:
                     done = metrics.read_text().count("\n") if metrics.exists() else 0
                     print(f"kill {made}, {done} of {steps} steps logged", flush=True)
             finish(process)
-            for file in ("model.safetensors", "state.json"):
+            for file in ("hf/model.safetensors", "state.json"):
                 ours, theirs = (
                     folder / run / "ckpt/latest" / file for run in ("whole", f"cut{runs}")
                 )

@@ -75,7 +75,7 @@ def test_impossible_values_are_refused_before_a_model_loads(argument):
 
 
 def test_batch_that_ranks_cannot_share_is_refused():
-    with pytest.raises(UserError, match="multiple of 6"):
+    with pytest.raises(UserError, match="multiple of 3"):
         check_world(Config(prompts_per_step=8, optimizer_steps=2), world_size=3)
 
 

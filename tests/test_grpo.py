@@ -43,11 +43,12 @@ def make_groups(flat=False):
     return groups
 
 
-def one_update(cfg, groups, model):
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    warmup = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
-    stats = update(cfg, groups, model, None, optimizer, warmup)
-    return stats, torch.cat([p.grad.flatten() for p in model.parameters()])
+def one_update(cfg, groups, policy=None):
+    """An update that moves nothing; its statistics and the whole gradient."""
+    policy = policy or tiny.make_policy(cfg)
+    optimizer = torch.optim.SGD(policy.parameters(), lr=0.0)
+    stats = update(dataclasses.replace(cfg, lr=0.0), 1, groups, policy, None, optimizer)
+    return stats, torch.cat([tiny.full(p.grad) for p in policy.parameters()])
 
 
 PLAIN = Config(dtype="float32", grad_clip=1e9, micro_tokens=60, tis_cap=0.0)
@@ -56,8 +57,7 @@ PLAIN = Config(dtype="float32", grad_clip=1e9, micro_tokens=60, tis_cap=0.0)
 def test_update_follows_its_written_normaliser(one_process):
     """Gradient of -sum(A log p) / tokens, taken sequence by sequence without our code."""
     model, groups = tiny.make_model(512, 0).eval(), make_groups()
-    _, ours = one_update(PLAIN, groups, model)
-    model.zero_grad()
+    _, ours = one_update(PLAIN, groups)
     total, count = 0.0, 0
     for group in groups:
         for response, advantage in zip(group.responses, group.advantages, strict=True):
@@ -72,15 +72,14 @@ def test_update_follows_its_written_normaliser(one_process):
 
 @pytest.mark.parametrize("micro_tokens", [1, 100, 10_000])
 def test_gradient_does_not_depend_on_the_split_into_micro_batches(one_process, micro_tokens):
-    model = tiny.make_model(512, 0).eval()
-    _, whole = one_update(PLAIN, make_groups(), model)
+    _, whole = one_update(PLAIN, make_groups())
     cfg = Config(dtype="float32", grad_clip=1e9, tis_cap=0.0, micro_tokens=micro_tokens)
-    _, split = one_update(cfg, make_groups(), model)
+    _, split = one_update(cfg, make_groups())
     assert (whole - split).norm() / whole.norm() < 1e-5
 
 
 def test_flat_groups_give_exactly_zero_gradient(one_process):
-    stats, gradient = one_update(PLAIN, make_groups(flat=True), tiny.make_model(512, 0).eval())
+    stats, gradient = one_update(PLAIN, make_groups(flat=True))
     assert stats["grad_norm"] == 0 and not gradient.any()
 
 
@@ -88,24 +87,35 @@ def test_every_sampled_token_is_trained_the_last_one_too(one_process):
     """EOS is the last token of a finished answer; nothing is added to one that was cut."""
     groups = make_groups()
     batches = split_batch(PLAIN, groups, torch.device("cpu"))
-    sent = sorted(answer for batch in batches for group in batch.answers for answer in group)
-    assert sent == sorted(r.token_ids for g in groups for r in g.responses)
+    sent = []
+    for batch in batches:
+        sent += [part.tolist() for part in batch.pack.targets.split(batch.pack.lengths)]
+    assert sorted(sent) == sorted(r.token_ids for g in groups for r in g.responses)
     assert sum(len(b.advantages) for b in batches) == sum(map(len, sent))
     assert all(torch.isfinite(b.sampler_logp).all() for b in batches)
 
 
 def test_several_optimizer_steps_use_the_policy_that_sampled(one_process):
     """With two steps per rollout, the second step's ratio is taken to the old policy."""
-    torch.manual_seed(0)
-    model = tiny.make_model(512, 0).eval()
-    cfg = Config(dtype="float32", optimizer_steps=2, tis_cap=0.0, clip_low=0.01, clip_high=0.01)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-    warmup = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    cfg = Config(
+        dtype="float32", optimizer_steps=2, tis_cap=0.0, clip_low=0.01, clip_high=0.01, lr=0.5
+    )
+    policy = tiny.make_policy(cfg)
+    optimizer = torch.optim.SGD(policy.parameters(), lr=0.5)
     groups = make_groups()
-    stats = update(cfg, groups + make_groups(), model, None, optimizer, warmup)
+    stats = update(cfg, 1, groups + make_groups(), policy, None, optimizer)
     assert stats["clipped"] > 0
-    once = update(Config(dtype="float32", tis_cap=0.0), groups, model, None, optimizer, warmup)
+    cfg = Config(dtype="float32", tis_cap=0.0)
+    once = update(cfg, 1, groups, policy, None, optimizer)
     assert once["clipped"] == 0  # ratio is exactly 1
+
+
+def test_warm_up_is_linear_and_knows_the_optimizer_steps(one_process):
+    cfg = dataclasses.replace(PLAIN, lr=0.3, warmup_steps=2, optimizer_steps=2)
+    policy = tiny.make_policy(cfg)
+    optimizer = torch.optim.SGD(policy.parameters(), lr=0.0)
+    rates = [update(cfg, step, make_groups(), policy, None, optimizer)["lr"] for step in (1, 2, 3)]
+    assert rates == pytest.approx([0.2, 0.3, 0.3])  # after the second, fourth and sixth
 
 
 @pytest.mark.parametrize("algo", ["grpo", "dr_grpo", "rloo", "gspo", "cispo"])
@@ -113,7 +123,7 @@ def test_no_split_into_micro_batches_changes_the_gradient(one_process, algo):
     gradients = []
     for micro_tokens in (10, 60, 100_000):
         cfg = dataclasses.replace(PLAIN, algo=algo, micro_tokens=micro_tokens)
-        gradients.append(one_update(cfg, make_groups(), tiny.make_model(512, 0).eval())[1])
+        gradients.append(one_update(cfg, make_groups())[1])
     for gradient in gradients[1:]:
         assert (gradient - gradients[0]).norm() / gradients[0].norm() < 1e-5
 
@@ -125,7 +135,7 @@ def test_a_kl_in_the_reward_moves_advantages_as_the_formula_says(one_process, al
     groups = make_groups()
     for number, group in enumerate(groups):
         group.rewards, group.penalties = [0.0, 1.0, number / 4], [0.0] * 3
-    subtract_kl(cfg, groups, model, reference)
+    subtract_kl(cfg, groups, tiny.make_policy(cfg), tiny.make_policy(cfg, seed=1))
     returns, weights = [], []
     for group in groups:
         for response, reward in zip(group.responses, group.rewards, strict=True):
@@ -154,19 +164,24 @@ import torch, test_grpo, tiny, torch.distributed as dist
 from ranks import set_up_ranks
 set_up_ranks()
 rank = dist.get_rank()
-groups = [g for g in test_grpo.make_groups() if g.index % dist.get_world_size() == rank]
-_, gradient = test_grpo.one_update(test_grpo.PLAIN, groups, tiny.make_model(512, 0).eval())
+cfg = test_grpo.dataclasses.replace(test_grpo.PLAIN, **{changes!r})
+_, gradient = test_grpo.one_update(cfg, test_grpo.make_groups())
 if rank == 0: torch.save(gradient, {out!r})
 dist.destroy_process_group()
 """
 
 
-@pytest.mark.parametrize("processes", [2, 4])
-def test_gloo_processes_give_the_gradient_of_one(one_process, tmp_path, processes):
-    _, alone = one_update(PLAIN, make_groups(), tiny.make_model(512, 0).eval())
+@pytest.mark.parametrize(
+    "processes, changes",
+    [(2, {}), (4, {}), (2, {"checkpoint_layers": True, "micro_tokens": 30})],
+    ids=["2", "4", "2, layers checkpointed"],
+)
+def test_gloo_processes_give_the_gradient_of_one(one_process, tmp_path, processes, changes):
+    _, alone = one_update(PLAIN, make_groups())
     here = Path(__file__).parent
     script, out = tmp_path / "two.py", tmp_path / "gradient.pt"
-    script.write_text(TWO.format(paths=[str(here), str(here.parent)], out=str(out)))
+    paths = [str(here), str(here.parent)]
+    script.write_text(TWO.format(paths=paths, out=str(out), changes=changes))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command.append(f"--nproc_per_node={processes}")
     clean = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")

@@ -1,13 +1,22 @@
-"""The shared-prompt pass equals the plain one, sequence by sequence, gradients included."""
+"""A packed pass equals plain ones, sequence by sequence, gradients included."""
+
+import copy
+import dataclasses
 
 import pytest
 import tiny
 import torch
+from transformers import Gemma3ForCausalLM, Gemma3TextConfig, Qwen2Config, Qwen2ForCausalLM
 
-from config import UserError
-from policy import answer_logprobs, common_prefix, load_policy, micro_batches
+import pack as pack_module
+from batch import Group
+from config import Config, UserError
+from pack import Pack, common_prefix
+from policy import Policy, cost, deal, load_policy, pack_samples, split_batch
+from rollout import Response
 
 GENERATOR = torch.Generator().manual_seed(7)
+CPU = torch.device("cpu")
 
 
 def tokens(n):
@@ -32,30 +41,120 @@ CASES = {
     "shared beginning": ([2, 9, 4], [[3, 1], [2, 5], [6, 6]]),
     "shared beginning is a whole prompt": ([0, 3], [[2, 4], [1, 5]]),
     "one prompt, one answer": ([9], [[6]]),
+    "longer than a block": ([150], [[70, 3, 90, 140]]),
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_shared_prompts_equal_plain_passes_in_value_and_gradient(case, temperature):
+def make_case(case):
     prompt_lengths, answer_lengths = CASES[case]
     beginning = tokens(6) if "shared" in case else []
     prompts = [beginning + tokens(n) for n in prompt_lengths]
     answers = [[tokens(n) for n in group] for group in answer_lengths]
-    model = tiny.make_model(512, 0).eval()
-    weights = torch.randn(sum(map(sum, answer_lengths)), generator=GENERATOR)
-    gradients = []
-    values = []
-    for function, attention in ((plain_logprobs, "sdpa"), (answer_logprobs, "grouped")):
-        model.set_attn_implementation(attention)
-        model.zero_grad()
-        logp = function(model, prompts, answers, temperature)
-        (logp * weights).sum().backward()
-        values.append(logp.detach())
-        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
-    assert torch.allclose(values[0], values[1], atol=1e-5)
-    error = (gradients[0] - gradients[1]).norm() / gradients[0].norm()
+    return prompts, answers, torch.randn(sum(map(sum, answer_lengths)), generator=GENERATOR)
+
+
+def gradient(module):
+    return torch.cat([tiny.full(p.grad) for p in module.parameters()])
+
+
+def compare(model, policy, case, temperature=1.0):
+    """Values and gradients of `policy` on a pack against plain passes of `model`."""
+    prompts, answers, weights = make_case(case)
+    plain = plain_logprobs(model, prompts, answers, temperature)
+    (plain * weights).sum().backward()
+    packed = policy(Pack(prompts, answers))
+    (packed * weights).sum().backward()
+    assert torch.allclose(plain, packed, atol=1e-5)
+    error = (gradient(model) - gradient(policy)).norm() / gradient(model).norm()
     assert error < 1e-5
+
+
+def packed(model, temperature=1.0):
+    model.set_attn_implementation("packed")
+    return Policy(model, temperature, CPU)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_a_pack_equals_plain_passes_in_value_and_gradient(case, temperature):
+    model, policy = tiny.make_model(512, 0).eval(), packed(tiny.make_model(512, 0), temperature)
+    compare(model, policy, case, temperature)
+
+
+@pytest.mark.parametrize("case", ["unequal prompts and answers", "shared beginning"])
+@pytest.mark.parametrize("checkpoint_layers", [False, True])
+def test_sharded_and_with_layers_made_again_it_is_the_same(one_process, case, checkpoint_layers):
+    cfg = Config(dtype="float32", checkpoint_layers=checkpoint_layers)
+    compare(tiny.make_model(512, 0), tiny.make_policy(cfg), case)
+
+
+SIZES = {
+    "vocab_size": 512,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+    "layer_types": ["sliding_attention", "full_attention"],
+    "sliding_window": 5,
+}
+FAMILIES = {
+    "qwen2": (Qwen2ForCausalLM, Qwen2Config(**SIZES, use_sliding_window=True)),
+    "gemma3": (Gemma3ForCausalLM, Gemma3TextConfig(**SIZES, head_dim=16)),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("case", ["shared beginning", "longer than a block"])
+def test_other_families_and_sliding_windows(family, case):
+    kind, config = FAMILIES[family]
+    torch.manual_seed(0)
+    model = kind(copy.deepcopy(config)).eval()
+    twin = kind(copy.deepcopy(config)).eval()
+    twin.load_state_dict(model.state_dict())
+    compare(model, packed(twin), case)
+
+
+def varlen(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale, window_size, enable_gqa):
+    """What torch documents of varlen_attn, one sequence after the other: the last query sees all
+    keys of its sequence, and each one before it one key less."""
+    heads = query.shape[1] // key.shape[1]
+    assert enable_gqa == (heads > 1)
+    out, longest = [], [0, 0]
+    for i in range(len(cu_seq_q) - 1):
+        q = query[cu_seq_q[i] : cu_seq_q[i + 1]]
+        k, v = (x[cu_seq_k[i] : cu_seq_k[i + 1]].repeat_interleave(heads, 1) for x in (key, value))
+        longest = [max(longest[0], len(q)), max(longest[1], len(k))]
+        distance = torch.arange(len(k) - len(q), len(k))[:, None] - torch.arange(len(k))
+        seen = (distance >= 0) & ((distance <= window_size[0]) | (window_size[0] < 0))
+        scores = torch.einsum("qhd,khd->hqk", q, k) * scale
+        shares = scores.masked_fill(~seen, -torch.inf).softmax(-1)
+        out.append(torch.einsum("hqk,khd->qhd", shares, v))
+    assert longest == [max_q, max_k] and cu_seq_q.dtype == cu_seq_k.dtype == torch.int32
+    return torch.cat(out)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("case", CASES)
+def test_what_the_gpu_kernel_is_given_means_the_same(monkeypatch, family, case):
+    """The kernel itself needs a GPU; its arguments do not."""
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", varlen)
+    kind, config = FAMILIES[family]
+    torch.manual_seed(0)
+    policy = packed(kind(copy.deepcopy(config)).eval())
+    pack = Pack(*make_case(case)[:2])
+    with torch.no_grad():
+        ours = policy(pack)
+        monkeypatch.setattr(pack_module, "has_kernel", lambda query: True)
+        assert torch.allclose(policy(pack), ours, atol=1e-5)
+
+
+def test_a_pack_computes_each_token_once():
+    beginning, own, answers = tokens(6), [tokens(3), tokens(5)], [[tokens(4), tokens(2)]] * 2
+    pack = Pack([beginning + own[0], beginning + own[1]], answers)
+    assert len(pack.ids) == 6 + (3 + 5) + 2 * (3 + 1)
+    assert len(pack.targets) == len(pack.predictors) == sum(pack.lengths) == 2 * (4 + 2)
 
 
 def test_common_prefix_leaves_every_prompt_a_token():
@@ -66,21 +165,73 @@ def test_common_prefix_leaves_every_prompt_a_token():
     assert common_prefix([[1, 2, 3]]) == 0
 
 
-def test_micro_batches_cover_every_group_once_within_the_budget():
-    prompts = [tokens(n) for n in (5, 50, 7, 30, 5)]
-    answers = [[tokens(n) for n in group] for group in ([9, 2], [1, 1], [40, 3], [6, 6], [8, 8])]
-    parts = micro_batches(prompts, answers, max_tokens=120)
-    assert sorted(i for part in parts for i in part) == list(range(5))
-    assert len(parts) > 1
+# ------------------------------------------------------------------ micro-batches
+def make_groups(prompts, answers):
+    groups = []
+    for index, (n, lengths) in enumerate(zip(prompts, answers, strict=True)):
+        group = Group(index, "", tokens(n), advantages=[1.0] * len(lengths))
+        group.responses = [Response(tokens(m), [-1.0] * m, "", True) for m in lengths]
+        groups.append(group)
+    return groups
+
+
+def samples_of(parts):
+    return sorted((group.index, g) for part in parts for group, g in part)
+
+
+def test_packs_hold_every_sample_once_within_the_budget():
+    groups = make_groups((5, 50, 7, 30, 5), ([9, 2], [1, 1], [40, 300], [6, 6], [8, 8]))
+    parts = pack_samples(groups, max_tokens=120)
+    assert samples_of(parts) == [(i, g) for i in range(5) for g in range(2)]
+    assert len(parts) > 2
     for part in parts:
-        width = max(len(prompts[i]) for i in part)
-        total = len(part) * width + sum(len(a) for i in part for a in answers[i])
-        assert len(part) == 1 or (total <= 120 and width <= 2 * min(len(prompts[i]) for i in part))
+        assert cost(part) <= 120 or len(part) == 1
+        prompts = list(dict.fromkeys(tuple(group.prompt_ids) for group, _ in part))
+        answers = [
+            [g.responses[i].token_ids for g, i in part if tuple(g.prompt_ids) == p] for p in prompts
+        ]
+        assert cost(part) == len(Pack([list(p) for p in prompts], answers).ids)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+def test_every_rank_gets_as_many_packs_and_about_as_much_work(world):
+    generator = torch.Generator().manual_seed(1)
+    lengths = torch.randint(1, 200, (24, 4), generator=generator).tolist()
+    shares = deal(make_groups([20] * 24, lengths), 1000, world)
+    assert len({len(share) for share in shares}) == 1
+    assert samples_of(p for s in shares for p in s) == [(i, g) for i in range(24) for g in range(4)]
+    work = [sum(map(cost, share)) for share in shares]
+    assert max(work) < 1.1 * min(work)
+    assert all(cost(part) <= 1000 for share in shares for part in share)
+
+
+def test_more_ranks_than_samples_leaves_some_with_an_empty_batch():
+    shares = deal(make_groups([5], [[2, 3]]), 1000, 4)
+    assert sorted(len(part) for share in shares for part in share) == [0, 0, 0, 2]
+    shares = deal(make_groups([5, 5], [[2, 3], [300, 300]]), 250, 2)
+    assert [sorted(map(len, share)) for share in shares] == [[1, 1], [1, 1]]
+
+
+def test_a_batch_holds_what_its_samples_hold(one_process):
+    groups = make_groups((5, 9), ([3, 4], [2, 6]))
+    groups[1].advantages = [0.25, -0.5]
+    cfg = Config(micro_tokens=10)
+    batches = split_batch(cfg, groups, CPU)
+    assert len(batches) > 1
+    for batch in batches:
+        responses = [group.responses[g] for group, g in batch.samples]
+        assert batch.pack.targets.tolist() == [t for r in responses for t in r.token_ids]
+        wanted = [
+            group.advantages[g] for group, g in batch.samples for _ in group.responses[g].token_ids
+        ]
+        assert batch.advantages.tolist() == wanted
+    whole = split_batch(dataclasses.replace(cfg, micro_tokens=1000), groups, CPU)
+    assert len(whole) == 1
 
 
 def test_broken_model_directory_is_one_sentence(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"not a tensor file")
     with pytest.raises(UserError, match="cannot load the model") as caught:
-        load_policy(str(tmp_path), torch.device("cpu"))
+        load_policy(Config(), str(tmp_path), CPU)
     assert "\n" not in str(caught.value)

@@ -11,10 +11,12 @@ import tiny
 import torch
 
 from config import Config, UserError
-from policy import answer_logprobs, load_policy, named_weights
+from pack import Pack
+from policy import load_policy, named_weights
 from rollout import Request, check_names, make_engine, model_directory
 
 CFG = {"max_prompt_tokens": 128, "max_tokens": 32, "kv_cache_gb": 0.05}
+FP32 = Config(dtype="float32")
 PROMPTS = [[10, 20, 30], [40, 50, 60, 70, 80, 90], [11] * 40]
 
 
@@ -26,11 +28,11 @@ def requests(temperature=1.0, n=4, stop=()):
     ]
 
 
-def gap(model, responses, n=4, temperature=1.0, bf16=False):
+def gap(model, responses, n=4, temperature=1.0):
     """|log p of the trainer - log p of the sampler| of every sampled token."""
     answers = [[r.token_ids for r in responses[i * n : (i + 1) * n]] for i in range(len(PROMPTS))]
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-        ours = answer_logprobs(model, PROMPTS, answers, temperature)
+    model.temperature = temperature
+    ours = model.frozen(Pack(PROMPTS, answers))
     return (ours - torch.tensor([logp for r in responses for logp in r.logprobs])).abs()
 
 
@@ -51,18 +53,18 @@ def engines(one_process, random_model):
 @pytest.fixture
 def other_model(random_model):
     """The trainer's weights after an update: far from those that the samplers loaded."""
-    model = load_policy(random_model, torch.device("cpu"))
+    model = load_policy(FP32, random_model, torch.device("cpu"))
     torch.manual_seed(5)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
+            parameter.to_local().add_(0.05 * torch.randn(parameter.to_local().shape))
     return model
 
 
 @pytest.fixture(params=["vllm", "hf"])
 def engine(request, engines, random_model):
     """One sampler, its weights those of the random model."""
-    engines[request.param].sync(named_weights(load_policy(random_model, torch.device("cpu"))))
+    engines[request.param].sync(named_weights(load_policy(FP32, random_model, torch.device("cpu"))))
     return engines[request.param]
 
 
@@ -76,14 +78,14 @@ def test_logprobs_agree_after_a_sync_and_only_after_it(engine, other_model, temp
 
 
 def test_both_samplers_give_a_text_the_same_probability(engines, random_model):
-    model = load_policy(random_model, torch.device("cpu"))
+    model = load_policy(FP32, random_model, torch.device("cpu"))
     for engine in engines.values():
         engine.sync(named_weights(model))
         assert gap(model, engine.sample(requests())).max() < 1e-4
 
 
 def test_greedy_texts_of_both_samplers_are_the_same(engines, random_model):
-    model = load_policy(random_model, torch.device("cpu"))
+    model = load_policy(FP32, random_model, torch.device("cpu"))
     texts = []
     for engine in engines.values():
         engine.sync(named_weights(model))
@@ -102,9 +104,9 @@ torch.manual_seed(123)
 before = torch.get_rng_state()
 engine = make_engine(Config(engine="vllm", dtype="bfloat16", **CFG), {model!r}, device)
 assert torch.equal(torch.get_rng_state(), before), "the constructor reseeded the generators"
-model = load_policy({model!r}, device)
+model = load_policy(Config(dtype="bfloat16"), {model!r}, device)
 engine.sync(named_weights(model))
-mean = float(gap(model, engine.sample(requests()), bf16=True).mean())
+mean = float(gap(model, engine.sample(requests())).mean())
 assert mean < 0.05, mean
 """
 

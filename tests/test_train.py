@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+import torch.distributed.checkpoint as dcp
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 ROOT = Path(__file__).parent.parent
 FAST = [
@@ -26,11 +29,11 @@ FAST = [
 ]
 
 
-def start(model, problems, out, *more, engine="vllm", **keywords):
+def start(model, problems, out, *more, engine="vllm", script=ROOT / "train.py", **keywords):
     arguments = [f"--model={model}", f"--problems={problems}", f"--out_dir={out}", *FAST, *more]
     clean = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), f"--engine={engine}", *arguments],
+        [sys.executable, str(script), f"--engine={engine}", *arguments],
         env={k: v for k, v in os.environ.items() if k not in clean},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -117,18 +120,47 @@ def test_kill_and_resume_give_the_same_bits(undisturbed, tiny_model, tiny_proble
         start(tiny_model, tiny_problems, tmp_path, "--name=cut", "--steps=4", "--resume")
     )
     assert "resuming after step 2" in output
-    for file in ("model.safetensors", "state.json"):
+    for file in ("hf/model.safetensors", "state.json"):
         ours, theirs = (d / "ckpt" / "latest" / file for d in (whole, cut))
         assert ours.read_bytes() == theirs.read_bytes(), f"{file} differs"
     for file in ("metrics.jsonl", "samples.jsonl"):
         assert without_clock(rows(whole / file)) == without_clock(rows(cut / file))
 
 
-def test_two_seeds_differ(undisturbed, tiny_model, tiny_problems, tmp_path):
+def test_two_seeds_give_other_samples_and_another_order(
+    undisturbed, tiny_model, tiny_problems, tmp_path
+):
     finish(start(tiny_model, tiny_problems, tmp_path, "--name=s", "--steps=1", "--seed=1"))
     first = [s for s in rows(undisturbed[0] / "samples.jsonl") if s["step"] == 1]
     other = rows(tmp_path / "s" / "samples.jsonl")
-    assert [s["response"] for s in first] != [s["response"] for s in other]
+    for key in ("response", "prompt"):
+        assert [s[key] for s in first] != [s[key] for s in other], key
+
+
+STALE = """
+import sys; sys.path.insert(0, {root!r}); sys.argv[0] = "train.py"
+import rollout, train
+first = rollout.HfEngine.sync
+def forgetful(engine, weights):
+    rollout.HfEngine.sync = lambda engine, weights: list(weights)
+    first(engine, weights)
+if {stale}: rollout.HfEngine.sync = forgetful
+train.main()
+"""
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_stale_sampler_moves_the_logged_kl(tiny_model, tiny_problems, tmp_path, stale):
+    """Every sync but the first is lost: mismatch/kl, at rounding before, shows it."""
+    script = tmp_path / "stale.py"
+    script.write_text(STALE.format(root=str(ROOT), stale=stale))
+    process = start(
+        tiny_model, tiny_problems, tmp_path, "--name=k", "--steps=3", engine="hf", script=script
+    )
+    finish(process)
+    first, *later = (m["mismatch/kl"] for m in rows(tmp_path / "k" / "metrics.jsonl"))
+    assert abs(first) < 1e-6
+    assert (min(later) > 1e-4) if stale else (max(map(abs, later)) < 1e-6), later
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tiny_model, tiny_problems, tmp_path):
@@ -205,33 +237,94 @@ def test_other_algorithms_train(tiny_model, tiny_problems, tmp_path, more):
     assert all(0 <= norm < 1e4 for norm in norms) and any(norms)
 
 
-def two_processes(model, problems, out, *more):
-    """Two steps of two processes; their samples."""
+def two_processes(model, problems, out, *more, name="two", steps=2):
+    """Some steps of two processes; their samples."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     arguments = [f"--model={model}", f"--problems={problems}", f"--out_dir={out}", *FAST]
     clean = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     done = subprocess.run(
-        [*command, str(ROOT / "train.py"), *arguments, "--name=two", "--steps=2", *more],
+        [*command, str(ROOT / "train.py"), *arguments, f"--name={name}", f"--steps={steps}", *more],
         env={k: v for k, v in os.environ.items() if k not in clean} | {"TMPDIR": str(out)},
         capture_output=True,
         text=True,
         timeout=400,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return rows(out / "two" / "samples.jsonl")
+    return rows(out / name / "samples.jsonl")
 
 
 def test_two_processes_take_the_steps_of_one(undisturbed, tiny_model, tiny_problems, tmp_path):
     """The same prompts, texts and questions, and the same gradients up to rounding."""
-    whole, _ = undisturbed
-    alone = [s for s in rows(whole / "samples.jsonl") if s["step"] <= 2]
-    together = two_processes(tiny_model, tiny_problems, tmp_path)
+    two_processes(tiny_model, tiny_problems, tmp_path)
+    same_steps(undisturbed[0], tmp_path / "two", steps=2)
+
+
+@pytest.mark.parametrize("before", [1, 2])
+def test_resume_with_another_number_of_processes(
+    undisturbed, tiny_model, tiny_problems, tmp_path, before
+):
+    """Two steps by one process and two by two, or the other way round, are four by one."""
+    if before == 1:
+        finish(start(tiny_model, tiny_problems, tmp_path, "--name=two", "--steps=2"))
+        two_processes(tiny_model, tiny_problems, tmp_path, "--resume", steps=4)
+    else:
+        two_processes(tiny_model, tiny_problems, tmp_path)
+        more = ("--name=two", "--steps=4", "--resume")
+        finish(start(tiny_model, tiny_problems, tmp_path, *more))
+    same_steps(undisturbed[0], tmp_path / "two", steps=4)
+
+
+def same_steps(whole, other, steps):
+    """Both runs asked, sampled and judged the same, and took the same steps up to rounding."""
+    alone, together = (rows(run / "samples.jsonl") for run in (whole, other))
     for key in ("id", "prompt", "response", "reward", "status"):
-        assert [s[key] for s in together] == [s[key] for s in alone], key
-    metrics = rows(whole / "metrics.jsonl")[:2], rows(tmp_path / "two" / "metrics.jsonl")
+        assert [s[key] for s in together] == [s[key] for s in alone if s["step"] <= steps], key
+    metrics = rows(whole / "metrics.jsonl")[:steps], rows(other / "metrics.jsonl")
     for a, b in zip(*metrics, strict=True):
         assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=1e-3)
         assert b["align/share"] == a["align/share"]
+
+
+def test_two_ranks_may_share_one_sampler(undisturbed, tiny_model, tiny_problems, tmp_path):
+    """Tensor parallel sampling: each rank holds half of every matrix, both the same answers."""
+    two_processes(tiny_model, tiny_problems, tmp_path, "--rollout_tp=2")
+    alone = [s for s in rows(undisturbed[0] / "samples.jsonl") if s["step"] <= 2]
+    together = rows(tmp_path / "two" / "samples.jsonl")
+    assert [s["id"] for s in together] == [s["id"] for s in alone]
+    metrics = rows(tmp_path / "two" / "metrics.jsonl")
+    assert all(m["mismatch/max"] < 1e-3 and m["grad_norm"] > 0 for m in metrics)
+
+
+def test_the_export_is_the_trained_model_for_everybody_else(undisturbed, tiny_model):
+    """out/<run>/hf loads in transformers, and holds the weights of the last checkpoint."""
+    export = undisturbed[0] / "hf"
+    model = AutoModelForCausalLM.from_pretrained(export)
+    tokens = AutoTokenizer.from_pretrained(export).apply_chat_template(
+        [{"role": "user", "content": "Write f(x): x plus 1."}], return_dict=False
+    )
+    assert len(tokens) > 5
+    weights = {f"policy.model.{n}": torch.empty_like(w) for n, w in model.named_parameters()}
+    dcp.load(weights, checkpoint_id=undisturbed[0] / "ckpt" / "latest" / "shards")
+    start = dict(AutoModelForCausalLM.from_pretrained(tiny_model).named_parameters())
+    for name, weight in model.named_parameters():
+        assert torch.equal(weight, weights[f"policy.model.{name}"]), name
+    assert any(not torch.equal(w, start[name]) for name, w in model.named_parameters())
+
+
+@pytest.mark.parametrize("name", ["small", "paper"])
+def test_the_large_configs_start(tiny_model, tiny_problems, tmp_path, name):
+    """Model construction, data and one whole step, with another model and other problems."""
+    own = [f"--model={tiny_model}", f"--problems={tiny_problems}", f"--out_dir={tmp_path}"]
+    command = [sys.executable, str(ROOT / "train.py"), str(ROOT / "configs" / f"{name}.py")]
+    done = subprocess.run(
+        [*command, *own, "--steps=1", "--eval_every=0"],
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    (metrics,) = rows(tmp_path / name / "metrics.jsonl")
+    assert metrics["grad_norm"] > 0 and 0 < metrics["reward/code"] < 1
 
 
 def test_dapo_replaces_flat_groups_on_two_processes(tiny_model, tiny_problems, tmp_path):

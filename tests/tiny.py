@@ -10,9 +10,11 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.distributed.tensor import DTensor
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from config import CODE_TEMPLATE, Config
+from policy import Policy, shard
 from reward import Question, question_messages
 
 CHAT = (
@@ -64,13 +66,25 @@ def make_model(vocabulary: int, eos: int, seed: int = 0) -> LlamaForCausalLM:
         num_attention_heads=2,
         num_key_value_heads=1,
         head_dim=32,
-        max_position_embeddings=2048,
+        max_position_embeddings=16_384,
         tie_word_embeddings=True,
         eos_token_id=eos,
         pad_token_id=eos,
         bos_token_id=None,
     )
     return LlamaForCausalLM(config)
+
+
+def make_policy(cfg: Config, seed: int = 0) -> Policy:
+    """make_model as train.py has it; needs a process group."""
+    model = make_model(512, 0, seed).eval()
+    model.set_attn_implementation("packed")
+    return shard(cfg, Policy(model, cfg.temperature, torch.device("cpu")))
+
+
+def full(tensor: torch.Tensor) -> torch.Tensor:
+    """A sharded tensor whole, flat."""
+    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).flatten()
 
 
 def make_directory(path: Path, examples: list[tuple[list[dict], list[str]]] | None = None) -> Path:

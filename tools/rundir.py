@@ -2,37 +2,41 @@
 moment loses nothing but the steps since the last checkpoint.
 
     out/<name>/config.json   metrics.jsonl   samples.jsonl   eval.jsonl   report.html
-    out/<name>/ckpt/step_N/  weights, tokenizer, optimizer, generators, state; ckpt/latest -> step_N
+    out/<name>/ckpt/step_N/  shards of weights and optimizer, generators, state, and hf/: the model
+                             and tokenizer for everybody else; ckpt/latest -> step_N, hf -> its hf/
 
 A checkpoint is written to a temporary directory, flushed to disk and renamed: it is whole or it is
 not there. On --resume, rows of steps after the checkpoint are dropped and made again.
 
-Left out: asynchronous saving, sharded files, and uploading anywhere but wandb.
+Left out: asynchronous saving, and uploading anywhere but wandb.
 """
 
 import contextlib
 import json
 import os
 import random
-import resource
 import shutil
 import signal
-import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 from config import Config, UserError
+from policy import Policy, named_weights
 from ranks import gather
 from reward import Question
+from tools.memory import peak_gb
 
 # Keys that may differ on --resume, for they change no number of any step.
 FREE_KEYS = {"resume", "steps", "wandb", "out_dir", "name", "sandbox_workers", "save_every"}
 FREE_KEYS |= {"keep_checkpoints", "eval_tasks", "eval_every", "eval_n", "eval_temperature"}
-FREE_KEYS |= {"eval_limit", "kv_cache_gb", "gpu_memory"}
+FREE_KEYS |= {"eval_limit", "kv_cache_gb", "gpu_memory", "rank_timeout_s"}
 
 
 @dataclass
@@ -53,13 +57,15 @@ class RunDir:
         self.spent, self.first_step = 0.0, None  # seconds of steps, for the time left
         self.stop_asked = False
         self._check_config()
-        dist.barrier()  # no rank may see what rank 0 changes from here on
+        gather("no rank may see what rank 0 changes from here on")
         signal.signal(signal.SIGINT, self._on_interrupt)
         self.wandb = None
         if self.rank == 0:
             if not cfg.resume and (self.path / "metrics.jsonl").exists():
                 self._set_aside()
             self.ckpt.mkdir(parents=True, exist_ok=True)
+            if not (self.path / "hf").is_symlink():
+                (self.path / "hf").symlink_to("ckpt/latest/hf")
             write_whole(self.path / "config.json", json.dumps(asdict(cfg), indent=1))
             self.wandb = start_wandb(cfg) if cfg.wandb else None
 
@@ -100,9 +106,9 @@ class RunDir:
         self.stop_asked = True
         self.say("\nfinishing this step, then saving; press Ctrl-C again to stop at once")
 
-    def interrupted(self) -> bool:
-        """Did any rank get a Ctrl-C? Ranks must agree, or one of them would wait for ever."""
-        return any(gather(self.stop_asked))
+    def asked_to_stop(self, advice: str | None) -> bool:
+        """Has any rank a Ctrl-C or advice? Ranks must agree, or one would wait for the others."""
+        return any(gather(self.stop_asked or bool(advice)))
 
     # ---------------------------------------------------------------- rows
     def append(self, file: str, rows: list[dict]) -> None:
@@ -140,17 +146,19 @@ class RunDir:
         ]
         return "\n".join([f"{'pass@1':<16}{'before':>8}{'after':>9}", *lines]) if lines else ""
 
-    def log_step(self, state: State, rows: list[dict], stats: dict, laps: dict) -> None:
+    def log_step(self, state: State, groups: list, stats: dict, laps: dict, free_gb: dict) -> None:
         """One row in metrics.jsonl, one a sample in samples.jsonl, one line on the console.
 
-        rows: this rank's samples, as sample_row makes them. stats: sums over this rank's tokens.
+        groups: those of all ranks. stats: sums over this rank's tokens. laps: seconds by phase.
+        free_gb: free GPU memory by moment.
         """
-        gathered = gather((rows, stats))
+        gathered = gather(stats, "the update")
         if self.rank:
             return
-        rows = sorted((row for part, _ in gathered for row in part), key=sample_order)
-        stats = {k: (max if k.startswith("max") else sum)(s[k] for _, s in gathered) for k in stats}
+        rows = [sample_row(state.step, g, i) for g in groups for i in range(len(g.responses))]
+        stats = {k: (max if k.startswith("max") else sum)(s[k] for s in gathered) for k in stats}
         metrics = step_metrics(state, rows, stats | {"ranks": len(gathered)}, laps)
+        metrics |= {f"free_gb/{moment}": free for moment, free in free_gb.items()}
         self.append("metrics.jsonl", [metrics])
         self.append("samples.jsonl", [{k: v for k, v in r.items() if k[0] != "_"} for r in rows])
         if self.wandb:
@@ -180,48 +188,50 @@ class RunDir:
             )
         return latest.resolve()
 
-    def restore(self, optimizer: torch.optim.Optimizer, warmup: object) -> State:
-        """Load all but the weights from the newest checkpoint, and drop rows made after it."""
+    def restore(self, policy: Policy, optimizer: torch.optim.Optimizer) -> State:
+        """Load weights, optimizer and generators from the newest checkpoint, written by any number
+        of processes, and drop rows made after it."""
         path = self.latest()
         saved = json.loads((path / "state.json").read_text())
         state = State(saved["step"], saved["position"], [Question(**q) for q in saved["buffer"]])
-        if saved["ranks"] != dist.get_world_size():
-            raise UserError(
-                f"{path} was written by {saved['ranks']} processes; resume with as many, "
-                f"not {dist.get_world_size()}"
-            )
-        tensors = torch.load(path / "optimizer.pt", weights_only=True, map_location="cpu")
-        optimizer.load_state_dict(tensors["optimizer"])
-        warmup.load_state_dict(tensors["warmup"])
-        set_generators(torch.load(path / f"generators_{self.rank}.pt", weights_only=False))
+        weights, moments = get_state_dict(policy, optimizer)
+        dcp.load({"policy": weights, "optimizer": moments}, checkpoint_id=path / "shards")
+        set_state_dict(policy, optimizer, model_state_dict=weights, optim_state_dict=moments)
+        if (mine := path / f"generators_{self.rank}.pt").exists():
+            set_generators(torch.load(mine, weights_only=False))
         if self.rank == 0:
             for file in ("metrics.jsonl", "samples.jsonl", "eval.jsonl"):
                 keep_rows(self.path / file, state.step)
-        dist.barrier()  # the other ranks read these files, too
+        gather("the other ranks read these files, too")
         self.say(f"resuming after step {state.step} from {path}")
         return state
 
-    def save(self, state: State, model, tokenizer, optimizer, warmup) -> None:
+    def save(self, state: State, policy: Policy, tokenizer, optimizer) -> None:
         """Write ckpt/step_N and point ckpt/latest to it. Raises UserError when the disk is full."""
         final = self.ckpt / f"step_{state.step}"
         scratch = self.ckpt / f".writing_{state.step}"
         problem = None
+        if self.rank == 0:
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir(parents=True)
+        weights, moments = get_state_dict(policy, optimizer)
+        full = {}  # what the sampler has, for the other tools
+        for name, weight in named_weights(policy):  # every rank must take part
+            if self.rank == 0:
+                full[name] = weight.to(getattr(torch, self.cfg.dtype)).cpu()
+        gather("the folder is there", "saving")
         try:
-            if self.rank == 0:
-                shutil.rmtree(scratch, ignore_errors=True)
-                scratch.mkdir(parents=True)
-            dist.barrier()
             torch.save(generators(), scratch / f"generators_{self.rank}.pt")
+            dcp.save({"policy": weights, "optimizer": moments}, checkpoint_id=scratch / "shards")
             if self.rank == 0:
-                model.save_pretrained(scratch)
-                tokenizer.save_pretrained(scratch)
-                tensors = {"optimizer": optimizer.state_dict(), "warmup": warmup.state_dict()}
-                torch.save(tensors, scratch / "optimizer.pt")
-                saved = asdict(state) | {"ranks": dist.get_world_size()}
-                (scratch / "state.json").write_text(json.dumps(saved))
-        except Exception as error:  # OSError, or what torch and safetensors make of it
-            problem = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        problems = [p for p in gather(problem) if p]
+                policy.model.save_pretrained(scratch / "hf", state_dict=full)
+                tokenizer.save_pretrained(scratch / "hf")
+                (scratch / "state.json").write_text(json.dumps(asdict(state)))
+        except (Exception, CheckpointException) as error:  # OSError, or what torch makes of it
+            if isinstance(error, CheckpointException):  # one for each rank that failed
+                error = next(iter(error.failures.values()))[0]
+            problem = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        problems = [p for p in gather(problem, "saving") if p]
         if problems:
             if self.rank == 0:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -231,10 +241,10 @@ class RunDir:
             )
         if self.rank == 0:
             self._publish(scratch, final)
-        dist.barrier()
+        gather("it is in place", "saving")
 
     def _publish(self, scratch: Path, final: Path) -> None:
-        for path in [*scratch.iterdir(), scratch]:
+        for path in [*scratch.rglob("*"), scratch]:
             flush(path)
         shutil.rmtree(final, ignore_errors=True)
         os.replace(scratch, final)
@@ -280,10 +290,6 @@ def sample_row(step: int, group, g: int) -> dict:
     }
 
 
-def sample_order(row: dict) -> list[int]:
-    return [int(part) for part in row["id"].split("/")]
-
-
 def step_metrics(state: State, rows: list[dict], stats: dict, laps: dict) -> dict:
     """The flat row of metrics.jsonl; None where a quantity does not exist in this step."""
     parts = {name: [r for r in rows if r["objective"] == name] for name in ("code", "align")}
@@ -297,8 +303,6 @@ def step_metrics(state: State, rows: list[dict], stats: dict, laps: dict) -> dic
         tokens = sum(r["_tokens"] for r in part)
         return -sum(r["_logp"] for r in part) / tokens if tokens else None
 
-    on_gpu = torch.cuda.is_available()
-    memory = torch.cuda.max_memory_allocated() / 2**30 if on_gpu else resident_gb()
     return {
         "step": state.step,
         "reward/code": mean([r["reward"] for r in parts["code"]]),
@@ -323,17 +327,11 @@ def step_metrics(state: State, rows: list[dict], stats: dict, laps: dict) -> dic
         "tokens": sum(r["_tokens"] for r in rows),
         **{f"time/{name}": seconds for name, seconds in laps.items()},
         "time/step": sum(laps.values()),
-        "peak_mem_gb": memory,
+        "peak_mem_gb": peak_gb(),
     }
 
 
 # -------------------------------------------------------------------- small pieces
-def resident_gb() -> float:
-    """Peak resident memory of this process, GiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
-
-
 def generators() -> dict:
     """States of this rank's global generators. Nothing here draws from them; a fork may."""
     return {

@@ -1,0 +1,80 @@
+"""Memory of a run: the heap on CPUs, and a watch over what sampler and trainer take in turns.
+
+Left out: a record of who holds which tensor; torch.cuda.memory._record_memory_history has it.
+"""
+
+import ctypes
+import resource
+import sys
+from collections.abc import Callable
+
+import torch
+
+SETTLE = 3  # steps in which memory may still grow: caches, compiled graphs, AdamW's moments
+GROWTH = 0.05  # of the GPU: what may be missing after that
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed blocks, where there is glibc. It returns large ones to the kernel,
+    and a training step then spends an eighth of its time on faulting the same pages in again."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        for option, value in ((-4, 0), (-1, 2**31 - 1)):  # M_MMAP_MAX, M_TRIM_THRESHOLD
+            libc.mallopt(option, value)
+
+
+def return_freed_memory() -> None:
+    """Give what is free back to the kernel, now and then: it gets spread so thin over the heap that
+    the process grows. Faulting it in again costs a step of the demo 3 s, so not after each."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
+
+
+def peak_gb() -> float:
+    """Peak of what torch allocated on the GPU, or of this process's resident memory, GiB."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def gpu_memory() -> tuple[float, float] | None:
+    """(free, all) of this rank's GPU in GiB, whoever uses it; None without one."""
+    if not torch.cuda.is_available():
+        return None
+    torch.cuda.empty_cache()  # what the allocator keeps for later is free, too
+    return tuple(n / 2**30 for n in torch.cuda.mem_get_info())
+
+
+class MemoryWatch:
+    """Free GPU memory at the same moments of every step, which should be the same every time.
+
+    vLLM and the trainer take turns on one GPU. What either fails to give back is missing from then
+    on, in every step a little more, until a step far into the run fails: better to stop before.
+    """
+
+    def __init__(self, measure: Callable[[], tuple[float, float] | None] = gpu_memory) -> None:
+        self.measure = measure
+        self.free: dict[str, float] = {}  # GiB, by moment, of the latest step
+        self.looks: dict[str, int] = {}
+        self.least: dict[str, float] = {}  # of the steps until all had settled
+        self.advice: str | None = None  # what to tell the user when memory goes missing
+
+    def look(self, moment: str) -> None:
+        """Measure, and compare with the first steps. Nothing without a GPU."""
+        found = self.measure()
+        if found is None:
+            return
+        free, total = found
+        self.free[moment] = free
+        self.looks[moment] = self.looks.get(moment, 0) + 1
+        if self.looks[moment] <= SETTLE:
+            self.least[moment] = min(free, self.least.get(moment, free))
+        elif free < self.least[moment] - GROWTH * total:
+            self.advice = (
+                f"GPU memory goes missing: {moment}, {free:.1f} GiB are free, and "
+                f"{self.least[moment]:.1f} GiB were in the first steps; the checkpoint is saved, "
+                "so go on with --resume, which starts with all of it, and if it goes again, "
+                "give a lower --gpu_memory or see what else runs on this GPU"
+            )
