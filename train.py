@@ -212,7 +212,8 @@ def update(
     if cfg.optimizer_steps > 1:  # with one step, the old policy is the present one
         for batch in (b for batches in steps for b in batches):
             batch.old_logp = policy.frozen(batch.pack)
-    stats = dict.fromkeys(("trained", "clipped", "kl", "gap", "gap_kl", "max_gap"), 0.0)
+    keys = ("computed", "trained", "clipped", "kl", "gap", "gap_kl", "max_gap")
+    stats = dict.fromkeys(keys, 0.0)
     for k, (part, batches) in enumerate(zip(parts, steps, strict=True)):
         lengths = [len(response.token_ids) for group in part for response in group.responses]
         done = (step - 1) * cfg.optimizer_steps + k
@@ -261,6 +262,7 @@ def batch_loss(
     if not batch.samples:
         return 0.0 * loss.sum()
     gap = old_logp - batch.sampler_logp  # of the same weights: rounding, unless a sync was lost
+    stats["computed"] += len(batch.pack.ids)
     stats["trained"] += len(logp)
     stats["clipped"] += float(clipped.sum())
     stats["kl"] += float(kl.detach().sum())
@@ -326,6 +328,7 @@ def train(cfg: Config) -> None:
             if reference and cfg.kl_in == "reward":
                 subtract_kl(cfg, groups, policy, reference)
             stats = update(cfg, state.step, groups, policy, reference, optimizer)
+            optimizer.zero_grad()  # the sampler has better use for that memory
             clock.lap("train")
             engine.sync(named_weights(policy))
             clock.lap("sync")

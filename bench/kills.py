@@ -27,7 +27,8 @@ KEYS = """--dtype=float32 --prompts_per_step=4 --samples_per_prompt=4 --max_prom
     --max_tokens=48 --kv_cache_gb=0.1 --lr=1e-3 --align_ratio=0.5 --eval_every=0 --save_every=2"""
 
 
-def start(folder: Path, name: str, steps: int) -> subprocess.Popen:
+def start(folder: Path, name: str, steps: int, out=subprocess.PIPE) -> subprocess.Popen:
+    """torchrun with two processes on the model and problems of `folder`."""
     resume = ["--resume"] * (folder / name / "ckpt" / "latest").exists()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command += [str(ROOT / "train.py"), f"--model={folder / 'model'}", f"--name={name}"]
@@ -35,17 +36,23 @@ def start(folder: Path, name: str, steps: int) -> subprocess.Popen:
     return subprocess.Popen(
         [*command, *KEYS.split(), f"--steps={steps}", *resume], start_new_session=True,
         env=os.environ | {"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        stdout=out, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
+
+
+def processes(root: int) -> list[int]:
+    """A process and all below it."""
+    pids = [root]
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{pid}/task").glob("*/children"):
+                pids += map(int, task.read_text().split())
+    return pids
 
 
 def kill_all(process: subprocess.Popen) -> None:
     """SIGKILL to torchrun and all below it at once."""
-    pids = [process.pid]
-    for pid in pids:
-        for task in Path(f"/proc/{pid}/task").glob("*/children"):
-            pids += map(int, task.read_text().split())
-    for pid in pids:
+    for pid in processes(process.pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     process.communicate()

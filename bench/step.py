@@ -1,12 +1,14 @@
-"""Seconds per phase, tokens/s and peak memory of a training step; TRL beside it where installed.
+"""Seconds per phase, tokens/s, MFU and peak memory of training steps; TRL beside it.
 
-    python bench/step.py configs/demo.py [--steps=6] [--trl]
+    python bench/step.py configs/demo.py [--steps=6] [--trl] [--key=value ...]
+    python bench/step.py configs/small.py --model=qwen2.5-0.5b      # random weights, no network
 
 Runs train.py for some steps without evaluation in a scratch directory and prints medians of its
-metrics. With --trl, TRL's GRPOTrainer then does the same work in its own process: the same model,
-prompts, samples per prompt and token limit, the same reward, one optimizer step; plain GRPO, for
-it has no alignment. Both take the machine as it is: run nothing else beside them. How fast it is
-just then, a matrix product tells before and after.
+metrics, without the first step, which warms caches and has no alignment yet. With --trl (pip
+install trl datasets), TRL's GRPOTrainer does the same work in its own process between two such
+runs of ours: the same model, prompts, samples per prompt and token limit, the same reward, one
+optimizer step. It has no alignment: give --align_ratio=0 to compare the same work. Run nothing else
+beside it. How fast the machine is just then, a matrix product tells before and after.
 """
 
 import json
@@ -14,55 +16,62 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-import torch
+import transformers
+from shapes import ROOT, SHAPES, matmul_flops, parameters, peak_flops, write_random_model
 
-ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
+
+from config import load_config  # noqa: E402
+from rollout import model_directory  # noqa: E402
 
 PHASES = ("sample", "judge", "train", "sync", "step")
 
 
-def matmul_speed() -> str:
-    """How fast this machine multiplies bf16 matrices of the demo model's shape just now."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    a, b = (torch.ones(n, 1536, dtype=torch.bfloat16, device=device) for n in (1024, 576))
-    seconds = []
-    for _ in range(200):
-        start = time.perf_counter()
-        float((a @ b.T)[0, 0])  # waits for the result
-        seconds.append(time.perf_counter() - start)
-    rate = 2 * 1024 * 576 * 1536 / statistics.median(seconds) / 1e9
-    return f"{rate:.0f} GFLOP/s in a bf16 matrix product"
-
-
-def measure_ours(arguments: list[str], steps: int) -> None:
+def run_ours(arguments: list[str], steps: int) -> list[dict]:
+    """Rows of metrics.jsonl."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "train.py", *arguments, "--name=bench", f"--out_dir={out}"]
         command += [f"--steps={steps}", "--eval_every=0", "--save_every=1000000"]
         subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
         lines = Path(out, "bench", "metrics.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
-    rows = rows[1:] or rows  # the first step warms caches, and has no alignment yet
-    print(f"nanocoderl, median of {len(rows)} steps (first left out):")
-    for phase in PHASES:
-        print(f"  {phase:<7}{statistics.median(r[f'time/{phase}'] for r in rows):8.2f} s")
-    tokens = statistics.median(r["tokens"] / r["time/step"] for r in rows)
-    print(f"  {tokens:.0f} sampled tokens/s, {max(r['peak_mem_gb'] for r in rows):.2f} GiB peak")
-    print(f"  alignment share {statistics.mean(r['align/share'] for r in rows):.0%}")
+    return rows[1:] or rows
+
+
+def print_ours(rows: list[dict], directory: str) -> float:
+    """The median seconds of a step."""
+    middle = {p: statistics.median(row[f"time/{p}"] for row in rows) for p in PHASES}
+    body, head = parameters(transformers.AutoConfig.from_pretrained(directory))
+    flops = statistics.median(
+        6 * (body * row["tokens_computed"] + head * row["tokens_trained"]) / row["time/train"]
+        for row in rows
+    )
+    peak, source = peak_flops()
+    sampled = statistics.median(row["tokens"] / row["time/sample"] for row in rows)
+    trained = statistics.median(row["tokens_computed"] / row["time/train"] for row in rows)
+    print(f"nanocoderl, {len(rows)} steps, alignment ", end="")
+    print(f"{statistics.mean(row['align/share'] for row in rows):.0%} of the samples:")
+    print("  " + ", ".join(f"{phase} {seconds:.2f}" for phase, seconds in middle.items()) + " s")
+    print(f"  sampled {sampled:.0f} tokens/s, update {trained:.0f} tokens/s (each computed once)")
+    print(f"  MFU of the update {flops / peak:.1%} of {peak / 1e12:.3g} TFLOP/s ({source})")
+    print(f"  not hidden of judging: {middle['judge'] / middle['step']:.1%} of the step")
+    print(f"  peak {max(row['peak_mem_gb'] for row in rows):.2f} GiB", flush=True)
+    return middle["step"]
 
 
 TRL = """
 import json, resource, sys, time
 sys.path.insert(0, {root!r})
+import torch
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 from config import load_config
 from data import code_text, data_order, load_problems
 from reward import extract_program, judge
 from sandbox import Pool
+from tools.memory import peak_gb
 
 cfg = load_config({arguments!r})
 problems = load_problems(cfg.problems)
@@ -79,31 +88,37 @@ def reward(completions, number, **_):
     return [f.result().reward(cfg.reward) for f in futures]
 
 batch = cfg.prompts_per_step * cfg.samples_per_prompt
-marks = []
+marks = dict(step=[], sample=[])
 class Timed(GRPOTrainer):
     def training_step(self, *args, **kwargs):
         start = time.perf_counter()
         out = super().training_step(*args, **kwargs)
-        marks.append(time.perf_counter() - start)
+        marks["step"].append(time.perf_counter() - start)
+        return out
+    def _generate_and_score_completions(self, *args, **kwargs):
+        start = time.perf_counter()
+        out = super()._generate_and_score_completions(*args, **kwargs)
+        marks["sample"].append(time.perf_counter() - start)
         return out
 
+on_gpu = torch.cuda.is_available()
 trainer = Timed(
     model=cfg.model, reward_funcs=reward, train_dataset=Dataset.from_list(rows),
     args=GRPOConfig(
         output_dir={out!r}, max_steps={steps}, per_device_train_batch_size=batch,
         num_generations=cfg.samples_per_prompt, max_completion_length=cfg.max_tokens,
-        temperature=cfg.temperature, learning_rate=cfg.lr, bf16=True, use_cpu=True, beta=0.0,
+        temperature=cfg.temperature, learning_rate=cfg.lr, bf16=True, use_cpu=not on_gpu, beta=0.0,
         report_to="none", save_strategy="no", logging_steps=1, disable_tqdm=True,
     ),
 )
 trainer.train()
 pool.close()
-memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print("RESULT", json.dumps([sorted(marks)[len(marks) // 2], memory]))
+print("RESULT", json.dumps([marks["step"], marks["sample"], peak_gb()]))
 """
 
 
-def measure_trl(arguments: list[str], steps: int) -> None:
+def measure_trl(arguments: list[str], steps: int) -> float | None:
+    """The median seconds of a step, printed with what else there is."""
     with tempfile.TemporaryDirectory() as out:
         script = TRL.format(root=str(ROOT), arguments=arguments, steps=steps, out=out)
         command = [sys.executable, "-c", script]
@@ -111,27 +126,35 @@ def measure_trl(arguments: list[str], steps: int) -> None:
     result = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
     if not result:
         print(f"TRL did not finish (exit status {done.returncode})")
-        return
-    seconds, memory = json.loads(result[0][7:])
-    print(f"TRL GRPOTrainer, the same prompts, no alignment, median of {steps} steps:")
-    print(f"  step   {seconds:8.2f} s, {memory:.2f} GiB peak")
+        return None
+    step, sample, memory = json.loads(result[0][7:])
+    rest = [a - b for a, b in zip(step, sample, strict=True)]
+    print(f"TRL GRPOTrainer, the same prompts, no alignment, {steps} steps:")
+    print(f"  sample and judge {statistics.median(sample):.2f}, ", end="")
+    print(f"train {statistics.median(rest):.2f}, step {statistics.median(step):.2f} s")
+    print(f"  peak {memory:.2f} GiB", flush=True)
+    return statistics.median(step)
 
 
 def main() -> None:
-    arguments = [a for a in sys.argv[1:] if not a.startswith("--steps") and a != "--trl"]
+    arguments = [a for a in sys.argv[1:] if not a.startswith("--steps=") and a != "--trl"]
     steps = next((int(a[8:]) for a in sys.argv if a.startswith("--steps=")), 6)
-    start = time.perf_counter()
-    print(f"machine before: {matmul_speed()}")
-    measure_ours(arguments, steps)
-    print(f"machine after:  {matmul_speed()}")
-    if "--trl" in sys.argv:
-        try:
-            import trl  # noqa: F401
-        except ImportError:
-            print("TRL is not installed here: pip install trl datasets")
+    with tempfile.TemporaryDirectory() as scratch:
+        shape = next((a[8:] for a in arguments if a[8:] in SHAPES), None)
+        if shape:
+            write_random_model(shape, Path(scratch))
+            arguments = [a for a in arguments if a[8:] != shape] + [f"--model={scratch}"]
+        directory = model_directory(load_config(arguments).model)
+        print(f"machine before: {matmul_flops() / 1e9:.0f} GFLOP/s in a bf16 matrix product")
+        rows = run_ours(arguments, steps)
+        if "--trl" not in sys.argv:
+            print_ours(rows, directory)
         else:
-            measure_trl(arguments, 2)
-    print(f"({time.perf_counter() - start:.0f} s in all)", file=sys.stderr)
+            theirs = measure_trl(arguments, 2)
+            ours = print_ours(rows + run_ours(arguments, steps), directory)
+            if theirs:
+                print(f"TRL / nanocoderl: {theirs / ours:.1f}")
+        print(f"machine after: {matmul_flops() / 1e9:.0f} GFLOP/s")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     torchrun --nproc_per_node=8 train.py configs/small.py --problems=FILE.jsonl
 
-Every rank holds the whole model: fp32 weights, gradients and AdamW state of 1.5B parameters take
-25 GB, and vLLM sleeps while the trainer works.
+Weights, gradients and AdamW's state are sharded: 3 GiB on each of 8 GPUs, 23 GiB on one. vLLM
+sleeps while the trainer works. On cards of less than 40 GB add --checkpoint_layers, or
+--micro_tokens=2048.
 """
 
 name = "small"
@@ -20,7 +21,7 @@ align_ratio = 0.4
 
 lr = 1e-6
 warmup_steps = 5
-micro_tokens = 16384
+micro_tokens = 8192
 
 gpu_memory = 0.5
 sandbox_workers = 8

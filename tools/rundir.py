@@ -325,6 +325,8 @@ def step_metrics(state: State, rows: list[dict], stats: dict, laps: dict) -> dic
         "grad_norm": stats["grad_norm"] / stats["ranks"],  # the same number on every rank
         "lr": stats["lr"] / stats["ranks"],
         "tokens": sum(r["_tokens"] for r in rows),
+        "tokens_trained": stats["trained"],
+        "tokens_computed": stats["computed"],  # those and their prompts, each once a pack
         **{f"time/{name}": seconds for name, seconds in laps.items()},
         "time/step": sum(laps.values()),
         "peak_mem_gb": peak_gb(),
