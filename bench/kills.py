@@ -1,10 +1,11 @@
 """kill -9 at random moments of a run of two processes; does it end as if nothing had happened?
 
-    python bench/kills.py [--kills=20] [--steps=8]    # a quarter of an hour
+    python bench/kills.py [--kills=20] [--steps=40]    # some minutes
 
-A tiny model, vLLM, checkpoints every second step. After each kill the run is resumed, and when it
-has ended another begins, until there were so many kills. Weights, data order, buffer, metrics and
-samples must equal those of an undisturbed run, bit for bit.
+A tiny model, vLLM, checkpoints every second step. Of five kills one falls anywhere in the first ten
+seconds, when ranks, sampler and checkpoint are loaded, four while steps are made. After each kill
+the run is resumed, and when it has ended another begins, until there were so many kills. Weights,
+data order, buffer, metrics and samples must equal those of an undisturbed run, bit for bit.
 """
 
 import contextlib
@@ -58,6 +59,21 @@ def kill_all(process: subprocess.Popen) -> None:
     process.communicate()
 
 
+def logged(run: Path) -> int:
+    metrics = run / "metrics.jsonl"
+    return metrics.read_text().count("\n") if metrics.exists() else 0
+
+
+def wait_for_a_step(process: subprocess.Popen, run: Path) -> float:
+    """Wait until the run has made a step, or ended; returns the time."""
+    before, began = logged(run), time.monotonic()
+    while process.poll() is None and logged(run) <= before:
+        time.sleep(0.01)
+        if time.monotonic() - began < 10:  # a resumed run first drops rows
+            before = min(before, logged(run))
+    return time.monotonic()
+
+
 def finish(process: subprocess.Popen) -> None:
     output, _ = process.communicate()
     if process.returncode:
@@ -77,28 +93,30 @@ def main() -> None:
     options = dict(a.lstrip("-").partition("=")[::2] for a in sys.argv[1:])
     if options.keys() - {"kills", "steps"}:
         sys.exit("usage: python bench/kills.py [--kills=N] [--steps=N]")
-    kills, steps = int(options.get("kills", 20)), int(options.get("steps", 8))
+    kills, steps = int(options.get("kills", 20)), int(options.get("steps", 40))
     rng = random.Random(0)
     with tempfile.TemporaryDirectory() as name:
         folder, made, runs = Path(name), 0, 0
         tiny.write_problems(folder / "problems.jsonl")
         tiny.make_taught_directory(folder / "model")
-        began = time.monotonic()
-        finish(start(folder, "whole", steps))
-        seconds = time.monotonic() - began
-        print(f"undisturbed: {steps} steps in {seconds:.0f} s", flush=True)
+        whole = start(folder, "whole", steps)
+        first = wait_for_a_step(whole, folder / "whole")
+        finish(whole)
+        seconds = time.monotonic() - first
+        print(f"undisturbed: the steps after the first took {seconds:.1f} s", flush=True)
         while made < kills:
             runs += 1
-            while (process := start(folder, f"cut{runs}", steps)) and made < kills:
+            run = folder / f"cut{runs}"
+            while (process := start(folder, run.name, steps)) and made < kills:
+                if made % 5:  # else anywhere, the start of the sampler included
+                    wait_for_a_step(process, run)
                 try:
-                    process.wait(timeout=rng.uniform(0.3, 1.0) * seconds)
+                    process.wait(timeout=rng.uniform(0, 0.5) * (seconds if made % 5 else 20))
                     break  # it ended before its time had come
                 except subprocess.TimeoutExpired:
                     made += 1
                     kill_all(process)
-                    metrics = folder / f"cut{runs}" / "metrics.jsonl"
-                    done = metrics.read_text().count("\n") if metrics.exists() else 0
-                    print(f"kill {made}, {done} of {steps} steps logged", flush=True)
+                    print(f"kill {made}, {logged(run)} of {steps} steps logged", flush=True)
             finish(process)
             for file in ("hf/model.safetensors", "state.json"):
                 ours, theirs = (
