@@ -1,14 +1,14 @@
 """Seconds per phase, tokens/s, MFU and peak memory of training steps; TRL beside it.
 
-    python bench/step.py configs/demo.py [--steps=6] [--trl] [--key=value ...]
+    python bench/step.py configs/demo.py [--steps=6] [--trl[=2]] [--key=value ...]
     python bench/step.py configs/small.py --model=qwen2.5-0.5b      # random weights, no network
 
 Runs train.py for some steps without evaluation in a scratch directory and prints medians of its
 metrics, without the first step, which warms caches and has no alignment yet. With --trl (pip
-install trl datasets), TRL's GRPOTrainer does the same work in its own process between two such
-runs of ours: the same model, prompts, samples per prompt and token limit, the same reward, one
-optimizer step. It has no alignment: give --align_ratio=0 to compare the same work. Run nothing else
-beside it. How fast the machine is just then, a matrix product tells before and after.
+install trl datasets), TRL's GRPOTrainer does some steps of the same work between two such runs of
+ours, each in its own process: the same model, prompts, samples per prompt and token limit, the same
+reward, one optimizer step. It has no alignment: give --align_ratio=0 to compare the same work. Run
+nothing else beside it. How fast the machine is just then, a matrix product tells before and after.
 """
 
 import json
@@ -137,8 +137,9 @@ def measure_trl(arguments: list[str], steps: int) -> float | None:
 
 
 def main() -> None:
-    arguments = [a for a in sys.argv[1:] if not a.startswith("--steps=") and a != "--trl"]
+    arguments = [a for a in sys.argv[1:] if a.partition("=")[0] not in ("--steps", "--trl")]
     steps = next((int(a[8:]) for a in sys.argv if a.startswith("--steps=")), 6)
+    trl_steps = next((int(a[6:] or 2) for a in sys.argv if a.partition("=")[0] == "--trl"), 0)
     with tempfile.TemporaryDirectory() as scratch:
         shape = next((a[8:] for a in arguments if a[8:] in SHAPES), None)
         if shape:
@@ -147,10 +148,10 @@ def main() -> None:
         directory = model_directory(load_config(arguments).model)
         print(f"machine before: {matmul_flops() / 1e9:.0f} GFLOP/s in a bf16 matrix product")
         rows = run_ours(arguments, steps)
-        if "--trl" not in sys.argv:
+        if not trl_steps:
             print_ours(rows, directory)
         else:
-            theirs = measure_trl(arguments, 2)
+            theirs = measure_trl(arguments, trl_steps)
             ours = print_ours(rows + run_ours(arguments, steps), directory)
             if theirs:
                 print(f"TRL / nanocoderl: {theirs / ours:.1f}")
