@@ -242,10 +242,15 @@ def fill(template: str, **values: str) -> str:
     return re.sub(r"\{(" + "|".join(values) + r")\}", lambda hole: values[hole[1]], template)
 
 
-def check_world(cfg: Config, world_size: int) -> None:
-    """Every sampler must get equally many prompts. Raises UserError."""
+def check_tp(cfg: Config, world_size: int) -> None:
+    """Every sampler must have equally many ranks. Raises UserError."""
     if world_size % cfg.rollout_tp:
         raise UserError(f"rollout_tp={cfg.rollout_tp} does not divide {world_size} processes")
+
+
+def check_world(cfg: Config, world_size: int) -> None:
+    """... and equally many prompts. Raises UserError."""
+    check_tp(cfg, world_size)
     samplers = world_size // cfg.rollout_tp
     if cfg.prompts_per_step % samplers:
         raise UserError(

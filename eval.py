@@ -16,6 +16,7 @@ intervals, and going on with an interrupted evaluation.
 import dataclasses
 import json
 import math
+import os
 import random
 import sys
 import time
@@ -26,7 +27,7 @@ from pathlib import Path
 
 import torch.distributed as dist
 
-from config import Config, UserError, fill, load_config
+from config import Config, UserError, check_tp, fill, load_config
 from data import Problem, chat_ids, code_text, load_problems, read_jsonl
 from jail.values import encode
 from ranks import gather, leave_ranks, set_up_ranks
@@ -132,21 +133,21 @@ def evaluate(
     rows = []
     for task in cfg.eval_tasks:
         items = make_items(task, cfg, pool, examples)
-        results = [
-            r
-            for part in gather(answer(cfg, task, items, engine, tokenizer, pool), task)
-            for r in part
-        ]
+        mine = answer(cfg, task, items, engine, tokenizer, pool)
+        results = [r for part in gather(mine, task)[:: cfg.rollout_tp] for r in part]
         results.sort(key=lambda result: (result["item"], result["sample"]))
         rows.append(summarise(task, results))
-        if not quiet:
+        if not quiet and dist.get_rank() == 0:
             print_row(rows[-1])
     return rows
 
 
 def answer(cfg: Config, task: str, items: list[Item], engine, tokenizer, pool: Pool) -> list[dict]:
-    """Sample and grade this rank's share of the items: {task_id, item, sample, passed, ...}."""
-    numbers = range(dist.get_rank(), len(items), dist.get_world_size())
+    """Sample and grade this rank's share of the items: {task_id, item, sample, passed, ...}.
+
+    The `rollout_tp` ranks of one sampler have the same share."""
+    samplers = dist.get_world_size() // cfg.rollout_tp
+    numbers = range(dist.get_rank() // cfg.rollout_tp, len(items), samplers)
     jobs = [(i, g) for i in numbers for g in range(cfg.eval_n)]
     ids = {i: chat_ids(tokenizer, items[i].messages) for i in numbers}
     requests = [
@@ -279,7 +280,7 @@ def run(argv: list[str]) -> None:
             print_row(rows[0])
         else:
             rows = evaluate_model(cfg, pool)
-    if own["--out"]:
+    if own["--out"] and os.environ.get("RANK", "0") == "0":
         out = rows[0] if len(rows) == 1 else rows
         write_whole(Path(own["--out"]), json.dumps(out, indent=1))
 
@@ -289,7 +290,8 @@ def evaluate_model(cfg: Config, pool: Pool) -> list[dict]:
     from transformers import AutoTokenizer
 
     directory = model_directory(cfg.model)
-    device = set_up_ranks()
+    device = set_up_ranks(cfg.rank_timeout_s)
+    check_tp(cfg, dist.get_world_size())
     examples = pool.submit(worked_examples, cfg).result()
     engine = make_engine(cfg, directory, device)
     rows = evaluate(cfg, engine, AutoTokenizer.from_pretrained(directory), pool, examples)

@@ -18,6 +18,8 @@ from typing import NamedTuple
 import torch
 from transformers import AttentionInterface
 
+from config import UserError
+
 BLOCK_TOKENS = 128  # queries of one matrix product, where there is no kernel for ragged segments
 
 
@@ -164,12 +166,17 @@ def packed_attention(
     pack: Pack,
     scaling: float | None = None,
     sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
     **_: object,
 ) -> tuple[torch.Tensor, None]:
     """Attention of a pack: query (1, heads, T, D), key and value (1, kv_heads, T, D)
     -> (1, T, heads, D). transformers calls it in each layer of a model loaded with
     attn_implementation="packed", and hands over the `pack` that the forward pass was given.
+    Raises UserError for a model that needs what neither path computes.
     """
+    if softcap is not None or s_aux is not None:
+        raise UserError("this model's attention has soft caps or sinks: it cannot be trained here")
     kernel = varlen_attention if has_kernel(query) else grouped_attention
     scale = scaling or query.shape[-1] ** -0.5
     return kernel(query[0], key[0], value[0], pack, scale, sliding_window)[None], None
@@ -179,7 +186,10 @@ AttentionInterface.register("packed", packed_attention)
 
 
 def has_kernel(query: torch.Tensor) -> bool:
-    return query.is_cuda and query.dtype in (torch.bfloat16, torch.float16)
+    """Flash attention needs a GPU since Ampere, two bytes a number and heads of a fitting size."""
+    size = query.shape[-1]
+    fits = query.dtype in (torch.bfloat16, torch.float16) and size % 8 == 0 and size <= 256
+    return fits and query.is_cuda and torch.cuda.get_device_capability(query.device) >= (8, 0)
 
 
 def varlen_attention(

@@ -102,7 +102,7 @@ def shard(cfg: Config, policy: Policy, offload: bool = False) -> Policy:
 def named_weights(policy: Policy) -> Iterator[tuple[str, torch.Tensor]]:
     """(Hugging Face name, full tensor) pairs, gathered one at a time: all ranks must take all."""
     for name, weight in policy.model.named_parameters():
-        weight = weight.detach()
+        weight = weight.detach().to(policy.device)
         yield name, weight.full_tensor() if isinstance(weight, DTensor) else weight
 
 

@@ -1,10 +1,12 @@
 """One path for one process and many: gloo on CPUs, NCCL on GPUs, under torchrun or without it."""
 
 import os
+import random
 import socket
 import sys
 from datetime import timedelta
 
+import numpy as np
 import torch
 import torch.distributed as dist
 
@@ -27,7 +29,8 @@ def set_up_ranks(timeout_s: float = 1800) -> torch.device:
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-        dist.init_process_group("nccl", device_id=device)
+        # gloo is for what rests in main memory: objects, and with --offload the weights
+        dist.init_process_group("cpu:gloo,cuda:nccl", device_id=device)
     else:
         device = torch.device("cpu")
         dist.init_process_group("gloo")
@@ -62,3 +65,21 @@ def gather(item: object, task: str = "its work") -> list:
     items: list = [None] * dist.get_world_size()
     dist.all_gather_object(items, item, group=meeting["group"])
     return items
+
+
+def generators() -> dict:
+    """States of this rank's global generators. Nothing here draws from them; a fork may."""
+    return {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+    }
+
+
+def set_generators(states: dict) -> None:
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] is not None:
+        torch.cuda.set_rng_state(states["cuda"])

@@ -12,16 +12,15 @@ trainer would have to repeat each of them to know the probability of what it is 
 
 import json
 import os
-import random
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from config import Config, UserError
+from ranks import generators, set_generators
 
 WeightStream = Iterable[tuple[str, torch.Tensor]]
 
@@ -134,7 +133,7 @@ class VllmEngine:
                 "block_size": 32,  # 128, the default, would cache next to nothing of a prompt
             }
         )
-        states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        states, threads = generators(), torch.get_num_threads()
         self.llm = LLM(
             directory,
             dtype=cfg.dtype,
@@ -151,10 +150,9 @@ class VllmEngine:
             use_tqdm_on_load=False,
             **memory,
         )
-        # The constructor reseeds every global generator of this process.
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
+        # The constructor reseeds every global generator, and on GPUs leaves torch one thread.
+        set_generators(states)
+        torch.set_num_threads(threads)
         self.asleep = False
         self.calls = 0
 
@@ -162,6 +160,8 @@ class VllmEngine:
         """One Response per request, in order; `on_finish(index, response)` as each one ends."""
         from vllm import SamplingParams
 
+        if not requests:
+            return []
         engine = self.llm.llm_engine
         responses: list[Response | None] = [None] * len(requests)
         self.calls += 1  # request names are unique for the life of the engine
@@ -261,6 +261,8 @@ class HfEngine:
         """As VllmEngine.sample; all requests decode as one left-padded batch of B rows."""
         from transformers import DynamicCache
 
+        if not requests:
+            return []
         width = max(len(r.prompt_ids) for r in requests)
         ids = torch.zeros(len(requests), width, dtype=torch.long, device=self.device)
         mask = torch.zeros_like(ids)

@@ -106,7 +106,7 @@ def sample_and_judge(
             source = f"{step}/{group.index}/{i % size}"
             judged[i] = pool.submit(judge_and_trace, group.problem, response.text, source, cfg)
 
-    responses = engine.sample(requests, on_finish) if requests else []
+    responses = engine.sample(requests, on_finish)
     clock.lap("sample")
     for i, response in enumerate(responses):
         group = groups[i // size]
@@ -325,6 +325,7 @@ def train(cfg: Config) -> None:
             watch.look("sampled")
             engine.sleep()
             watch.look("asleep")
+            clock.lap("sleep")
             if reference and cfg.kl_in == "reward":
                 subtract_kl(cfg, groups, policy, reference)
             stats = update(cfg, state.step, groups, policy, reference, optimizer)
@@ -333,7 +334,7 @@ def train(cfg: Config) -> None:
             engine.sync(named_weights(policy))
             clock.lap("sync")
             watch.look("synced")
-            run.log_step(state, groups, stats, clock.laps, watch.free)
+            run.log_step(state, groups, stats, clock.laps, watch)
             stop = run.asked_to_stop(watch.advice)
             if state.step % cfg.save_every == 0 or state.step == cfg.steps or stop:
                 run.save(state, policy, tokenizer, optimizer)
@@ -341,9 +342,9 @@ def train(cfg: Config) -> None:
             evaluate_if_due()
     if rank == 0:
         print(run.before_and_after(), f"report: {write_report(cfg.run_dir)}", sep="\n")
-    if stop:
+    if stop and state.step < cfg.steps:
         run.say(f"stopped after step {state.step}; go on with: python train.py ... --resume")
-    if watch.advice:
+    if watch.advice and state.step < cfg.steps:
         raise UserError(watch.advice)
 
 

@@ -18,7 +18,7 @@ from kills import processes, start, tiny
 
 
 def look(pids: list[int]) -> tuple[float, int, int]:
-    """(resident GiB, open descriptors, processes) of a tree of processes,."""
+    """(resident GiB, open descriptors, processes) of a tree of processes."""
     memory, descriptors, count = 0.0, 0, 0
     for pid in pids:
         with contextlib.suppress(OSError, ValueError):
@@ -52,6 +52,8 @@ def main() -> None:
                     seen[10 * done // steps].append(look(pids))
         if process.returncode:
             sys.exit(f"the run ended with {process.returncode}:\n{log.read_text()[-2000:]}")
+    if not all(seen):
+        sys.exit("error: too few steps to look at each tenth of them; give a larger --steps")
     rows = [[statistics.median(column) for column in zip(*part, strict=True)] for part in seen]
     for number, (memory, descriptors, count) in enumerate(rows, start=1):
         print(f"{number:>2}/10 {memory:6.3f} GiB, {descriptors:.0f} descriptors, ", end="")

@@ -19,7 +19,15 @@ SHAPES = {
     "qwen2.5-7b": (Qwen2ForCausalLM, Qwen2Config, (3584, 18_944, 28, 28, 4, 152_064, False)),
 }
 # Dense bf16 peaks from the vendors' data sheets, FLOP/s.
-PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
+PEAKS = {
+    "H100 PCIe": 756e12,
+    "H100 NVL": 835e12,
+    "H100": 989e12,
+    "H200": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "4090": 165e12,
+}
 
 
 def write_random_model(shape: str, directory: Path) -> None:
@@ -59,12 +67,15 @@ def peak_flops() -> tuple[float, str]:
 
 
 def matmul_flops() -> float:
-    """How fast this machine multiplies bf16 matrices of the demo model's shape just now, FLOP/s."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    a, b = (torch.ones(n, 1536, dtype=torch.bfloat16, device=device) for n in (1024, 576))
+    """How fast this machine multiplies bf16 matrices just now, FLOP/s: large ones on a GPU, of the
+    demo model's shape on a CPU."""
+    on_gpu = torch.cuda.is_available()
+    m, n, k = (8192,) * 3 if on_gpu else (1024, 576, 1536)
+    device = "cuda" if on_gpu else "cpu"
+    a, b = (torch.ones(rows, k, dtype=torch.bfloat16, device=device) for rows in (m, n))
     seconds = []
     for _ in range(200):
         start = time.perf_counter()
         float((a @ b.T)[0, 0])  # waits for the result
         seconds.append(time.perf_counter() - start)
-    return 2 * 1024 * 576 * 1536 / statistics.median(seconds)
+    return 2 * m * n * k / statistics.median(seconds)

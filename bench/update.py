@@ -8,7 +8,8 @@
 prompts, `--rounds` (3) repetitions, in turn. All other flags are keys of the configuration. Weights
 are random. "alone" has a prompt of its own for every sample, so that nothing can be shared: this is
 what packing without sharing costs. MFU counts 6 FLOPs a weight for each token computed, none for
-attention or for what is made again in the backward pass.
+attention or for what is made again in the backward pass. The peak is of GPU memory; on a CPU, of
+the whole process so far.
 """
 
 import statistics
@@ -25,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from batch import Group  # noqa: E402
 from config import load_config  # noqa: E402
-from policy import cost, load_policy  # noqa: E402
+from policy import load_policy  # noqa: E402
 from ranks import gather, leave_ranks, set_up_ranks  # noqa: E402
 from rollout import Response  # noqa: E402
 from tools.memory import peak_gb  # noqa: E402
@@ -77,23 +78,27 @@ def main() -> None:
             "alone": made_up(count * samples, 1, prompt, answer),
         }
         seconds: dict[str, list[float]] = {way: [] for way in ways}
+        peaks, computed = {}, {}
         for turn in range(int(own["rounds"]) + 1):
             for way, groups in ways.items():
+                if device.type == "cuda":
+                    torch.cuda.reset_peak_memory_stats()
                 start = time.perf_counter()
                 stats = update(cfg, 1, groups, policy, None, optimizer)
                 assert stats["grad_norm"] > 0  # and waits for the GPU
                 if turn:
                     seconds[way].append(time.perf_counter() - start)
+                peaks[way], computed[way] = peak_gb(), sum(gather(stats["computed"]))
         middle = {way: statistics.median(s) for way, s in seconds.items()}
-        for way, groups in ways.items():
+        for way in ways:
             answers = count * samples * answer
-            computed = sum(cost([(g, n) for n in range(len(g.responses))]) for g in groups)
-            rate = 6 * (body * computed + head * answers) / middle[way] / world
+            rate = 6 * (body * computed[way] + head * answers) / middle[way] / world
             if rank == 0:
                 print(
                     f"{prompt:>6}/{answer:<5} {way:<7}{middle[way]:8.2f} s  "
                     f"{count * samples * (prompt + answer) / middle[way]:8.0f} tokens/s  "
-                    f"{computed:>7} computed  MFU {rate / peak:5.1%}  peak {peak_gb():.2f} GiB"
+                    f"{computed[way]:>7.0f} computed  MFU {rate / peak:5.1%}  "
+                    f"peak {peaks[way]:.2f} GiB"
                 )
         if rank == 0:
             tokens = samples * (prompt + answer) / (prompt + samples * answer)

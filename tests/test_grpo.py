@@ -1,7 +1,6 @@
 """A whole update: its normaliser, its splits, ranks, flat groups, and the choice of a batch."""
 
 import dataclasses
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -184,9 +183,7 @@ def test_gloo_processes_give_the_gradient_of_one(one_process, tmp_path, processe
     script.write_text(TWO.format(paths=paths, out=str(out), changes=changes))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command.append(f"--nproc_per_node={processes}")
-    clean = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-    environment = {k: v for k, v in os.environ.items() if k not in clean}
-    environment["TMPDIR"] = str(tmp_path)  # torchrun leaves its logs there
+    environment = tiny.environment(TMPDIR=str(tmp_path))  # torchrun leaves its logs there
     subprocess.run([*command, str(script)], check=True, env=environment, timeout=300)
     both = torch.load(out)
     assert (alone - both).norm() / alone.norm() < 1e-5

@@ -150,6 +150,13 @@ def test_what_the_gpu_kernel_is_given_means_the_same(monkeypatch, family, case):
         assert torch.allclose(policy(pack), ours, atol=1e-5)
 
 
+@pytest.mark.parametrize("more", [{"softcap": 50.0}, {"s_aux": torch.zeros(2)}])
+def test_attention_that_no_path_computes_is_refused(more):
+    query, pack = torch.zeros(1, 2, 3, 8), Pack([[1]], [[[2, 3, 4]]])
+    with pytest.raises(UserError, match="soft caps or sinks"):
+        pack_module.packed_attention(None, query, query, query, None, pack, **more)
+
+
 def test_a_pack_computes_each_token_once():
     beginning, own, answers = tokens(6), [tokens(3), tokens(5)], [[tokens(4), tokens(2)]] * 2
     pack = Pack([beginning + own[0], beginning + own[1]], answers)

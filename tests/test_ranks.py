@@ -1,12 +1,12 @@
 """Ranks that wait for each other, not for ever; memory that goes missing."""
 
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import tiny
 
 from tools.memory import GROWTH, SETTLE, MemoryWatch
 
@@ -22,10 +22,9 @@ def ranks(tmp_path: Path, body: str, processes: int) -> subprocess.CompletedProc
     )
     script.write_text(head + body)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    clean = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     return subprocess.run(
         [*command, f"--nproc_per_node={processes}", str(script)],
-        env={k: v for k, v in os.environ.items() if k not in clean} | {"TMPDIR": str(tmp_path)},
+        env=tiny.environment(TMPDIR=str(tmp_path)),
         capture_output=True,
         text=True,
         timeout=120,
@@ -54,7 +53,7 @@ def test_a_rank_that_does_not_come_is_named(tmp_path):
 # ------------------------------------------------------------------ memory
 def watch(free: list[float], total: float = 80.0) -> MemoryWatch:
     left = iter(free)
-    memory = MemoryWatch(lambda: (next(left), total))
+    memory = MemoryWatch(lambda: (next(left), total, 0.0, 0.0))
     for _ in free:
         memory.look("asleep")
     return memory
@@ -78,11 +77,20 @@ def test_memory_that_goes_missing_step_by_step_stops_the_run_early(each):
 
 def test_moments_are_compared_with_themselves():
     left = iter([60, 20] * 9)
-    memory = MemoryWatch(lambda: (next(left), 80.0))
+    memory = MemoryWatch(lambda: (next(left), 80.0, 0.0, 0.0))
     for _ in range(9):
         memory.look("asleep")
         memory.look("synced")
     assert memory.advice is None and memory.free == {"asleep": 60, "synced": 20}
+
+
+def test_a_sleeping_sampler_does_not_count_as_used():
+    """40 GiB of sampler, which torch counts also asleep; the update adds 30 to the 10 that stay."""
+    found = iter([(30, 80, 50, 50), (70, 80, 50, 50), (30, 80, 50, 80)])
+    memory = MemoryWatch(lambda: next(found))
+    for moment in ("sampled", "asleep", "synced"):
+        memory.look(moment)
+    assert memory.peak_gb() == 50  # sampling: 80 - 30; the update: 10 + (80 - 50) = 40
 
 
 def test_without_a_gpu_nothing_is_watched():

@@ -1,7 +1,6 @@
 """The whole loop on a tiny model: learning data flows, a killed run resumes to the same bits."""
 
 import json
-import os
 import resource
 import signal
 import subprocess
@@ -10,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 import torch.distributed.checkpoint as dcp
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -31,10 +31,9 @@ FAST = [
 
 def start(model, problems, out, *more, engine="vllm", script=ROOT / "train.py", **keywords):
     arguments = [f"--model={model}", f"--problems={problems}", f"--out_dir={out}", *FAST, *more]
-    clean = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     return subprocess.Popen(
         [sys.executable, str(script), f"--engine={engine}", *arguments],
-        env={k: v for k, v in os.environ.items() if k not in clean},
+        env=tiny.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -241,10 +240,9 @@ def two_processes(model, problems, out, *more, name="two", steps=2):
     """Some steps of two processes; their samples."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     arguments = [f"--model={model}", f"--problems={problems}", f"--out_dir={out}", *FAST]
-    clean = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     done = subprocess.run(
         [*command, str(ROOT / "train.py"), *arguments, f"--name={name}", f"--steps={steps}", *more],
-        env={k: v for k, v in os.environ.items() if k not in clean} | {"TMPDIR": str(out)},
+        env=tiny.environment(TMPDIR=str(out)),
         capture_output=True,
         text=True,
         timeout=400,
@@ -255,8 +253,11 @@ def two_processes(model, problems, out, *more, name="two", steps=2):
 
 def test_two_processes_take_the_steps_of_one(undisturbed, tiny_model, tiny_problems, tmp_path):
     """The same prompts, texts and questions, and the same gradients up to rounding."""
-    two_processes(tiny_model, tiny_problems, tmp_path)
+    evaluated = ("--eval_every=2", "--eval_limit=1", "--eval_tasks=('basics',)")
+    two_processes(tiny_model, tiny_problems, tmp_path, *evaluated)
     same_steps(undisturbed[0], tmp_path / "two", steps=2)
+    evaluations = rows(tmp_path / "two" / "eval.jsonl")  # one rank had nothing to do
+    assert [(e["step"], e["n_samples"]) for e in evaluations] == [(0, 1), (2, 1)]
 
 
 @pytest.mark.parametrize("before", [1, 2])
@@ -287,7 +288,10 @@ def same_steps(whole, other, steps):
 
 def test_two_ranks_may_share_one_sampler(undisturbed, tiny_model, tiny_problems, tmp_path):
     """Tensor parallel sampling: each rank holds half of every matrix, both the same answers."""
-    two_processes(tiny_model, tiny_problems, tmp_path, "--rollout_tp=2")
+    evaluated = ("--eval_every=2", "--eval_limit=3", "--eval_tasks=('basics',)")
+    two_processes(tiny_model, tiny_problems, tmp_path, "--rollout_tp=2", *evaluated)
+    evaluations = rows(tmp_path / "two" / "eval.jsonl")
+    assert [(e["step"], e["n_samples"]) for e in evaluations] == [(0, 3), (2, 3)]
     alone = [s for s in rows(undisturbed[0] / "samples.jsonl") if s["step"] <= 2]
     together = rows(tmp_path / "two" / "samples.jsonl")
     assert [s["id"] for s in together] == [s["id"] for s in alone]
@@ -318,6 +322,7 @@ def test_the_large_configs_start(tiny_model, tiny_problems, tmp_path, name):
     command = [sys.executable, str(ROOT / "train.py"), str(ROOT / "configs" / f"{name}.py")]
     done = subprocess.run(
         [*command, *own, "--steps=1", "--eval_every=0"],
+        env=tiny.environment(),
         capture_output=True,
         text=True,
         timeout=400,

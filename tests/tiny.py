@@ -5,6 +5,7 @@ that the end-to-end tests see real rewards, failed programs, questions and gradi
 """
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -30,6 +31,12 @@ PROBLEMS = [
     for k in range(4)
 ]
 PROGRAM = "```python\ndef f(x):\n    y = x + {}\n    return y\n```"
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's environment without the process group that it may be in."""
+    own = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    return {k: v for k, v in os.environ.items() if k not in own} | more
 
 
 def write_problems(path: Path) -> Path:

@@ -37,19 +37,23 @@ def return_freed_memory() -> None:
 
 
 def peak_gb() -> float:
-    """Peak of what torch allocated on the GPU, or of this process's resident memory, GiB."""
+    """Peak of what torch allocated on the GPU (a sampler that sleeps counts as if awake), or of
+    this process's resident memory, GiB."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
-def gpu_memory() -> tuple[float, float] | None:
-    """(free, all) of this rank's GPU in GiB, whoever uses it; None without one."""
+def gpu_memory() -> tuple[float, float, float, float] | None:
+    """(free, all) of this rank's GPU, whoever uses it, and what torch has allocated: (now, at most
+    since the last call). All in GiB; None without a GPU."""
     if not torch.cuda.is_available():
         return None
     torch.cuda.empty_cache()  # what the allocator keeps for later is free, too
-    return tuple(n / 2**30 for n in torch.cuda.mem_get_info())
+    allocated = torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    return tuple(n / 2**30 for n in (*torch.cuda.mem_get_info(), *allocated))
 
 
 class MemoryWatch:
@@ -59,11 +63,12 @@ class MemoryWatch:
     on, in every step a little more, until a step far into the run fails: better to stop before.
     """
 
-    def __init__(self, measure: Callable[[], tuple[float, float] | None] = gpu_memory) -> None:
+    def __init__(self, measure: Callable[[], tuple[float, ...] | None] = gpu_memory) -> None:
         self.measure = measure
         self.free: dict[str, float] = {}  # GiB, by moment, of the latest step
         self.looks: dict[str, int] = {}
         self.least: dict[str, float] = {}  # of the steps until all had settled
+        self.used = self.allocated = self.most = 0.0  # at the latest look; at most in between
         self.advice: str | None = None  # what to tell the user when memory goes missing
 
     def look(self, moment: str) -> None:
@@ -71,7 +76,10 @@ class MemoryWatch:
         found = self.measure()
         if found is None:
             return
-        free, total = found
+        free, total, allocated, most = found
+        # torch counts a sleeping sampler as if it were awake, so only what was added since counts.
+        self.most = max(self.most, total - free, self.used + most - self.allocated)
+        self.used, self.allocated = total - free, allocated
         self.free[moment] = free
         self.looks[moment] = self.looks.get(moment, 0) + 1
         if self.looks[moment] <= SETTLE:
@@ -83,3 +91,7 @@ class MemoryWatch:
                 "so go on with --resume, which starts with all of it, and if it goes again, "
                 "give a lower --gpu_memory or see what else runs on this GPU"
             )
+
+    def peak_gb(self) -> float:
+        """Most memory of the GPU in use so far, by whomever; without one, of this process. GiB."""
+        return self.most or peak_gb()

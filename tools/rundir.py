@@ -14,13 +14,11 @@ Left out: asynchronous saving, and uploading anywhere but wandb.
 import contextlib
 import json
 import os
-import random
 import shutil
 import signal
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
@@ -29,14 +27,15 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 
 from config import Config, UserError
 from policy import Policy, named_weights
-from ranks import gather
+from ranks import gather, generators, set_generators
 from reward import Question
-from tools.memory import peak_gb
+from tools.memory import MemoryWatch
 
-# Keys that may differ on --resume, for they change no number of any step.
+# Keys that may differ on --resume, for they change no number of any step, or by rounding only.
 FREE_KEYS = {"resume", "steps", "wandb", "out_dir", "name", "sandbox_workers", "save_every"}
 FREE_KEYS |= {"keep_checkpoints", "eval_tasks", "eval_every", "eval_n", "eval_temperature"}
-FREE_KEYS |= {"eval_limit", "kv_cache_gb", "gpu_memory", "rank_timeout_s"}
+FREE_KEYS |= {"eval_limit", "kv_cache_gb", "gpu_memory", "rank_timeout_s", "rollout_tp"}
+FREE_KEYS |= {"micro_tokens", "checkpoint_layers", "offload"}
 
 
 @dataclass
@@ -146,11 +145,12 @@ class RunDir:
         ]
         return "\n".join([f"{'pass@1':<16}{'before':>8}{'after':>9}", *lines]) if lines else ""
 
-    def log_step(self, state: State, groups: list, stats: dict, laps: dict, free_gb: dict) -> None:
+    def log_step(
+        self, state: State, groups: list, stats: dict, laps: dict, watch: MemoryWatch
+    ) -> None:
         """One row in metrics.jsonl, one a sample in samples.jsonl, one line on the console.
 
         groups: those of all ranks. stats: sums over this rank's tokens. laps: seconds by phase.
-        free_gb: free GPU memory by moment.
         """
         gathered = gather(stats, "the update")
         if self.rank:
@@ -158,7 +158,8 @@ class RunDir:
         rows = [sample_row(state.step, g, i) for g in groups for i in range(len(g.responses))]
         stats = {k: (max if k.startswith("max") else sum)(s[k] for s in gathered) for k in stats}
         metrics = step_metrics(state, rows, stats | {"ranks": len(gathered)}, laps)
-        metrics |= {f"free_gb/{moment}": free for moment, free in free_gb.items()}
+        metrics |= {f"free_gb/{moment}": free for moment, free in watch.free.items()}
+        metrics["peak_mem_gb"] = watch.peak_gb()
         self.append("metrics.jsonl", [metrics])
         self.append("samples.jsonl", [{k: v for k, v in r.items() if k[0] != "_"} for r in rows])
         if self.wandb:
@@ -210,38 +211,48 @@ class RunDir:
         """Write ckpt/step_N and point ckpt/latest to it. Raises UserError when the disk is full."""
         final = self.ckpt / f"step_{state.step}"
         scratch = self.ckpt / f".writing_{state.step}"
-        problem = None
-        if self.rank == 0:
-            shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir(parents=True)
         weights, moments = get_state_dict(policy, optimizer)
         full = {}  # what the sampler has, for the other tools
         for name, weight in named_weights(policy):  # every rank must take part
             if self.rank == 0:
                 full[name] = weight.to(getattr(torch, self.cfg.dtype)).cpu()
-        gather("the folder is there", "saving")
-        try:
-            torch.save(generators(), scratch / f"generators_{self.rank}.pt")
+
+        def make_room() -> None:
+            if self.rank == 0:
+                shutil.rmtree(scratch, ignore_errors=True)
+                scratch.mkdir(parents=True)
+
+        def write_shards() -> None:
             dcp.save({"policy": weights, "optimizer": moments}, checkpoint_id=scratch / "shards")
+
+        def write_rest() -> None:
+            torch.save(generators(), scratch / f"generators_{self.rank}.pt")
             if self.rank == 0:
                 policy.model.save_pretrained(scratch / "hf", state_dict=full)
                 tokenizer.save_pretrained(scratch / "hf")
                 (scratch / "state.json").write_text(json.dumps(asdict(state)))
-        except (Exception, CheckpointException) as error:  # OSError, or what torch makes of it
-            if isinstance(error, CheckpointException):  # one for each rank that failed
-                error = next(iter(error.failures.values()))[0]
-            problem = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-        problems = [p for p in gather(problem, "saving") if p]
-        if problems:
+
+        def publish() -> None:
             if self.rank == 0:
-                shutil.rmtree(scratch, ignore_errors=True)
-            raise UserError(
-                f"cannot write the checkpoint of step {state.step} in {self.ckpt} ({problems[0]}); "
-                "earlier checkpoints are whole: free some disk and go on with --resume"
-            )
-        if self.rank == 0:
-            self._publish(scratch, final)
-        gather("it is in place", "saving")
+                self._publish(scratch, final)
+
+        for task in (make_room, write_shards, write_rest, publish):
+            problem = None
+            try:
+                task()
+            except (Exception, CheckpointException) as error:  # OSError, or what torch makes of it
+                if isinstance(error, CheckpointException):  # one for each rank that failed
+                    error = next(iter(error.failures.values()))[0]
+                problem = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            problems = [p for p in gather(problem, "saving") if p]
+            if problems:
+                if self.rank == 0:
+                    shutil.rmtree(scratch, ignore_errors=True)
+                raise UserError(
+                    f"cannot write the checkpoint of step {state.step} in {self.ckpt} "
+                    f"({problems[0]}); earlier checkpoints are whole: free some disk and go on "
+                    "with --resume"
+                )
 
     def _publish(self, scratch: Path, final: Path) -> None:
         for path in [*scratch.rglob("*"), scratch]:
@@ -329,29 +340,10 @@ def step_metrics(state: State, rows: list[dict], stats: dict, laps: dict) -> dic
         "tokens_computed": stats["computed"],  # those and their prompts, each once a pack
         **{f"time/{name}": seconds for name, seconds in laps.items()},
         "time/step": sum(laps.values()),
-        "peak_mem_gb": peak_gb(),
     }
 
 
 # -------------------------------------------------------------------- small pieces
-def generators() -> dict:
-    """States of this rank's global generators. Nothing here draws from them; a fork may."""
-    return {
-        "python": random.getstate(),
-        "numpy": np.random.get_state(),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
-    }
-
-
-def set_generators(states: dict) -> None:
-    random.setstate(states["python"])
-    np.random.set_state(states["numpy"])
-    torch.set_rng_state(states["torch"])
-    if states["cuda"] is not None:
-        torch.cuda.set_rng_state(states["cuda"])
-
-
 def flush(path: Path) -> None:
     """fsync a file or directory."""
     descriptor = os.open(path, os.O_RDONLY)
