@@ -65,7 +65,7 @@ def code_groups(
     cfg: Config, state: State, problems: list[Problem], tokenizer, count: int, first: int = 0
 ) -> list[Group]:
     """The next `count` problems of the data order; their places in the batch begin at `first`."""
-    order = data_order(len(problems), state.position, count, cfg.seed)
+    order = data_order(problems, state.position, count, cfg.seed)
     state.position += count
     groups = []
     for index, problem in enumerate((problems[i] for i in order), start=first):

@@ -46,7 +46,11 @@ class Config:
     rollout_tp: int = 1  # GPUs that share one sampler; for models that one cannot hold
     rank_timeout_s: float = 1800.0  # how long ranks wait for the slowest of them
     # --- problems and batch
-    problems: str = "basics"  # basics, humaneval, or a .jsonl / .jsonl.gz file
+    problems: str = "basics"  # a set, file, folder or hub name, or a:0.7,b:0.3 of them: see data.py
+    data_dir: str = "data"  # your copies of known data sets, mbpp.jsonl and so on; else the hub
+    difficulty: tuple = ()  # train on problems of these levels only, as their source names them
+    min_tests: int = 1  # problems with fewer tests are not trained on
+    max_tests: int = 0  # so many tests of a problem count, the first; 0: all
     steps: int = 100  # rollouts; each is followed by `optimizer_steps` updates
     prompts_per_step: int = 8  # prompts a step over all ranks, code and alignment together
     samples_per_prompt: int = 8  # G, the group size of GRPO
@@ -58,6 +62,7 @@ class Config:
     # --- reward
     reward: str = "binary"  # binary: 1 if all tests pass; fraction: share of tests that pass
     timeout_s: float = 2.0  # wall-clock limit of a program on one test
+    program_timeout_s: float = 10.0  # ... and on all of its tests together
     memory_mb: int = 512  # memory limit of a program
     sandbox: str = "auto"  # auto: isolate or refuse to start; weak: resource limits only
     sandbox_workers: int = 2  # programs judged at the same time, per rank
@@ -94,13 +99,23 @@ class Config:
     eval_every: int = 0  # steps between evaluations while training; 0: none
     eval_n: int = 1  # samples per problem
     eval_temperature: float = 0.0  # 0 is greedy
+    eval_max_tokens: int = 0  # longest answer; 0: what eval.py says for the task
     eval_limit: int = 0  # first so many problems of each task; 0: all
+    eval_since: str = ""  # only problems published on this day or later, "2024-08-01"
+    eval_until: str = ""  # ... and on this day or earlier
+    eval_release: int = 6  # of LiveCodeBench, which grows: 1 to 6
     save_every: int = 50  # steps between checkpoints; the last step is always saved
     keep_checkpoints: int = 2  # older ones are deleted
 
     @property
     def run_dir(self) -> Path:
         return Path(self.out_dir) / self.name
+
+    @property
+    def limits(self) -> dict:
+        """What a Sandbox is told."""
+        limits = {"timeout_s": self.timeout_s, "program_timeout_s": self.program_timeout_s}
+        return limits | {"memory_mb": self.memory_mb, "mode": self.sandbox}
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
@@ -249,7 +264,7 @@ def check_tp(cfg: Config, world_size: int) -> None:
 
 
 def check_world(cfg: Config, world_size: int) -> None:
-    """... and equally many prompts. Raises UserError."""
+    """Every sampler must have as many ranks and get as many prompts as any. Raises UserError."""
     check_tp(cfg, world_size)
     samplers = world_size // cfg.rollout_tp
     if cfg.prompts_per_step % samplers:

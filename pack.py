@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 from transformers import AttentionInterface
 
 from config import UserError
@@ -43,8 +44,8 @@ class Block(NamedTuple):
 
     length: int
     keys: tuple[int, ...]  # blocks whose k tokens, in all, are the keys
-    visible: torch.Tensor  # (n, k), True where a query may see a key
-    distance: torch.Tensor  # (n, k), how many tokens lie between them, for sliding windows
+    visible: Tensor  # (n, k), True where a query may see a key
+    distance: Tensor  # (n, k), how many tokens lie between them, for sliding windows
 
 
 class Pack:
@@ -81,6 +82,7 @@ class Pack:
                 # its last token predicts nothing
                 part = add(answer[:-1], len(prompt), (*beginning, own), leaf=True)
                 predictors += [own.stop - 1, *range(part.start, part.stop)]
+        self.masks: dict[tuple, list[Tensor]] = {}  # what additive_masks has made
         targets = [token for group in answers for answer in group for token in answer]
         self.lengths = [len(answer) for group in answers for answer in group]
         self.ids = torch.tensor(ids, device=device)  # (T,)
@@ -115,7 +117,7 @@ class Pack:
         return blocks
 
     @cached_property
-    def ragged(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, int, int]:
+    def ragged(self) -> tuple[Tensor, Tensor, Tensor, int, int]:
         """For varlen_attn: the place of each key, cumulative lengths of queries and keys, and the
         longest of either; each segment is a sequence whose last keys are its queries."""
         places: list[int] = []
@@ -130,11 +132,7 @@ class Pack:
         longest = [max(b - a for a, b in zip(c, c[1:], strict=False)) for c in (queries, keys)]
         return torch.tensor(places, device=device), *sums, *longest
 
-    @cached_property
-    def masks(self) -> dict[tuple, list[torch.Tensor]]:
-        return {}
-
-    def additive_masks(self, window: int | None, dtype: torch.dtype) -> list[torch.Tensor]:
+    def additive_masks(self, window: int | None, dtype: torch.dtype) -> list[Tensor]:
         """One (n, k) for each block: 0 where a query sees a key, -inf elsewhere."""
         if (window, dtype) not in self.masks:
             seen = [b.visible & (b.distance < (window or 2**31)) for b in self.blocks]
@@ -159,17 +157,17 @@ def common_prefix(prompts: list[list[int]]) -> int:
 # ------------------------------------------------------------------------------- attention
 def packed_attention(
     module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
     mask: None,
     pack: Pack,
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
-    s_aux: torch.Tensor | None = None,
+    s_aux: Tensor | None = None,
     **_: object,
-) -> tuple[torch.Tensor, None]:
+) -> tuple[Tensor, None]:
     """Attention of a pack: query (1, heads, T, D), key and value (1, kv_heads, T, D)
     -> (1, T, heads, D). transformers calls it in each layer of a model loaded with
     attn_implementation="packed", and hands over the `pack` that the forward pass was given.
@@ -185,7 +183,7 @@ def packed_attention(
 AttentionInterface.register("packed", packed_attention)
 
 
-def has_kernel(query: torch.Tensor) -> bool:
+def has_kernel(query: Tensor) -> bool:
     """Flash attention needs a GPU since Ampere, two bytes a number and heads of a fitting size."""
     size = query.shape[-1]
     fits = query.dtype in (torch.bfloat16, torch.float16) and size % 8 == 0 and size <= 256
@@ -193,13 +191,8 @@ def has_kernel(query: torch.Tensor) -> bool:
 
 
 def varlen_attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    pack: Pack,
-    scale: float,
-    window: int | None,
-) -> torch.Tensor:
+    query: Tensor, key: Tensor, value: Tensor, pack: Pack, scale: float, window: int | None
+) -> Tensor:
     """By torch's ragged flash attention: query (heads, T, D), key, value (kv_heads, T, D)
     -> (T, heads, D). Keys are repeated for each segment that follows them, work is not."""
     from torch.nn.attention.varlen import varlen_attn
@@ -217,13 +210,8 @@ def varlen_attention(
 
 
 def grouped_attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    pack: Pack,
-    scale: float,
-    window: int | None,
-) -> torch.Tensor:
+    query: Tensor, key: Tensor, value: Tensor, pack: Pack, scale: float, window: int | None
+) -> Tensor:
     """The same by plain matrix products, on any device and in any type.
 
     On CPUs the backward pass of torch's own attention is slow. Heads that share a key are rows of

@@ -16,7 +16,6 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
@@ -102,8 +101,7 @@ def shard(cfg: Config, policy: Policy, offload: bool = False) -> Policy:
 def named_weights(policy: Policy) -> Iterator[tuple[str, torch.Tensor]]:
     """(Hugging Face name, full tensor) pairs, gathered one at a time: all ranks must take all."""
     for name, weight in policy.model.named_parameters():
-        weight = weight.detach().to(policy.device)
-        yield name, weight.full_tensor() if isinstance(weight, DTensor) else weight
+        yield name, weight.detach().to(policy.device).full_tensor()
 
 
 # ------------------------------------------------------------------------------- micro-batches

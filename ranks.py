@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from config import UserError
-from tools.memory import keep_freed_memory
+from tools.memory import tune_heap
 
 meeting: dict = {}  # the gloo group of gather(), and its patience: set once
 
@@ -34,7 +34,7 @@ def set_up_ranks(timeout_s: float = 1800) -> torch.device:
     else:
         device = torch.device("cpu")
         dist.init_process_group("gloo")
-        keep_freed_memory()
+        tune_heap()
     patience = timedelta(seconds=timeout_s)
     meeting["group"] = dist.new_group(backend="gloo", timeout=patience)
     meeting["patience"] = patience

@@ -22,6 +22,7 @@ import trace
 from config import Config, UserError, fill
 from data import Problem
 from jail.values import decode, encode
+from oracles import agrees
 from sandbox import Run, Sandbox
 
 FENCE = re.compile(r"```[ \t]*+[\w+-]*+[ \t]*+\n(.*?)(?:\n[ \t]*+```|\Z)", re.DOTALL)
@@ -71,18 +72,19 @@ def judge(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
             program, tests["check"], tests["entry_point"], tests.get("preamble", "")
         )
         return Verdict(run.status, int(run.status == "passed"), 1, None, run.error)
-    inputs, outputs, name = tests["inputs"], tests["outputs"], tests.get("fn_name")
+    inputs, name = tests["inputs"], tests.get("fn_name")
+    outputs = expected_outputs(sandbox, problem)
     deadline = time.monotonic() + sandbox.program_timeout_s
     runs = sandbox.run(program, inputs, name)
     for i, run in enumerate(runs):
-        if not right(run, outputs[i], name):
+        if not right(run, inputs[i], outputs[i], tests):
             if time.monotonic() > deadline:
                 break
             # State can leak from one test to the next in one child; alone it counts.
             runs[i] = sandbox.run(program, [inputs[i]], name)[0]
-            if not right(runs[i], outputs[i], name):
+            if not right(runs[i], inputs[i], outputs[i], tests):
                 break
-    passed = [right(run, output, name) for run, output in zip(runs, outputs, strict=True)]
+    passed = [right(*three, tests) for three in zip(runs, inputs, outputs, strict=True)]
     if all(passed):
         return Verdict("passed", len(runs), len(runs))
     first = passed.index(False)
@@ -104,10 +106,29 @@ def show(value: object) -> str:
         return "a value too long to show"
 
 
-def right(run: Run, expected: object, fn_name: str | None) -> bool:
+def expected_outputs(sandbox: Sandbox, problem: Problem) -> list:
+    """What the tests want; where only a reference says, it is run, once a problem."""
+    tests = problem.tests
+    if "outputs" not in tests:
+        runs = sandbox.run(tests["reference"], tests["inputs"], tests["fn_name"])
+        failed = [run for run in runs if run.status != "ok"]
+        if failed:
+            raise RuntimeError(
+                f"{problem.task_id}: its reference fails ({failed[0].status}: {failed[0].error})"
+            )
+        tests["outputs"] = [run.value for run in runs]
+    return tests["outputs"]
+
+
+def right(run: Run, arguments: object, expected: object, tests: dict) -> bool:
     if run.status != "ok":
         return False
-    return same_value(expected, run.value) if fn_name else same_stdout(expected, run.stdout)
+    if not tests.get("fn_name"):
+        return same_stdout(expected, run.stdout)
+    if "oracle" in tests:
+        return agrees(tests["oracle"], arguments, expected, run.value)
+    wrapped = "wrapped" in tests and isinstance(expected, list) and len(expected) == 1
+    return same_value(expected, run.value) or (wrapped and same_value(expected[0], run.value))
 
 
 def same_value(expected: object, got: object) -> bool:
@@ -176,6 +197,7 @@ class Question:
     target: dict[str, object] = field(default_factory=dict)  # item -> encoded value
     task_id: str = ""
     source: str = ""  # "step/group/sample" of the response that holds the program
+    prefix: str = ""  # run before the program and not shown: the imports that a data set promises
 
     @property
     def source_step(self) -> int:
@@ -192,14 +214,16 @@ class Question:
 
 
 def make_question(
-    sandbox: Sandbox, program: str, input: object, fn_name: str | None, cfg: Config
-) -> Question | str:
+    sandbox: Sandbox, program: str, input: object, fn_name: str | None, cfg: Config,
+    prefix: str = "",
+) -> Question | str:  # fmt: skip
     """Trace `program` on `input` and ask about its last-defined variables; a str says why not."""
     if len(program) > MAX_ANSWER:
         return "too long"
     if complexity(program) > cfg.max_complexity:
         return "too complex"
-    traced = trace.trace_program(sandbox, program, input, fn_name, cfg.align_values)
+    whole = f"{prefix}\n{program}" if prefix else program
+    traced = trace.trace_program(sandbox, whole, input, fn_name, cfg.align_values)
     if traced.reason:
         return traced.reason
     variables = trace.choose_variables(traced, cfg.max_variables)
@@ -208,7 +232,16 @@ def make_question(
         return "no output"
     if cfg.align_output:  # a one-liner has no variable, its output is still a thing to ask for
         target[OUTPUT] = encode(traced.value) if fn_name else traced.stdout.strip()
-    return Question(program, input, fn_name, target) if target else "no variable"
+    if not target:
+        return "no variable"
+    return Question(program, input, fn_name, target, prefix=prefix)
+
+
+def name_to_trace(program: str, name: str | None) -> str | None:
+    """What to call: a small model that was asked for Solution().f often writes a plain f."""
+    if name and name.startswith("Solution") and not re.search(r"^class Solution\b", program, re.M):
+        return name.rpartition(".")[2]
+    return name
 
 
 def complexity(program: str) -> int:

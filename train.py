@@ -20,7 +20,6 @@ from concurrent.futures import Future
 
 import torch
 import torch.distributed as dist
-from torch.distributed.tensor import DTensor
 from transformers import AutoTokenizer
 
 from algorithms import (
@@ -42,11 +41,13 @@ from reward import (
     extract_program,
     judge,
     make_question,
+    name_to_trace,
     score_answer,
     worked_examples,
 )
 from rollout import Request, Response, make_engine, model_directory
 from sandbox import Pool, Sandbox, SandboxUnavailable
+from tasks import make_items
 from tools.memory import MemoryWatch, return_freed_memory
 from tools.report import write_report
 from tools.rundir import RunDir, State
@@ -181,11 +182,13 @@ def judge_and_trace(
     """(program, verdict, questions) of one response. Runs in a worker thread of the pool."""
     program = extract_program(text)
     verdict = judge(sandbox, problem, program)
-    questions = []
-    wanted = cfg.align_ratio and program and verdict.status not in ("passed", "timeout")
-    if wanted and "inputs" in problem.tests:
-        for given in problem.tests["inputs"][: cfg.align_inputs]:
-            made = make_question(sandbox, program, given, problem.tests.get("fn_name"), cfg)
+    questions, tests = [], problem.tests
+    if cfg.align_ratio and program and verdict.status not in ("passed", "timeout"):
+        inputs = tests.get("inputs") or tests.get("calls", [])
+        name = name_to_trace(program, tests.get("fn_name") or tests.get("entry_point"))
+        prefix = tests.get("prefix", "")
+        for given in inputs[: cfg.align_inputs]:
+            made = make_question(sandbox, program, given, name, cfg, prefix)
             if isinstance(made, Question):
                 made.task_id, made.source = problem.task_id, source
                 questions.append(made)
@@ -278,8 +281,7 @@ def clip_gradient(policy: Policy, limit: float) -> float:
     for weight in policy.parameters():
         if weight.grad is None:  # every group was flat
             weight.grad = torch.zeros_like(weight)
-    norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), limit)
-    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+    return float(torch.nn.utils.clip_grad_norm_(policy.parameters(), limit).full_tensor())
 
 
 # ------------------------------------------------------------------------------- the run
@@ -291,7 +293,7 @@ def train(cfg: Config) -> None:
     run = RunDir(cfg)
     directory = model_directory(cfg.model)
     tokenizer = AutoTokenizer.from_pretrained(directory)
-    problems = fitting(load_problems(cfg.problems), tokenizer, cfg)
+    problems = fitting(load_problems(cfg.problems, cfg=cfg), tokenizer, cfg)
     policy = load_policy(cfg, directory, device, cfg.offload)
     reference = load_policy(cfg, directory, device, offload=True) if cfg.kl_coef else None
     optimizer = torch.optim.AdamW(
@@ -301,15 +303,17 @@ def train(cfg: Config) -> None:
     run.say(f"starting the sampler, {cfg.engine} (some 10 s)")
     engine = make_engine(cfg, directory, device)
     engine.sync(named_weights(policy))
-    limits = {"timeout_s": cfg.timeout_s, "memory_mb": cfg.memory_mb, "mode": cfg.sandbox}
-    with Pool(cfg.sandbox_workers, **limits) as pool:
+    with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
         examples = pool.submit(worked_examples, cfg).result()
         walls = pool.submit(lambda sandbox: sandbox.layers).result()
         run.say(f"{len(problems)} problems, {world} process(es) on {device.type}; sandbox: {walls}")
 
+        wanted = cfg.eval_tasks if cfg.eval_every else ()
+        tasks = {task: make_items(task, cfg, pool, examples) for task in wanted}
+
         def evaluate_if_due() -> None:
             if run.evaluation_due(state.step):
-                run.log_evaluation(evaluate(cfg, engine, tokenizer, pool, examples), state.step)
+                run.log_evaluation(evaluate(cfg, engine, tokenizer, pool, tasks), state.step)
 
         evaluate_if_due()
         watch, stop = MemoryWatch(), False

@@ -1,6 +1,6 @@
 """Many steps of a tiny model on two processes: does memory, a process or a descriptor leak?
 
-    python bench/long.py [--steps=200]    # ten minutes; nothing else should run beside it
+    python bench/long.py [--steps=200]    # two minutes; nothing else should run beside it
 
 Looks at the trainers, the samplers in them and their sandboxes every second, and prints ten lines,
 medians over a tenth of the steps each. Exit status 1 if memory or descriptors grew by more than

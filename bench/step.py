@@ -75,7 +75,7 @@ from tools.memory import peak_gb
 
 cfg = load_config({arguments!r})
 problems = load_problems(cfg.problems)
-order = data_order(len(problems), 0, {steps} * cfg.prompts_per_step, cfg.seed)
+order = data_order(problems, 0, {steps} * cfg.prompts_per_step, cfg.seed)
 rows = []
 for i in order:
     text = code_text(problems[i], cfg)
@@ -137,14 +137,14 @@ def measure_trl(arguments: list[str], steps: int) -> float | None:
 
 
 def main() -> None:
-    arguments = [a for a in sys.argv[1:] if a.partition("=")[0] not in ("--steps", "--trl")]
-    steps = next((int(a[8:]) for a in sys.argv if a.startswith("--steps=")), 6)
-    trl_steps = next((int(a[6:] or 2) for a in sys.argv if a.partition("=")[0] == "--trl"), 0)
+    flags = dict(a.partition("=")[::2] for a in sys.argv[1:])
+    steps = int(flags.pop("--steps", 6))
+    trl_steps = int(flags.pop("--trl") or 2) if "--trl" in flags else 0
     with tempfile.TemporaryDirectory() as scratch:
-        shape = next((a[8:] for a in arguments if a[8:] in SHAPES), None)
-        if shape:
-            write_random_model(shape, Path(scratch))
-            arguments = [a for a in arguments if a[8:] != shape] + [f"--model={scratch}"]
+        if flags.get("--model") in SHAPES:
+            write_random_model(flags["--model"], Path(scratch))
+            flags["--model"] = scratch
+        arguments = [f"{flag}={text}" if text else flag for flag, text in flags.items()]
         directory = model_directory(load_config(arguments).model)
         print(f"machine before: {matmul_flops() / 1e9:.0f} GFLOP/s in a bf16 matrix product")
         rows = run_ours(arguments, steps)

@@ -8,13 +8,17 @@ import pytest
 
 from config import Config, UserError
 from data import code_text, data_order, load_problems
-from eval import output_item
+from formats import Problem
+from tasks import output_item
 
 GOOD = {
     "task_id": "a",
     "prompt": "Write f.",
     "tests": {"inputs": [[1]], "outputs": [1], "fn_name": "f"},
 }
+
+
+FIFTY = [Problem(str(k), "", {}) for k in range(50)]
 
 
 def write(tmp_path, *lines):
@@ -90,11 +94,11 @@ def test_human_eval_has_164_problems():
 
 
 def test_an_epoch_serves_every_problem_once_and_the_next_in_another_order():
-    first, second = data_order(50, 0, 50, seed=0), data_order(50, 50, 50, seed=0)
+    first, second = data_order(FIFTY, 0, 50, seed=0), data_order(FIFTY, 50, 50, seed=0)
     assert sorted(first) == sorted(second) == list(range(50))
     assert first != second
 
 
 def test_order_depends_on_the_seed_and_on_the_position_alone():
-    assert data_order(50, 0, 50, seed=0) != data_order(50, 0, 50, seed=1)
-    assert data_order(50, 0, 120, seed=3)[45:60] == data_order(50, 45, 15, seed=3)
+    assert data_order(FIFTY, 0, 50, seed=0) != data_order(FIFTY, 0, 50, seed=1)
+    assert data_order(FIFTY, 0, 120, seed=3)[45:60] == data_order(FIFTY, 45, 15, seed=3)

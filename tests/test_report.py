@@ -326,6 +326,85 @@ def test_command_prints_the_path_it_wrote(tmp_path):
     assert done.returncode == 0 and Path(done.stdout.strip()).exists()
 
 
+BENCHMARK = {
+    "task": "humaneval",
+    "model": "out/demo/hf",
+    "settings": {"n": 1, "temperature": 0.0, "max_tokens": 512, "seed": 0},
+    "pass@1": 0.31,
+    "interval": [0.24, 0.38],
+    "n": 1,
+    "n_problems": 164,
+    "n_samples": 164,
+    "seconds": 123.4,
+    "by_difficulty": {"easy": {"pass@1": 0.5, "n": 1, "n_problems": 40}},
+    "statuses": {"passed": 51, "failed": 113},
+    "results": [{"task_id": "a", "passed": True, "completion": "secret " * 100}] * 10_000,
+}
+TARGET = {"classes": ["a", "b"], "chance": 0.5, "accuracy": [0.5, 0.9], "shuffled": [0.5, 0.4]}
+PROBE = {"task": "probe", "layers": [0, 1], "targets": {"passes": TARGET | {"best": 0.9}}}
+
+
+def evaluated(run: Path, **files: object) -> Path:
+    (run / "eval").mkdir()
+    for name, rows in files.items():
+        (run / "eval" / f"{name}.json").write_text(json.dumps(rows))
+    return run
+
+
+def test_benchmarks_and_probes_are_in_the_page_without_their_samples(tmp_path):
+    run = evaluated(fake_run(tmp_path / "run", steps=2), b=[BENCHMARK, PROBE], a=BENCHMARK)
+    data = embedded(run)["evaluations"]
+    assert [(row["task"], row["file"]) for row in data["rows"]] == [
+        ("humaneval", "a"), ("humaneval", "b"), ("probe", "b"),
+    ]  # fmt: skip
+    row, probe = data["rows"][0], data["rows"][2]["targets"][0]
+    assert (row["value"], row["interval"], row["measure"]) == (0.31, [0.24, 0.38], "pass@1")
+    assert row["by_difficulty"] == {"easy": [0.5, 40]} and row["statuses"]["failed"] == 113
+    assert (probe["target"], probe["accuracy"], probe["chance"]) == ("passes", [0.5, 0.9], 0.5)
+    assert "secret" not in (run / "report.html").read_text()
+
+
+def test_a_trace_task_is_told_by_its_score(tmp_path):
+    row = BENCHMARK | {"task": "basics-trace", "score": 0.2}
+    run = evaluated(fake_run(tmp_path / "run", steps=2), a=row)
+    shown = embedded(run)["evaluations"]["rows"][0]
+    assert (shown["measure"], shown["value"], shown["rates"]) == ("score", 0.2, {"pass@1": 0.31})
+
+
+def test_evaluations_that_lack_keys_or_lie_about_types_are_shown_as_far_as_they_go(tmp_path):
+    lies = dict.fromkeys(BENCHMARK, "<b>") | {"task": "x", "statuses": {"a": "b"}}
+    odd = {"task": "probe", "targets": {"t": {"accuracy": [0.1, None, "x"]}, "u": 3}}
+    run = evaluated(fake_run(tmp_path / "run", steps=2), a={"task": "t"}, b=lies, c=odd)
+    rows = {row["file"]: row for row in embedded(run)["evaluations"]["rows"]}
+    assert rows["a"]["value"] is None and rows["b"]["interval"] is None
+    assert rows["c"]["targets"][0]["layers"] == [0, 1, 2]
+
+
+def test_hostile_names_of_evaluations_stay_text(tmp_path):
+    clean = report.write_report(fake_run(tmp_path / "clean", steps=2)).read_text().lower()
+    row = BENCHMARK | {"task": HOSTILE, "model": HOSTILE, "statuses": {HOSTILE: 1}}
+    probe = PROBE | {"model": HOSTILE, "targets": {HOSTILE: TARGET, "__proto__": TARGET}}
+    page = report.write_report(evaluated(fake_run(tmp_path / "run", steps=2), a=[row, probe]))
+    for token in ("<script", "</script", "<!--"):
+        assert page.read_text().lower().count(token) == clean.count(token)
+
+
+def test_too_many_evaluations_are_counted_not_drawn(tmp_path):
+    rows = [BENCHMARK | {"task": f"t{k:04}", "results": []} for k in range(3_000)]
+    data = embedded(evaluated(fake_run(tmp_path / "run", steps=2), a=rows))["evaluations"]
+    assert data["left_out"] > 0 and len(data["rows"]) + data["left_out"] == 3_000
+    assert len(json.dumps(data)) < 2 * report.MAX_EVALUATIONS
+
+
+@pytest.mark.parametrize("broken", ["{", "3", '[{"pass@1": 1}]', "[[[[", '{"task": null}'])
+def test_a_broken_evaluation_is_named_in_one_sentence(tmp_path, broken):
+    run = evaluated(fake_run(tmp_path / "run", steps=2))
+    (run / "eval" / "x.json").write_text(broken)
+    failed = call(run)
+    assert failed.returncode == 1 and f"{run / 'eval' / 'x.json'} is not" in failed.stderr
+    assert failed.stderr.count("\n") == 1
+
+
 def call(run: Path) -> subprocess.CompletedProcess:
     command = [sys.executable, str(ROOT / "tools" / "report.py"), str(run)]
     return subprocess.run(command, capture_output=True, text=True)

@@ -15,12 +15,15 @@ SETTLE = 3  # steps in which memory may still grow: caches, compiled graphs, Ada
 GROWTH = 0.05  # of the GPU: what may be missing after that
 
 
-def keep_freed_memory() -> None:
-    """Tell glibc to keep freed blocks, where there is glibc. It returns large ones to the kernel,
-    and a training step then spends an eighth of its time on faulting the same pages in again.
+def tune_heap() -> None:
+    """Two settings for CPUs, to be made before torch computes.
+
+    Where there is glibc, it is told to keep freed blocks. It returns large ones to the kernel, and
+    a training step then spends an eighth of its time on faulting the same pages in again.
 
     Every pack has its own shapes, and torch keeps the kernels of the last 1024 of them, small
-    blocks all over the heap between which large ones no longer fit: 128 are enough."""
+    blocks all over the heap between which large ones no longer fit: 128 are enough.
+    """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):

@@ -1,17 +1,19 @@
-"""Write out/<name>/report.html: what a run did, its curves, and its samples to read one by one.
+"""Write out/<name>/report.html: what a run did, its curves, its samples to read one by one, and
+what eval.py wrote into out/<name>/eval/*.json: benchmarks as a table, probes layer by layer.
 
 The page is a single file that opens from disk without a network: report.html beside it (markup,
 style, and the script that draws) with the run's data in it as JSON. Everything that a model wrote
 is hostile: no `<` of the data reaches the page's markup, and its script inserts text as text only.
 
 Left out: a plotting library and a server (the page shall still open in ten years), several runs
-side by side (wandb does that), and the samples beyond MAX_SAMPLES or MAX_BYTES, which an even
-choice over the run stands for.
+side by side (wandb does that), the samples of benchmarks (`eval.py --show` prints them), and
+samples beyond MAX_SAMPLES or MAX_BYTES, which an even choice over the run stands for.
 
     python tools/report.py out/demo
 """
 
 import html
+import itertools
 import json
 import keyword
 import re
@@ -21,6 +23,9 @@ from pathlib import Path
 TEMPLATE = Path(__file__).parent / "report.html"
 MAX_SAMPLES = 2_000  # rows in the page's list
 MAX_BYTES = 4_500_000  # JSON of the samples; a page of 5 MB still opens at once
+MAX_EVALUATIONS = 500_000  # bytes of JSON of the evaluations; one takes about 1,000
+MAX_PARTS = 200  # difficulties, months, statuses, targets or layers of one evaluation
+MAX_NAME = 120  # characters of a name in an evaluation
 MAX_TEXT = 10_000  # characters of one text; a run-away response is as instructive cut as whole
 LABELS = {  # what to call the measures of our own evaluations in a sentence
     ("basics", "pass@1"): "pass@1 on unseen problem families",
@@ -35,12 +40,20 @@ class RunError(Exception):
     """A run directory that cannot be read. The message names the file, the line and the reason."""
 
 
-def read_object(text: bytes, where: str, *needed: str) -> dict:
-    """Parse one JSON object that has the keys `needed`; NaN, which no browser parses, is None."""
+def parse(text: bytes, where: str) -> object:
+    """Parse JSON; NaN, which no browser parses, is None."""
     try:
-        row = json.loads(text, parse_constant=lambda _: None)
-    except ValueError as error:
+        return json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{where} is not JSON: {error}") from None
+
+
+def read_object(text: bytes, where: str, *needed: str) -> dict:
+    """Parse one JSON object that has the keys `needed`."""
+    return check_object(parse(text, where), where, *needed)
+
+
+def check_object(row: object, where: str, *needed: str) -> dict:
     missing = [key for key in needed if not isinstance(row, dict) or row.get(key) is None]
     if missing or not isinstance(row, dict):
         raise RunError(f"{where} is not an object with {', '.join(needed) or 'keys'}")
@@ -92,8 +105,75 @@ def measures(evals: list[dict]) -> list[dict]:
             entry = {key: rows[-1].get(key) for key in ("task", "n_problems", "n_samples")}
             entry |= {"label": LABELS.get((task, name), f"{name} on {task}")}
             entry |= {"main": name == names[0], "steps": [r["step"] for r in rows]}
+            entry |= {"interval": interval(rows[-1])} if entry["main"] else {}
             found.append(entry | {"values": [r[name] for r in rows]})
     return found
+
+
+# Files in eval/ may be by other hands: these four take of a value what has the right type.
+def number(x: object) -> float | None:
+    """`x` to six digits if it is a number that a browser can draw, else None."""
+    fits = isinstance(x, int | float) and not isinstance(x, bool) and abs(x) < 1e15
+    return None if not fits else x if isinstance(x, int) else float(f"{x:.6g}")
+
+
+def numbers(x: object) -> list[float | None]:
+    return [number(value) for value in x[:MAX_PARTS]] if isinstance(x, list) else []
+
+
+def parts(x: object) -> dict:
+    return {key[:MAX_NAME]: x[key] for key in list(x)[:MAX_PARTS]} if isinstance(x, dict) else {}
+
+
+def interval(row: dict) -> list[float] | None:
+    ends = numbers(row.get("interval"))
+    return ends if len(ends) == 2 and None not in ends else None
+
+
+def benchmark(row: dict) -> dict:
+    """What the table says of one evaluation: numbers and names, never what was sampled."""
+    measure = "score" if row["task"].endswith("-trace") and "score" in row else "pass@1"
+    shown = {key: number(row.get(key)) for key in ("n_problems", "n_samples", "seconds")}
+    shown |= {"measure": measure, "value": number(row.get(measure)), "interval": interval(row)}
+    shown["temperature"] = number(parts(row.get("settings")).get("temperature"))
+    others = [key for key in parts(row) if key.startswith("pass@") and key != measure]
+    shown["rates"] = {key: number(row[key]) for key in others}
+    shown["statuses"] = {key: number(count) for key, count in parts(row.get("statuses")).items()}
+    for split in ("by_difficulty", "by_month"):
+        found = {key: parts(part) for key, part in parts(row.get(split)).items()}
+        keys = ("pass@1", "n_problems")
+        shown[split] = {k: [number(part.get(key)) for key in keys] for k, part in found.items()}
+    return shown
+
+
+def probe(row: dict) -> dict:
+    """What the plot draws of one probe: for each target accuracy and control, layer by layer."""
+    targets = []
+    for target, found in parts(row.get("targets")).items():
+        found, layers = parts(found), numbers(row.get("layers"))
+        shown = {key: numbers(found.get(key)) for key in ("accuracy", "shuffled")}
+        if len(layers) != len(shown["accuracy"]) or None in layers:
+            layers = list(range(len(shown["accuracy"])))
+        shown |= {key: number(found.get(key)) for key in ("chance", "best", "best_layer")}
+        shown |= {"target": target, "layers": layers, "interval": interval(found)}
+        targets.append(shown)
+    return {"targets": targets}
+
+
+def read_evaluations(directory: Path) -> dict:
+    """What eval.py wrote, by task and file: as many rows as fit, and how many do not."""
+    rows = []
+    for path in directory.glob("*.json"):
+        found = parse(path.read_bytes(), str(path))
+        for row in found if isinstance(found, list) else [found]:
+            check_object(row, str(path), "task")
+            names = {"file": path.stem, "task": row["task"], "model": row.get("model") or ""}
+            names = {key: str(text)[:MAX_NAME] for key, text in names.items()}
+            rows.append(names | (probe if names["task"] == "probe" else benchmark)(row | names))
+    rows.sort(key=lambda row: (row["task"], row["file"]))
+    sizes = itertools.accumulate(len(json.dumps(row)) for row in rows)
+    fit = sum(size <= MAX_EVALUATIONS for size in sizes)
+    return {"rows": rows[:fit], "left_out": len(rows) - fit}
 
 
 def percent(x: float) -> str:
@@ -173,13 +253,14 @@ def write_report(run_dir: str | Path) -> Path:
         "summary": summary(config, metrics, results),
         "metrics": columns(metrics),
         "results": results,
+        "evaluations": read_evaluations(run / "eval"),
         "keywords": keyword.kwlist,
         "samples": pack(read_rows(run / "samples.jsonl", "step", "id")),
     }
     # json.dumps leaves ASCII only (no U+2028); without "<" no text can end or open an element.
-    parts = {"DATA": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")}
-    parts["TITLE"] = html.escape(str(config.get("name") or run.resolve().name))
-    page = re.sub("{{(DATA|TITLE)}}", lambda m: parts[m[1]], TEMPLATE.read_text("utf-8"))
+    holes = {"DATA": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")}
+    holes["TITLE"] = html.escape(str(config.get("name") or run.resolve().name))
+    page = re.sub("{{(DATA|TITLE)}}", lambda m: holes[m[1]], TEMPLATE.read_text("utf-8"))
     out = run / "report.html"
     out.write_text(page, encoding="utf-8", errors="replace")
     return out

@@ -35,6 +35,7 @@ from tools.memory import MemoryWatch
 FREE_KEYS = {"resume", "steps", "wandb", "out_dir", "name", "sandbox_workers", "save_every"}
 FREE_KEYS |= {"keep_checkpoints", "eval_tasks", "eval_every", "eval_n", "eval_temperature"}
 FREE_KEYS |= {"eval_limit", "kv_cache_gb", "gpu_memory", "rank_timeout_s", "rollout_tp"}
+FREE_KEYS |= {"eval_max_tokens", "eval_since", "eval_until", "eval_release", "data_dir"}
 FREE_KEYS |= {"micro_tokens", "checkpoint_layers", "offload"}
 
 
@@ -150,14 +151,15 @@ class RunDir:
     ) -> None:
         """One row in metrics.jsonl, one a sample in samples.jsonl, one line on the console.
 
-        groups: those of all ranks. stats: sums over this rank's tokens. laps: seconds by phase.
+        groups: those of all ranks. stats: what update() returned. laps: seconds by phase.
         """
         gathered = gather(stats, "the update")
         if self.rank:
             return
         rows = [sample_row(state.step, g, i) for g in groups for i in range(len(g.responses))]
-        stats = {k: (max if k.startswith("max") else sum)(s[k] for s in gathered) for k in stats}
-        metrics = step_metrics(state, rows, stats | {"ranks": len(gathered)}, laps)
+        totals = {k: (max if k.startswith("max") else sum)(s[k] for s in gathered) for k in stats}
+        totals |= {k: stats[k] for k in ("grad_norm", "lr")}  # the same on every rank
+        metrics = step_metrics(state, rows, totals, laps)
         metrics |= {f"free_gb/{moment}": free for moment, free in watch.free.items()}
         metrics["peak_mem_gb"] = watch.peak_gb()
         self.append("metrics.jsonl", [metrics])
@@ -333,8 +335,8 @@ def step_metrics(state: State, rows: list[dict], stats: dict, laps: dict) -> dic
         "mismatch/mean": stats["gap"] / trained,
         "mismatch/max": stats["max_gap"],
         "mismatch/kl": stats["gap_kl"] / trained,
-        "grad_norm": stats["grad_norm"] / stats["ranks"],  # the same number on every rank
-        "lr": stats["lr"] / stats["ranks"],
+        "grad_norm": stats["grad_norm"],
+        "lr": stats["lr"],
         "tokens": sum(r["_tokens"] for r in rows),
         "tokens_trained": stats["trained"],
         "tokens_computed": stats["computed"],  # those and their prompts, each once a pack

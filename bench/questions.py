@@ -1,0 +1,61 @@
+"""How many of the failed programs of a run can be asked about, and why not the others.
+
+    python bench/questions.py out/mbpp          # a run of train.py, with its samples.jsonl
+
+Every failed program is traced again on the first `align_inputs` inputs of its problem, as training
+does. A program counts as asked about if one of them gives a question that is not too long a prompt;
+else the reason of the first stands.
+"""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from config import Config, UserError  # noqa: E402
+from data import load_problems, read_jsonl  # noqa: E402
+from formats import Problem  # noqa: E402
+from reward import make_question, name_to_trace  # noqa: E402
+from sandbox import Pool, Sandbox  # noqa: E402
+
+
+def outcome(sandbox: Sandbox, problem: Problem, row: dict, cfg: Config) -> str:
+    """ "asked", or why not."""
+    if not row["program"]:
+        return "no program"
+    if row["status"] in ("syntax", "timeout"):
+        return {"syntax": "does not parse", "timeout": "timeout in the tests"}[row["status"]]
+    tests, reasons = problem.tests, []
+    name = name_to_trace(row["program"], tests.get("fn_name") or tests.get("entry_point"))
+    prefix = tests.get("prefix", "")
+    for given in (tests.get("inputs") or tests.get("calls", []))[: cfg.align_inputs]:
+        made = make_question(sandbox, row["program"], given, name, cfg, prefix)
+        if not isinstance(made, str):
+            return "asked"
+        reasons.append(made)
+    return reasons[0] if reasons else "no literal input"
+
+
+def main(run: Path) -> None:
+    try:
+        cfg = Config(**json.loads((run / "config.json").read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"cannot read {run}/config.json: {error}") from error
+    problems = {p.task_id: p for p in load_problems(cfg.problems, cfg=cfg)}
+    rows = [row for row, _ in read_jsonl(run / "samples.jsonl")]
+    failed = [r for r in rows if r["objective"] == "code" and r["status"] != "passed"]
+    with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
+        made = [pool.submit(outcome, problems[r["task_id"]], r, cfg) for r in failed]
+        counts = Counter(future.result() for future in made)
+    for reason, count in counts.most_common():
+        print(f"{count:5} {count / len(failed):6.1%}  {reason}")
+    print(f"{len(failed):5} failed programs of {len(rows)} samples")
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    except (UserError, IndexError) as error:
+        sys.exit(f"error: {error}; usage: python bench/questions.py out/RUN")

@@ -1,0 +1,482 @@
+"""Each data set's own row format becomes a problem that its own reference solves.
+
+Rows are written here by hand, with the fields, the nesting and the encodings of their sources.
+"""
+
+import base64
+import gzip
+import json
+import pickle
+import zlib
+
+import pytest
+
+from config import Config, UserError
+from data import load_problems, read_rows, source_files
+from formats import Unusable, listed_tests, private_tests, to_problem
+from oracles import ORACLES, agrees
+from reward import judge
+from sandbox import Pool
+from train import judge_and_trace
+
+TWICE = "def twice(n):\n    return 2 * n"
+DOUBLE = "n = int(input())\nprint(2 * n)"
+IO = {"inputs": ["1\n", "4\n"], "outputs": ["2\n", "8\n"]}
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with Pool(1) as pool:
+        yield pool
+
+
+def status(pool, problem, program):
+    return pool.submit(judge, problem, program).result().status
+
+
+def packed_tests(cases):
+    return base64.b64encode(zlib.compress(pickle.dumps(json.dumps(cases)))).decode()
+
+
+def case(given, wanted, kind="stdin"):
+    return {"input": given, "output": wanted, "testtype": kind}
+
+
+LCB = {
+    "question_title": "Double",
+    "question_content": "Double a number.",
+    "platform": "atcoder",
+    "question_id": "abc301_a",
+    "contest_id": "abc301",
+    "contest_date": "2023-05-13T00:00:00",
+    "starter_code": "",
+    "difficulty": "easy",
+    "public_test_cases": json.dumps([case("1\n", "2\n")]),
+    "private_test_cases": packed_tests([case("4\n", "8\n"), case("5", "10")]),
+    "metadata": "{}",
+}
+LCB_FUNCTION = LCB | {
+    "starter_code": "class Solution:\n    def pick(self, nums: List[int], k: int) -> int:\n",
+    "public_test_cases": json.dumps([case("[3, 1]\n1", "1", "functional")]),
+    "private_test_cases": json.dumps([case("[5]\n0", "5", "functional")]),
+    "metadata": '{"func_name": "pick"}',
+}
+PICK = "class Solution:\n    def pick(self, nums: List[int], k):\n        return nums[k]"
+PRIME = {
+    "data_source": "codecontests",
+    "prompt": [
+        {"role": "system", "content": "Think."},
+        {"role": "user", "content": "Double a number.\n\nWrite Python code to solve the problem."},
+    ],
+    "ability": "code",
+    "reward_model": {"ground_truth": json.dumps(IO), "style": "rule"},
+    "extra_info": {"index": 7, "split": "dummy"},
+}
+APPS = {
+    "problem_id": 12,
+    "question": "Double a number.",
+    "solutions": json.dumps([DOUBLE]),
+    "input_output": json.dumps(IO),
+    "difficulty": "introductory",
+    "url": "https://example.org/12",
+    "starter_code": "",
+}
+APPS_FUNCTION = APPS | {
+    "solutions": json.dumps([TWICE]),
+    "starter_code": "\ndef twice(n):\n\t",
+    "input_output": json.dumps({"fn_name": "twice", "inputs": [[1], [4]], "outputs": [[2], [8]]}),
+}
+TACO = {key: APPS[key] for key in ("question", "solutions", "input_output", "starter_code")} | {
+    "difficulty": "EASY",
+    "raw_tags": "[]",
+    "name": "double",
+    "source": "codeforces",
+    "tags": "[]",
+    "skill_types": "[]",
+    "url": None,
+    "Expected Auxiliary Space": None,
+    "time_limit": "1.0 seconds",
+    "date": None,
+    "picture_num": "0",
+    "memory_limit": None,
+    "Expected Time Complexity": None,
+}
+CONTESTS = {
+    "name": "1_A. Double",
+    "description": "Double a number.",
+    "public_tests": {"input": ["1\n"], "output": ["2\n"]},
+    "private_tests": {"input": [], "output": []},
+    "generated_tests": {"input": ["4\n"], "output": ["8\n"]},
+    "source": 2,
+    "difficulty": 7,
+    "solutions": {"language": [2, 3], "solution": ["int main() {}", DOUBLE]},
+    "incorrect_solutions": {"language": [], "solution": []},
+    "cf_rating": 800,
+    "time_limit": {"seconds": 2, "nanos": 0},
+    "input_file": "",
+    "output_file": "",
+}
+
+
+def r1_case(given, wanted, kind="stdin_stdout", name=None):
+    return {"input": given, "output": wanted, "type": kind, "fn_name": name}
+
+
+OPEN_R1 = {
+    "source": "apps",
+    "task_type": "verifiable_code",
+    "in_source_id": "3064",
+    "prompt": "Solve in Python:\nDouble a number.",
+    "gold_standard_solution": DOUBLE,
+    "verification_info": {
+        "language": "python",
+        "test_cases": [r1_case("1\n", "2\n"), r1_case("4\n", "8\n")],
+    },
+    "metadata": {"difficulty": "introductory"},
+    "problem_id": "vfc_0",
+}
+R1_FUNCTION = OPEN_R1 | {
+    "gold_standard_solution": TWICE,
+    "verification_info": json.dumps(
+        {
+            "language": "python",
+            "test_cases": [r1_case("[1]", "[2]", "function_call", "twice")],
+        }
+    ),
+}
+LEETCODE = {
+    "task_id": "pick",
+    "prompt": "from typing import *\n",
+    "completion": PICK,
+    "entry_point": "Solution().pick",
+    "test": "def check(candidate):\n    assert candidate(nums = [3, 1], k = 1) == 1\n"
+    "    assert candidate(nums = [5], k = 0) == 5\n",
+    "query": "Pick one.",
+    "response": "...",
+    "input_output": [{"input": "nums = [3, 1], k = 1", "output": "1"}],
+    "meta": {"question_id": 1, "difficulty": "Easy", "lang_code": PICK},
+}
+LEETCODE_NEW = {key: LEETCODE[key] for key in ("task_id", "prompt", "entry_point", "test")} | {
+    "completion": LEETCODE["completion"],
+    "problem_description": "Pick one.",
+    "difficulty": "Easy",
+    "estimated_date": "2024-08-10",
+    "tags": [],
+}
+HUMANEVAL = {
+    "task_id": "test/0",
+    "prompt": 'def twice(n):\n    """Two times n."""\n',
+    "canonical_solution": "    return 2 * n",
+    "test": "def check(candidate):\n    assert candidate(2) == 4",
+    "entry_point": "twice",
+}
+HUMANEVAL_PLUS = HUMANEVAL | {
+    "test": "import numpy as np\ndef is_floats(x):\n    return False\n\ndef check(candidate):\n"
+    "    inputs = [[1], [4], [inf]]\n    results = [2, 8, inf]\n"
+    "    for i, (inp, exp) in enumerate(zip(inputs, results)):\n"
+    "        assertion(candidate(*inp), exp, 0)\n"
+}
+EVALPLUS = {
+    "task_id": "HumanEval/900",
+    "prompt": HUMANEVAL["prompt"],
+    "entry_point": "twice",
+    "canonical_solution": HUMANEVAL["canonical_solution"],
+    "base_input": [[1]],
+    "plus_input": [[4], [10]],
+    "atol": 0,
+    "contract": "",
+}
+MBPP = {
+    "task_id": 601,
+    "text": "Write a function to double.",
+    "code": TWICE,
+    "test_list": ["assert twice(2) == 4", "assert twice(n=3) == 6"],
+    "test_setup_code": "",
+    "challenge_test_list": [],
+}
+MBPP_SANITIZED = {
+    "source_file": "x.ipynb",
+    "task_id": 601,
+    "prompt": "Write a function to double.",
+    "code": TWICE,
+    "test_imports": ["import math"],
+    "test_list": ["assert math.isclose(twice(2), 4)"],
+}
+MBPP_PLUS = MBPP_SANITIZED | {
+    "test_list": ["assert twice(2) == 4"],
+    "test": "import numpy as np\ninputs = [[2], [(5)]]\nresults = [4, 10]\n"
+    "for i, (inp, exp) in enumerate(zip(inputs, results)):\n"
+    "    assertion(twice(*inp), exp, 0)\n",
+}
+
+CLASS = "class Solution:\n    def pick(self, nums: List[int], k):\n        x = 7\n        return x"
+
+ROWS = {
+    "prime": (PRIME, DOUBLE),
+    "apps": (APPS, DOUBLE),
+    "apps function": (APPS_FUNCTION, TWICE),
+    "taco": (TACO, DOUBLE),
+    "code_contests": (CONTESTS, DOUBLE),
+    "open-r1": (OPEN_R1, DOUBLE),
+    "open-r1 function": (R1_FUNCTION, TWICE),
+    "leetcode": (LEETCODE, PICK),
+    "leetcode, newer": (LEETCODE_NEW, PICK),
+    "livecodebench": (LCB, DOUBLE),
+    "livecodebench function": (LCB_FUNCTION, PICK),
+    "human-eval": (HUMANEVAL, TWICE),
+    "humaneval+": (HUMANEVAL_PLUS, TWICE),
+    "evalplus": (EVALPLUS, TWICE),
+    "mbpp": (MBPP, TWICE),
+    "mbpp, sanitized": (MBPP_SANITIZED, TWICE),
+    "mbpp+": (MBPP_PLUS, TWICE),
+}
+WRONG = "class Solution:\n    def pick(self, nums, k):\n        return None\n"
+WRONG += "def twice(n):\n    return 3 * n + 1\nif __name__ == '__main__':\n    print(input(), 7)"
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_reference_passes_and_a_wrong_program_fails(name, pool):
+    row, right = ROWS[name]
+    problem = to_problem(row, "here:1")
+    assert status(pool, problem, right) == "passed"
+    assert status(pool, problem, WRONG) != "passed"
+    assert problem.prompt and problem.task_id
+    if problem.solution:
+        assert status(pool, problem, problem.solution) == "passed"
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_reads_the_same_from_jsonl_and_parquet(name, tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    row, _ = ROWS[name]
+    (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress((json.dumps(row) + "\n").encode()))
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "rows.parquet")
+    (from_json,) = load_problems(str(tmp_path / "rows.jsonl.gz"))
+    (from_parquet,) = load_problems(str(tmp_path / "rows.parquet"))
+    assert from_json.tests == from_parquet.tests
+    assert from_json.prompt == from_parquet.prompt
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_broken_row_is_named_by_file_and_line(name, tmp_path):
+    """Each field taken away in turn: read without it, left out, or refused by name."""
+    row, _ = ROWS[name]
+    refused = 0
+    for key in row:
+        path = tmp_path / "rows.jsonl"
+        rows = [row, {k: v for k, v in row.items() if k != key}]
+        path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+        try:
+            load_problems(str(path))
+        except UserError as error:
+            assert f"{path}:2" in str(error) and "\n" not in str(error)
+            refused += 1
+    assert refused
+
+
+def test_metadata_that_a_row_has_is_kept():
+    assert to_problem(LCB, "").date == "2023-05-13"
+    assert to_problem(LCB, "").difficulty == "easy"
+    assert to_problem(LEETCODE, "").difficulty == "easy"
+    assert to_problem(LEETCODE_NEW, "").date == "2024-08-10"
+    assert to_problem(LCB_FUNCTION, "").tests["inputs"] == [[[3, 1], 1], [[5], 0]]
+
+
+def test_asserts_give_inputs_to_trace():
+    assert to_problem(MBPP, "").tests["calls"] == [[2], [3]]
+    assert to_problem(LEETCODE, "").tests["calls"] == [[[3, 1], 1], [[5], 0]]
+    assert to_problem(HUMANEVAL, "").tests["calls"] == [[2]]
+
+
+@pytest.mark.parametrize(
+    "row, program",
+    [
+        (LEETCODE, CLASS),
+        (LEETCODE, "def pick(nums, k):\n    x = 7\n    return x"),  # not what was asked for
+        (LCB_FUNCTION, CLASS),
+        (MBPP, "def twice(n):\n    x = 7\n    return x"),
+        (HUMANEVAL, "def twice(n):\n    x = 7\n    return x"),
+        (APPS_FUNCTION, "def twice(n):\n    x = 7\n    return x"),
+        (APPS, "n = int(input())\nx = 7\nprint(n, x)"),
+    ],
+)  # fmt: skip
+def test_failed_programs_of_every_style_become_questions(row, program, pool):
+    """The variable x is 7 whatever the input; imports that a data set promises are not shown."""
+    problem = to_problem(row, "")
+    cfg = Config(align_ratio=0.4)
+    text = f"```python\n{program}\n```"
+    _, verdict, questions = pool.submit(judge_and_trace, problem, text, "1/0/0", cfg).result()
+    assert verdict.status in ("failed", "error")
+    (question,) = questions
+    assert question.target["x"] == 7 and question.program == program
+
+
+@pytest.mark.parametrize(
+    "row, reason",
+    [
+        (PRIME | {"ability": "math"}, "ability"),
+        (APPS | {"input_output": ""}, "no test"),
+        (APPS | {"input_output": '{"inputs": [], "outputs": []}'}, "no test"),
+        (APPS | {"input_output": '{"inputs": ["1"], "outputs": []}'}, "1 inputs and 0 outputs"),
+        (CONTESTS | {"input_file": "in.txt"}, "file"),
+        (CONTESTS | {"public_tests": {}, "generated_tests": {}}, "no test"),
+        (OPEN_R1 | {"verification_info": {"language": "rust", "test_cases": []}}, "rust"),
+        (OPEN_R1 | {"verification_info": {"language": "python", "test_cases": []}}, "no test"),
+        (EVALPLUS | {"task_id": "Mbpp/2"}, "tuples"),
+    ],
+)
+def test_problems_without_a_usable_test_are_left_out_counted_and_named(
+    row, reason, tmp_path, capsys
+):
+    with pytest.raises(Unusable, match=reason):
+        to_problem(row, "here")
+    good, path = ROWS["prime"][0], tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in (row, good, row, row, row)))
+    assert len(load_problems(str(path))) == 1
+    said = capsys.readouterr().out
+    assert f"left out 4 rows: {path}:1: " in said and reason in said and "and 1 more" in said
+
+
+# --------------------------------------------------------------------------- pickles
+class Evil:
+    def __reduce__(self):
+        return (print, ("this must never be printed",))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pickle.dumps(Evil()),
+        pickle.dumps({1, 2}, protocol=2),  # names builtins.set
+        b"cos\nsystem\n(S'true'\ntR.",
+        b"garbage",
+        b"",
+    ],
+)
+def test_a_pickle_that_names_anything_is_refused(data, tmp_path, capsys):
+    text = base64.b64encode(zlib.compress(data)).decode()
+    with pytest.raises(ValueError, match="private tests"):
+        private_tests(text)
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(LCB | {"private_test_cases": text}) + "\n")
+    with pytest.raises(UserError, match=r"rows.jsonl:1: .*livecodebench"):
+        load_problems(str(path))
+    assert "never be printed" not in capsys.readouterr().out
+
+
+def test_packed_tests_that_would_fill_the_memory_are_refused(monkeypatch):
+    monkeypatch.setattr("formats.MAX_UNPACKED", 1000)
+    bomb = base64.b64encode(zlib.compress(b"0" * 10_000)).decode()
+    with pytest.raises(ValueError, match="of more than"):
+        private_tests(bomb)
+    with pytest.raises(ValueError):
+        private_tests("no base64 at all!")
+
+
+# --------------------------------------------------------------------------- EvalPlus
+def test_lists_of_inputs_and_results_are_read_with_infinities():
+    found = listed_tests("inputs = [[1.5, -inf], [nan]]\nresults = [inf, (1,)]\n")
+    assert found["inputs"][0] == [1.5, float("-inf")] and found["outputs"] == [float("inf"), (1,)]
+    assert listed_tests("inputs = [[1]]\nresults = [f(1)]") == {"inputs": [[1]]}
+    assert listed_tests("assert f(1) == 2") is None
+
+
+def test_a_reference_gives_the_outputs_once(pool):
+    problem = to_problem(EVALPLUS, "")
+    assert "outputs" not in problem.tests
+    assert status(pool, problem, "def twice(n):\n    return n + n") == "passed"
+    assert problem.tests["outputs"] == [2, 8, 20]
+    assert status(pool, problem, "def twice(n):\n    return 2") == "failed"
+
+
+@pytest.mark.parametrize(
+    "name, arguments, expected, right, wrong",
+    [
+        ("find_zero", [[1, 2]], 7.0, -0.5, 0.5),
+        ("similar_elements", [], (4, 5), [5, 4, 4], [4]),
+        ("check_str", [], True, "match", None),
+        ("are_equivalent", [], True, False, None),
+        ("sum_div", [8], 7, 0, 1),
+        ("surface_Area", [3, 4], 33, 35, 34),
+        ("digit_distance_nums", [1, 256], 6, 12, 7),
+    ],
+)
+def test_oracles_accept_what_equality_would_not(name, arguments, expected, right, wrong):
+    assert agrees(name, arguments, expected, right)
+    if name != "are_equivalent":
+        assert not agrees(name, arguments, expected, wrong)
+        assert not agrees(name, arguments, expected, None)
+
+
+def test_every_oracle_survives_any_answer():
+    for name in ORACLES:
+        for got in (None, "", [], {}, [[]], 10**400, float("nan"), "x"):
+            assert agrees(name, [1, 2], [1], got) in (True, False)
+
+
+# --------------------------------------------------------------------------- where files are found
+def test_known_names_are_found_in_data_dir(tmp_path):
+    cfg = Config(data_dir=str(tmp_path))
+    rows = [MBPP | {"task_id": n} for n in (1, 11, 510, 511, 601, 974)]
+    (tmp_path / "mbpp.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    ids = [p.task_id for p in load_problems("mbpp", "train", cfg)]
+    assert ids == ["mbpp/601", "mbpp/974"]
+    ids = [p.task_id for p in load_problems("mbpp", "heldout", cfg)]
+    assert ids == ["mbpp/11", "mbpp/510"]
+
+
+def test_the_split_of_a_folder_is_told_by_its_file_names(tmp_path):
+    for name in ("data/train-0.jsonl", "data/train-1.jsonl", "data/test-0.jsonl", "README.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(PRIME) + "\n")
+    names = [path.name for path in source_files(str(tmp_path), "train", Config())]
+    assert names == ["train-0.jsonl", "train-1.jsonl"]
+    assert len(load_problems(str(tmp_path), "heldout")) == 1
+
+
+def test_a_release_of_livecodebench_is_its_first_files(tmp_path):
+    folder = tmp_path / "livecodebench"
+    folder.mkdir()
+    for name in ("test.jsonl", "test2.jsonl", "test3.jsonl"):
+        (folder / name).write_text(json.dumps(LCB) + "\n")
+    for release, count in ((1, 1), (2, 2), (6, 3)):
+        cfg = Config(data_dir=str(tmp_path), eval_release=release)
+        assert len(load_problems("livecodebench", "heldout", cfg)) == count
+
+
+def test_the_hub_is_asked_for_the_files_of_the_split_alone(tmp_path, monkeypatch):
+    asked = {}
+
+    def snapshot_download(name, repo_type, allow_patterns):
+        asked.update(name=name, repo_type=repo_type, patterns=allow_patterns)
+        (tmp_path / "train.jsonl").write_text(json.dumps(PRIME) + "\n")
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    assert len(load_problems("PRIME-RL/Eurus-2-RL-Data")) == 1
+    assert asked["name"] == "PRIME-RL/Eurus-2-RL-Data" and asked["repo_type"] == "dataset"
+    (tmp_path / "train.jsonl").unlink()
+    with pytest.raises(UserError, match="holds no problem"):
+        load_problems("mbpp", "train", Config(data_dir=str(tmp_path / "none")))
+    assert asked["name"] == "google-research-datasets/mbpp"
+    assert asked["patterns"] == ["full/train*"]
+
+
+def test_a_hub_that_cannot_be_reached_is_one_sentence(tmp_path, monkeypatch):
+    def snapshot_download(*args, **options):
+        raise OSError("no network\nat all")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    with pytest.raises(
+        UserError, match="cannot download .*no network.*put leetcode.jsonl"
+    ) as caught:
+        load_problems("leetcode", "train", Config(data_dir=str(tmp_path)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_broken_parquet_file_is_one_sentence(tmp_path):
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(UserError, match=r"cannot read .*rows.parquet"):
+        list(read_rows(tmp_path / "rows.parquet"))

@@ -1,0 +1,189 @@
+"""Benchmarks ask what they say, take the right answer, and no other."""
+
+import json
+
+import pytest
+from test_formats import HUMANEVAL, LCB, LCB_FUNCTION, LEETCODE, PICK
+
+from config import Config, UserError
+from formats import to_problem
+from sandbox import Pool
+from tasks import base_text, code_item, make_items, prompt_ids, read_assertion, whole_answer
+
+CRUX = {
+    "code": "def f(text, n):\n    return [c * n for c in text][::-1]",
+    "input": "'ab', 2",
+    "output": "['bb', 'aa']",
+    "id": "sample_0",
+}
+EXECUTION = {
+    "question_id": "2777",
+    "contest_id": "weekly-contest-1",
+    "contest_date": "2023-08-05T00:00:00",
+    "difficulty": "easy",
+    "function_name": "pick",
+    "code": "def pick(nums: List[int]) -> int:\n    return nums[0]".replace(": List[int]", ""),
+    "input": "pick(nums = [3, 1])",
+    "output": "3",
+    "numsteps": 3,
+    "id": "sample_7",
+    "problem_id": "2777",
+}
+TEST_OUTPUT = {
+    "question_title": "pick",
+    "question_content": "Return the first.",
+    "question_id": "3000",
+    "contest_id": "weekly",
+    "test_id": 2,
+    "contest_date": "2024-02-01T00:00:00",
+    "starter_code": "class Solution:\n    def pick(self, nums: List[int]) -> bool:\n        ",
+    "function_name": "pick",
+    "difficulty": "hard",
+    "test": json.dumps([{"input": "[3, 1]\n2", "output": "true", "testtype": "functional"}]),
+}
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with Pool(1) as pool:
+        yield pool
+
+
+def items(tmp_path, pool, task, *rows, **keys):
+    name = {"cruxeval-o": "cruxeval", "cruxeval-i": "cruxeval"}.get(task, task)
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / f"{name}.jsonl").write_text(text)
+    return make_items(task, Config(data_dir=str(tmp_path), **keys), pool, [])
+
+
+def grade(pool, item, text):
+    return pool.submit(item.grade, text).result()
+
+
+OUTPUTS = [
+    ("[ANSWER]\nassert f('ab', 2) == ['bb', 'aa']\n[/ANSWER]", "right"),
+    ("Thinking: f(1) == 3?\n[ANSWER] assert f('ab', 2) == ['bb', 'aa'] [/ANSWER] done", "right"),
+    ("[ANSWER]['bb', 'aa'][/ANSWER]", "right"),
+    ("```python\nassert f('ab', 2) == [c * 2 for c in 'ba']\n```", "right"),
+    ("assert f('ab', 2) == ['aa']\nNo:\nassert f('ab', 2) == ['bb', 'aa']", "right"),
+    ("assert f('ab', 2) == ['aa', 'bb']", "wrong"),
+    ("assert f('ab', 2) == ('bb', 'aa')", "wrong"),  # Python says that these differ
+    ("assert f('ab', 2) == f('ab', 2)", "error"),  # the program is not there to be called
+    ("assert f('ab', 2) != 3", "unparsed"),
+    ("I do not know.", "unparsed"),
+    ("", "unparsed"),
+    ("assert f('ab', 2) == type('X', (), {'__eq__': lambda *a: True})()", "error"),
+    ("assert f('ab', 2) == __import__('os').system('true')", "wrong"),
+]
+
+
+@pytest.mark.parametrize("text, status", OUTPUTS)
+def test_cruxeval_output_takes_the_value_and_nothing_else(text, status, tmp_path, pool):
+    (item,) = items(tmp_path, pool, "cruxeval-o", CRUX)
+    assert grade(pool, item, text)["status"] == status
+    assert grade(pool, item, text)["passed"] == (status == "right")
+    asked = item.messages[-1]["content"]
+    assert CRUX["code"] in asked and "assert f('ab', 2) == ??" in asked and "bb" not in asked
+
+
+@pytest.mark.parametrize(
+    "text, status",
+    [
+        ("[ANSWER]assert f('ab', 2) == ['bb', 'aa'][/ANSWER]", "right"),
+        ("assert f(['a', 'b'], 2) == ['bb', 'aa']", "right"),  # any input that does
+        ("f('ab', n=2)", "unparsed"),  # a bare call is a value, on no side of an assertion
+        ("assert f('ab', 3) == ['bb', 'aa']", "wrong"),
+        ("assert g('ab', 2) == ['bb', 'aa']", "unparsed"),
+        ("assert ['bb', 'aa'] == ['bb', 'aa']", "unparsed"),
+        ("assert f('ab') == ['bb', 'aa']", "error"),
+        ("assert f('ab', 2) and True == 1", "unparsed"),
+        ("assert (lambda: ['bb', 'aa'])() == ['bb', 'aa']", "unparsed"),
+    ],
+)
+def test_cruxeval_input_takes_any_call_that_gives_the_value(text, status, tmp_path, pool):
+    (item,) = items(tmp_path, pool, "cruxeval-i", CRUX)
+    assert grade(pool, item, text)["status"] == status
+    asked = item.messages[-1]["content"]
+    assert "assert f(??) == ['bb', 'aa']" in asked and "'ab'" not in asked
+
+
+def test_livecodebench_execution_gives_the_whole_call(tmp_path, pool):
+    (item,) = items(tmp_path, pool, "livecodebench-exec", EXECUTION)
+    assert "assert pick(nums = [3, 1]) == ??" in item.messages[-1]["content"]
+    assert grade(pool, item, "assert pick(nums = [3, 1]) == 3")["passed"]
+    assert not grade(pool, item, "assert pick(nums = [3, 1]) == 1")["passed"]
+    assert (item.date, item.difficulty) == ("2023-08-05", "easy")
+
+
+def test_livecodebench_test_output_shows_the_problem_and_no_program(tmp_path, pool):
+    (item,) = items(tmp_path, pool, "livecodebench-testoutput", TEST_OUTPUT)
+    asked = item.messages[-1]["content"]
+    assert "Return the first." in asked and "assert pick([3, 1], 2) == ??" in asked
+    assert grade(pool, item, "assert pick([3, 1], 2) == True")["passed"]
+    assert not grade(pool, item, "assert pick([3, 1], 2) == 'true'")["passed"]
+
+
+@pytest.mark.parametrize(
+    "task, row, key",
+    [
+        ("cruxeval-o", CRUX, "code"),
+        ("cruxeval-i", CRUX, "output"),
+        ("livecodebench-exec", EXECUTION, "input"),
+        ("livecodebench-testoutput", TEST_OUTPUT, "test"),
+    ],
+)
+def test_a_broken_row_is_named_by_file_and_line(task, row, key, tmp_path, pool):
+    broken = {k: v for k, v in row.items() if k != key}
+    with pytest.raises(UserError, match=r"\.jsonl:2: .*") as caught:
+        items(tmp_path, pool, task, row, broken)
+    assert key in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_dates_select_the_window_and_limits_cut_it(tmp_path, pool):
+    folder = tmp_path / "livecodebench"
+    folder.mkdir()
+    days = ["2024-07-31", "2024-08-01", "2025-02-01", "2025-02-02"]
+    rows = [LCB | {"question_id": d, "contest_date": f"{d}T00:00:00"} for d in days]
+    (folder / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def ids(**keys):
+        cfg = Config(data_dir=str(tmp_path), **keys)
+        return [item.task_id for item in make_items("livecodebench", cfg, pool, [])]
+
+    assert ids() == days
+    assert ids(eval_since="2024-08-01", eval_until="2025-02-01") == days[1:3]
+    assert ids(eval_since="2024-08-01", eval_limit=1) == days[1:2]
+    with pytest.raises(UserError, match="nothing between"):
+        ids(eval_since="2026-01-01")
+
+
+@pytest.mark.parametrize("row", [HUMANEVAL, LCB, LCB_FUNCTION, LEETCODE])
+def test_a_base_model_goes_on_with_a_file(row, pool):
+    """What it adds and what it was given are one program, cut where a base model runs on."""
+    problem = to_problem(row, "")
+    item = code_item(problem, Config())
+    before, begun = base_text(problem)
+    assert (item.base, item.begun) == (before, begun) and "Answer with" not in before + begun
+
+    class Base:
+        chat_template = None
+
+        def encode(self, text):
+            return text
+
+    assert prompt_ids(Base(), item) == before + begun
+    rest = {
+        "test/0": "    return 2 * n\n\nprint(twice(3))\n```\nand more",
+        "abc301_a": "print(2 * int(input()))\n\nif __name__ == '__main__':\n    1 / 0",
+        "pick": PICK + "\n\ndef x(): 1",
+    }
+    rest["abc301_a"] = rest["abc301_a"] if row is LCB else "        return nums[k]\n\nclass X: (("
+    answer = whole_answer(item, rest[problem.task_id], chat=False)
+    assert grade(pool, item, answer)["passed"]
+    assert whole_answer(item, "as it is", chat=True) == "as it is"
+
+
+def test_assertions_are_found_in_any_text():
+    assert read_assertion("x" * 10**6) is not None  # a name, which then is not defined
+    assert read_assertion("(" * 100_000) is None
+    assert read_assertion("assert " + "-" * 100_000 + "1 == 1") is None

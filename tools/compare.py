@@ -1,0 +1,73 @@
+"""Results of eval.py side by side, with what a difference is worth.
+
+    python eval.py --compare A.json B.json ...      # every file against the first
+
+A file holds one row or a list of rows, a task each; the tasks that the files share are compared,
+problem by problem. Left out: correction for many comparisons. With twenty of them, one is
+"significant" by luck.
+"""
+
+import json
+from pathlib import Path
+
+from config import UserError
+from stats import interval, paired_difference
+
+
+def read_results(path: str) -> dict[str, dict]:
+    """task -> row of a file that eval.py wrote. Raises UserError."""
+    try:
+        rows = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    rows = rows if isinstance(rows, list) else [rows]
+    for row in rows:
+        if not isinstance(row, dict) or "task" not in row:
+            raise UserError(f"{path} is no result of eval.py: it has no task")
+    return {row["task"]: row for row in rows}
+
+
+def values(row: dict, path: str) -> dict[str, float]:
+    """task_id -> mean over its samples of what the task measures. Raises UserError."""
+    measure, found = "score" if row["task"].endswith("-trace") else "passed", {}
+    try:
+        for result in row["results"]:
+            found.setdefault(result["task_id"], []).append(float(result[measure]))
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path}: {row['task']} has no results to compare: {error!r}") from error
+    return {task_id: sum(part) / len(part) for task_id, part in found.items()}
+
+
+def compare(paths: list[str]) -> str:
+    """The table, a line a task and file. Raises UserError if there is nothing to compare."""
+    if len(paths) < 2:
+        raise UserError("--compare needs two or more result files of eval.py")
+    files = {path: read_results(path) for path in paths}
+    first, *others = paths
+    shared = [task for task in files[first] if task != "probe"]
+    shared = [task for task in shared if any(task in files[path] for path in others)]
+    if not shared:
+        raise UserError(f"{first} shares no task with the other files")
+    width = max(map(len, paths))
+    lines = []
+    for task in shared:
+        base = values(files[first][task], first)
+        lines += [task, f"  {first:<{width}}  {share(list(base.values()))}"]
+        for path in (path for path in others if task in files[path]):
+            theirs = values(files[path][task], path)
+            try:
+                d = paired_difference(base, theirs)
+            except ValueError as error:
+                raise UserError(f"{path}: {task}: {error} (with {first})") from error
+            said = "noise, as far as these problems tell" if d.noise else "a difference"
+            lines.append(
+                f"  {path:<{width}}  {share(list(theirs.values()))}   "
+                f"{100 * d.mean:+.1f} points ({100 * d.low:+.1f} to {100 * d.high:+.1f}), "
+                f"p = {d.p:.3g}, {d.test}, {d.n} problems: {said}"
+            )
+    return "\n".join(lines)
+
+
+def share(found: list[float]) -> str:
+    low, high = interval(found)
+    return f"{sum(found) / len(found):6.1%} ({low:.1%} to {high:.1%})"
