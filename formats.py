@@ -159,7 +159,7 @@ def from_humaneval(row: dict) -> Problem:
         found = {"inputs": [*row["base_input"], *(row["plus_input"] or [])]}
     else:
         found = listed_tests(row["test"])
-    tests = {"prefix": row["prompt"]}  # imports, helpers; a stub until the answer redefines it
+    tests = {"prefix": with_body(row["prompt"])}  # imports, helpers, a stub that answers redefine
     if found:
         tests |= found | {"fn_name": name}
         tests |= {} if "outputs" in found else {"reference": solution}
@@ -169,6 +169,15 @@ def from_humaneval(row: dict) -> Problem:
         tests["calls"] = calls_of(row["test"], "candidate")
     text = f"Complete this Python function.\n\n```python\n{row['prompt']}```"
     return Problem(row["task_id"], text, tests, solution)
+
+
+def with_body(prompt: str) -> str:
+    """A function that ends after its `def` line gets an empty docstring, to stand by itself too."""
+    try:
+        ast.parse(prompt)
+    except SyntaxError:
+        return prompt.rstrip("\n") + '\n    """"""\n'
+    return prompt
 
 
 def calls_of(source: str, name: str) -> list[list]:

@@ -177,7 +177,10 @@ def bucket(value: int) -> str:
 
 def make_examples(cfg: Config, pool: Pool, split: str) -> dict[str, list[Example]]:
     """target -> examples of a split of the built-in problems."""
-    problems = [Problem(**row) for row in basics.problems(split)][: cfg.eval_limit or None]
+    rows = basics.problems(split)
+    if cfg.eval_limit:  # of every family some
+        rows = rows[:: max(1, len(rows) // cfg.eval_limit)][: cfg.eval_limit]
+    problems = [Problem(**row) for row in rows]
     each = 1 if split == "train" else 2
     judged = [pool.submit(judged_programs, p, each, cfg.seed) for p in problems]
     traced = [pool.submit(asked_values, p, cfg, cfg.seed) for p in problems]
@@ -262,7 +265,8 @@ def fit(
     """
     names = sorted(set(families))
     random.Random(f"probe/{seed}").shuffle(names)
-    fold = torch.tensor([names.index(family) % FOLDS for family in families])
+    folds = min(FOLDS, len(names))
+    fold = torch.tensor([names.index(family) % folds for family in families])
     noise = torch.Generator().manual_seed(seed)
     shuffles = [torch.randperm(len(labels), generator=noise) for _ in range(SHUFFLES)]
     accuracy, shuffled, validated, guesses = [], [], [], []
@@ -270,10 +274,10 @@ def fit(
         mean, std = train[:, layer].mean(dim=0), train[:, layer].std(dim=0) + 1e-6
         x, x_test = (train[:, layer] - mean) / std, (test[:, layer] - mean) / std
         scores = [0.0] * len(STRENGTHS)
-        for out in (fold == k for k in range(FOLDS)):
+        for out in (fold == k for k in range(folds)):
             tried = ridge(x[~out], labels[~out], classes, STRENGTHS)
             for k, weights in enumerate(tried):
-                scores[k] += balanced(labels[out], guess(x[out], weights), classes) / FOLDS
+                scores[k] += balanced(labels[out], guess(x[out], weights), classes) / folds
         best = scores.index(max(scores))
         (weights,) = ridge(x, labels, classes, STRENGTHS[best : best + 1])
         guesses.append(guess(x_test, weights))
@@ -327,7 +331,7 @@ def probe(cfg: Config, directory: str, pool: Pool) -> dict:
         least = SMALLEST_CLASS if not cfg.eval_limit else 1
         classes = sorted({e.label for e in train} & set(counts))
         classes = [c for c in classes if counts.count(c) >= least]
-        if len(classes) < 2:
+        if len(classes) < 2 or len({e.family for e in train}) < 2:
             raise UserError(f"probe: too few examples of {target}; raise eval_limit")
         features, labels = [], []
         train, test = ([e for e in part if e.label in classes] for part in (train, test))
