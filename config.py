@@ -69,6 +69,7 @@ class Config:
     # --- execution semantics alignment
     align_ratio: float = 0.4  # share of prompts about failed programs; 0 is plain GRPO
     align_output: bool = True  # ask for the program's output, too, as one more item
+    code_weight: float = 1.0  # of the code objective's advantages; 0 trains on alignment alone
     format_bonus: float = 0.1  # reward of an answer that parses, were all values wrong
     max_variables: int = 3  # ask for the last-defined so many variables
     align_values: str = "end"  # read at the end of the run, or at each name's last binding

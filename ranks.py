@@ -4,6 +4,7 @@ import os
 import random
 import socket
 import sys
+import time
 from datetime import timedelta
 
 import numpy as np
@@ -42,7 +43,12 @@ def set_up_ranks(timeout_s: float = 1800) -> torch.device:
 
 
 def leave_ranks() -> None:
-    """Leave the process group; where vLLM ran, it does so itself when the process ends."""
+    """Leave the process group; where vLLM ran, it does so itself when the process ends.
+
+    A thread of gloo may still hold the tensors of the last collective, and if Python ends before it
+    lets go of them, the process aborts.
+    """
+    time.sleep(0.3)
     if dist.is_initialized() and "vllm" not in sys.modules:
         dist.destroy_process_group()
 

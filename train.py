@@ -140,6 +140,9 @@ def set_advantages(cfg: Config, groups: list[Group]) -> None:
         mean, std = whitening(*(sum(n * a**power for n, a in pairs) for power in (0, 1, 2)))
         for group in groups:
             group.advantages = [(a - mean) / std for a in group.advantages]
+    for group in groups:
+        if group.problem:
+            group.advantages = [a * cfg.code_weight for a in group.advantages]
 
 
 def resample_flat(

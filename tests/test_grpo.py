@@ -17,7 +17,7 @@ from policy import split_batch
 from reward import Question
 from rollout import Response
 from tools.rundir import State
-from train import subtract_kl, update
+from train import set_advantages, subtract_kl, update
 
 
 # ------------------------------------------------------------------ a whole update
@@ -157,16 +157,32 @@ def test_a_kl_in_the_reward_moves_advantages_as_the_formula_says(one_process, al
     assert ours == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-3)
 
 
+def test_without_weight_for_code_only_alignment_has_advantages(one_process):
+    def advantages(weight):
+        groups = make_groups()
+        for group in groups[:2]:
+            group.problem = Problem("t", "", {})
+        for group in groups:
+            group.rewards, group.penalties = [0.0, 1.0, 0.0], [0.0] * 3
+        set_advantages(dataclasses.replace(PLAIN, code_weight=weight), groups)
+        return [group.advantages for group in groups]
+
+    plain, alone = advantages(1.0), advantages(0.0)
+    assert all(any(row) for row in plain)
+    assert not any(any(row) for row in alone[:2])
+    assert alone[2:] == plain[2:]
+
+
 TWO = """
 import sys; sys.path[:0] = {paths!r}
 import torch, test_grpo, tiny, torch.distributed as dist
-from ranks import set_up_ranks
+from ranks import leave_ranks, set_up_ranks
 set_up_ranks()
 rank = dist.get_rank()
 cfg = test_grpo.dataclasses.replace(test_grpo.PLAIN, **{changes!r})
 _, gradient = test_grpo.one_update(cfg, test_grpo.make_groups())
 if rank == 0: torch.save(gradient, {out!r})
-dist.destroy_process_group()
+leave_ranks()
 """
 
 

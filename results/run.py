@@ -1,0 +1,133 @@
+"""One run of the evidence: train an arm, evaluate what came of it, keep the numbers.
+
+    python results/run.py smollm coderl 0        # -> results/smollm-coderl-0.json
+    python results/run.py smollm grpo 1 --probe  # ... and the probe, some six minutes more
+
+The arms of a setting differ in the flags below and in nothing else: the same number of samples a
+step and of steps, the same learning rate (the one that suits plain GRPO best). Weights stay in
+out/, which is not kept; the file holds what the table and the plots of results/table.py need.
+Left out: running arms side by side, which on two cores would spoil the times.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from config import load_config  # noqa: E402
+
+SETTINGS = {
+    "smollm": ["configs/demo.py"],
+}
+ARMS = {
+    "base": None,  # not trained
+    "grpo": ["--align_ratio=0"],
+    "coderl": [],
+    "align": ["--code_weight=0"],
+    "grpo-rpp": ["--align_ratio=0", "--algo=reinforce++"],
+    "coderl-rpp": ["--algo=reinforce++"],
+    "grpo-dapo": ["--align_ratio=0", "--algo=dapo", "--clip_high=0.28"],
+    "coderl-dapo": ["--algo=dapo", "--clip_high=0.28"],
+    "coderl-0.2": ["--align_ratio=0.2"],
+    "coderl-0.6": ["--align_ratio=0.6"],
+    "coderl-paper": ["--format_bonus=0", "--align_output=False"],
+    "grpo-lr1e-5": ["--align_ratio=0", "--lr=1e-5"],
+    "grpo-lr4e-5": ["--align_ratio=0", "--lr=4e-5"],
+}
+BASICS = "basics,basics-trace,basics-output"
+EVALUATIONS = {  # name -> flags of eval.py; the first as the policy was trained, the others greedy
+    "sampled": [f"--tasks={BASICS}", "--n=4", "--temperature=1"],
+    "greedy": [f"--tasks={BASICS}", "--temperature=0"],
+    "humaneval": ["--tasks=humaneval", "--temperature=0"],
+}
+CURVE = ["step", "reward/code", "reward/align", "align/share", "align/right", "align/unparsed"]
+CURVE += ["entropy/code", "flat_groups", "tokens", "time/step", "time/sample", "time/train"]
+
+
+def run(*command: str) -> None:
+    """A command of this project, from its root. Exits with its status if it fails."""
+    print("$ python", *command, flush=True)
+    status = subprocess.run([sys.executable, *command], cwd=ROOT).returncode
+    if status:
+        sys.exit(status)
+
+
+def rounded(value: object) -> object:
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def curve(path: Path) -> dict[str, list]:
+    """metric -> its value at every step."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return {key: [rounded(row[key]) for row in rows] for key in CURVE}
+
+
+def evaluation(path: Path) -> dict[str, dict]:
+    """task -> pass@1, interval, statuses, and `values`: the mean of each problem, in order of ids.
+
+    A value is the share of its samples that pass; in -trace tasks, of variables that are right.
+    """
+    rows = json.loads(path.read_text())
+    found = {}
+    for row in rows if isinstance(rows, list) else [rows]:
+        keys = ("pass@1", "score", "interval", "n", "n_problems", "statuses", "targets", "seconds")
+        kept = {key: row[key] for key in keys if key in row}
+        if "results" in row:
+            measure, parts = "score" if row["task"].endswith("-trace") else "passed", {}
+            for result in row["results"]:
+                parts.setdefault(result["task_id"], []).append(float(result[measure]))
+            kept["values"] = [rounded(sum(p) / len(p)) for _, p in sorted(parts.items())]
+        found[row["task"]] = kept
+    return found
+
+
+def machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    name = next((x.split(": ")[1] for x in lines if x.startswith("model name")), "")
+    return f"{os.cpu_count()} x {name or platform.processor() or platform.machine()}"
+
+
+def commit() -> str:
+    """Of the code that ran; a star says that it had been changed since."""
+    told = ["git", "describe", "--always", "--dirty=*", "--exclude=*"]
+    return subprocess.run(told, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+
+def main() -> None:
+    argv = [arg for arg in sys.argv[1:] if arg != "--probe"]
+    if len(argv) != 3 or argv[0] not in SETTINGS or argv[1] not in ARMS or not argv[2].isdigit():
+        sys.exit(
+            f"usage: python results/run.py {'|'.join(SETTINGS)} {'|'.join(ARMS)} SEED [--probe]"
+        )
+    setting, arm, seed = argv
+    name, flags = "-".join(argv), ARMS[arm]
+    row = {"setting": setting, "arm": arm, "seed": int(seed), "flags": SETTINGS[setting][1:]}
+    row |= {"config": SETTINGS[setting][0], "commit": commit(), "machine": machine()}
+    out = ROOT / "out" / name
+    given = [*SETTINGS[setting], f"--seed={seed}"]
+    if flags is not None:
+        row["flags"] = [*row["flags"], *flags]
+        cfg = load_config([*given, *flags])
+        row["samples_per_step"] = cfg.prompts_per_step * cfg.samples_per_prompt
+        if not (out / "ckpt/latest").exists():
+            run("train.py", *given, *flags, f"--name={name}", "--eval_every=0")
+        row["curve"] = curve(out / "metrics.jsonl")
+        given.append(f"--model=out/{name}/hf")
+    tasks = {**EVALUATIONS, "probe": ["--tasks=probe"]} if "--probe" in sys.argv else EVALUATIONS
+    row["evaluations"] = {}
+    for label, task in tasks.items():
+        path = out / "eval" / f"{label}.json"
+        run("eval.py", *given, *task, f"--out={path}")
+        row["evaluations"][label] = evaluation(path)
+    target = ROOT / "results" / f"{name}.json"
+    target.write_text(json.dumps(row, separators=(",", ":")) + "\n")
+    print(f"written: {target.relative_to(ROOT)}, {target.stat().st_size / 1024:.0f} KiB")
+
+
+if __name__ == "__main__":
+    main()

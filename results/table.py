@@ -1,0 +1,260 @@
+"""The README's tables and the plots in this folder, from the runs in this folder.
+
+    python results/table.py            # write them
+    python results/table.py --check    # say whether the README has what the runs say (exit 1)
+
+A number is the mean over seeds of the mean over problems; its interval is a bootstrap over problems
+of their values, averaged over seeds. Left out: an interval over seeds, of which there are too few.
+"""
+
+import json
+import re
+import sys
+from html import escape
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from stats import Difference, interval, paired_difference  # noqa: E402
+
+MARKS = ("<!-- from here on written by results/table.py -->", "<!-- until here -->")
+NAMES = {
+    "base": "before training",
+    "grpo": "GRPO",
+    "coderl": "CodeRL+",
+    "align": "alignment alone",
+    "grpo-rpp": "REINFORCE++",
+    "coderl-rpp": "CodeRL+ with REINFORCE++",
+    "grpo-dapo": "DAPO",
+    "coderl-dapo": "CodeRL+ with DAPO",
+    "coderl-0.2": "CodeRL+, a share of 0.2",
+    "coderl-0.6": "CodeRL+, a share of 0.6",
+    "coderl-paper": "CodeRL+, the paper's reward form",
+    "grpo-lr1e-5": "GRPO, learning rate 1e-5",
+    "grpo-lr4e-5": "GRPO, learning rate 4e-5",
+}
+PAIRS = [("grpo", "coderl"), ("grpo-rpp", "coderl-rpp"), ("grpo-dapo", "coderl-dapo")]
+PAIRS += [("base", "grpo"), ("grpo", "align")]
+COLUMNS = [  # evaluation, task, heading
+    ("sampled", "basics", "`basics`"),
+    ("sampled", "basics-trace", "`basics-trace`"),
+    ("sampled", "basics-output", "`basics-output`"),
+    ("greedy", "basics", "`basics`, greedy"),
+    ("greedy", "basics-trace", "`basics-trace`, greedy"),
+    ("greedy", "basics-output", "`basics-output`, greedy"),
+    ("humaneval", "humaneval", "HumanEval, greedy"),
+]
+COLOURS = {"grpo": "#bc4c00", "coderl": "#1f6feb", "align": "#2da44e", "base": "#8c959f"}
+FIRST, LAST = slice(5), slice(-5, None)  # steps of which the reward is told
+Runs = dict[tuple[str, str], list[dict]]  # (setting, arm) -> runs in order of seeds
+
+
+def read_runs(folder: Path) -> Runs:
+    runs: Runs = {}
+    for path in folder.glob("*.json"):
+        row = json.loads(path.read_text())
+        runs.setdefault((row["setting"], row["arm"]), []).append(row)
+    for rows in runs.values():
+        rows.sort(key=lambda row: row["seed"])
+    order = list(NAMES)
+    return dict(sorted(runs.items(), key=lambda item: (item[0][0], order.index(item[0][1]))))
+
+
+# --------------------------------------------------------------------------- tables
+def values(rows: list[dict], label: str, task: str) -> list[list[float]]:
+    """Values by problem of every seed that has this evaluation."""
+    found = (row["evaluations"].get(label, {}).get(task) for row in rows)
+    return [one["values"] for one in found if one]
+
+
+def mean(numbers: list[float]) -> float:
+    return sum(numbers) / len(numbers)
+
+
+def averaged(seeds: list[list[float]]) -> list[float]:
+    return [mean(list(parts)) for parts in zip(*seeds, strict=True)]
+
+
+def cell(seeds: list[list[float]]) -> str:
+    if not seeds:
+        return ""
+    low, high = interval(averaged(seeds))
+    each = ", ".join(f"{100 * mean(seed):.1f}" for seed in seeds)
+    several = f" [{each}]" if len(seeds) > 1 else ""
+    return f"{100 * mean(averaged(seeds)):.1f} ({100 * low:.1f} to {100 * high:.1f}){several}"
+
+
+def main_table(runs: Runs, columns: list[tuple[str, str, str]]) -> list[str]:
+    lines = ["| arm | " + " | ".join(head for *_, head in columns) + " | `results/run.py` |"]
+    lines.append("|---" * (len(columns) + 2) + "|")
+    for (setting, arm), rows in runs.items():
+        cells = [cell(values(rows, label, task)) for label, task, _ in columns]
+        if any(cells):
+            seeds = " ".join(str(row["seed"]) for row in rows)
+            lines.append(
+                f"| {NAMES[arm]} | {' | '.join(cells)} | `{setting} {arm} {seeds}` |".replace(
+                    "|  |", "| |"
+                )
+            )
+    return lines
+
+
+def difference(
+    runs: Runs, setting: str, pair: tuple[str, str], label: str, task: str
+) -> Difference | None:
+    """The second arm of the pair less the first, over the seeds that both have."""
+    both = [{row["seed"]: row for row in runs.get((setting, arm), [])} for arm in pair]
+    shared = sorted(both[0].keys() & both[1].keys()) if pair[0] != "base" else sorted(both[1])
+    firsts = list(both[0].values()) if pair[0] == "base" else [both[0][s] for s in shared]
+    sides = [values(firsts, label, task), values([both[1][s] for s in shared], label, task)]
+    if not all(sides):
+        return None
+    a, b = ({str(place): x for place, x in enumerate(averaged(side))} for side in sides)
+    return paired_difference(a, b)
+
+
+def told(d: Difference) -> str:
+    low, high = 100 * d.low, 100 * d.high
+    return f"{100 * d.mean:+.1f} ({low:+.1f} to {high:+.1f}), p = {d.p:.2g}"
+
+
+def difference_table(runs: Runs) -> list[str]:
+    lines = ["| difference in points | " + " | ".join(head for *_, head in COLUMNS) + " |"]
+    lines.append("|---" * (len(COLUMNS) + 1) + "|")
+    for setting in dict.fromkeys(setting for setting, _ in runs):
+        for pair in PAIRS:
+            cells = []
+            for label, task, _ in COLUMNS:
+                d = difference(runs, setting, pair, label, task)
+                cells.append(told(d) if d else "")
+            if any(cells):
+                lines.append(f"| {NAMES[pair[1]]} less {NAMES[pair[0]]} | {' | '.join(cells)} |")
+    return lines
+
+
+def cost_table(runs: Runs) -> list[str]:
+    lines = ["| arm | seconds a step | code reward, first five steps | last five |"]
+    lines += ["|---|---|---|---|"]
+    for (_, arm), rows in runs.items():
+        if "curve" in rows[0]:
+            steps = sorted(s for row in rows for s in row["curve"]["time/step"])
+            reward = [row["curve"]["reward/code"] for row in rows]
+            first, last = (mean([mean(r[part]) for r in reward]) for part in (FIRST, LAST))
+            lines.append(
+                f"| {NAMES[arm]} | {steps[len(steps) // 2]:.1f} | {first:.2f} | {last:.2f} |"
+            )
+    return lines
+
+
+def markdown(runs: Runs) -> str:
+    """All tables, as they stand in the README between the marks."""
+    parts = [main_table(runs, COLUMNS[:3]), main_table(runs, COLUMNS[3:])]
+    parts += [difference_table(runs), cost_table(runs)]
+    return "\n\n".join("\n".join(part) for part in parts if len(part) > 2)
+
+
+# --------------------------------------------------------------------------- plots
+WIDTH, HEIGHT, LEFT, TOP, SMOOTH = 360, 200, 46, 40, 5  # of a panel; steps in a mean
+PANELS = [  # metric, axis, title
+    ("reward/code", "samples", "programs that pass, by samples"),
+    ("reward/code", "minutes", "programs that pass, by minutes"),
+    ("reward/align", "samples", "values of variables right, by samples"),
+]
+
+
+def points(row: dict, metric: str, axis: str) -> list[tuple[float, float]]:
+    """(x, mean of the last SMOOTH steps) of one run. x: samples or minutes since its start."""
+    found, recent, x = [], [], 0.0
+    for step, seconds, value in zip(
+        row["curve"]["step"], row["curve"]["time/step"], row["curve"][metric], strict=True
+    ):
+        x = float(row["samples_per_step"] * step) if axis == "samples" else x + seconds / 60
+        if value is not None:
+            recent = [*recent, value][-SMOOTH:]
+            found.append((x, mean(recent)))
+    return found
+
+
+def panel(runs: Runs, metric: str, axis: str, title: str, x0: int) -> list[str]:
+    """SVG elements of one panel whose left edge is at x0."""
+    lines = [
+        (arm, points(row, metric, axis))
+        for (_, arm), rows in runs.items()
+        for row in rows
+        if arm in COLOURS and "curve" in row
+    ]
+    lines = [(arm, line) for arm, line in lines if line]
+    right = max((x for _, line in lines for x, _ in line), default=1.0)
+    top = max((y for _, line in lines for _, y in line), default=1.0)
+
+    def at(x: float, y: float) -> str:
+        return f"{x0 + LEFT + WIDTH * x / right:.1f},{TOP + HEIGHT * (1 - y / top):.1f}"
+
+    left, bottom = x0 + LEFT, TOP + HEIGHT
+    parts = [f'<text x="{left}" y="{TOP - 14}">{escape(title)}</text>']
+    for y in (0, top / 2, top):
+        height = bottom - HEIGHT * y / top
+        parts.append(f'<path d="M{left} {height:.1f}h{WIDTH}" stroke="#8884"/>')
+        parts.append(
+            f'<text x="{left - 6}" y="{height + 4:.1f}" text-anchor="end">{100 * y:.0f} %</text>'
+        )
+    for x, anchor in ((0.0, "start"), (right, "end")):
+        place = left + WIDTH * x / right
+        parts.append(
+            f'<text x="{place}" y="{bottom + 18}" text-anchor="{anchor}">{x:.0f} {axis}</text>'
+        )
+    for arm, line in lines:
+        path = " ".join(at(x, y) for x, y in line)
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{COLOURS[arm]}" stroke-width="1.6"/>'
+        )
+    return parts
+
+
+def plot(runs: Runs) -> str:
+    """The learning curves: a line a run, a colour an arm."""
+    wide, parts = WIDTH + LEFT + 30, []
+    for number, (metric, axis, title) in enumerate(PANELS):
+        parts += panel(runs, metric, axis, title, number * wide)
+    shown = [arm for _, arm in runs if arm in COLOURS and arm != "base"]
+    for number, arm in enumerate(dict.fromkeys(shown)):
+        x, y = LEFT + number * 170, TOP + HEIGHT + 44
+        parts.append(f'<path d="M{x} {y - 4}h22" stroke="{COLOURS[arm]}" stroke-width="2"/>')
+        parts.append(f'<text x="{x + 28}" y="{y}">{escape(NAMES[arm])}</text>')
+    size = f'width="{len(PANELS) * wide}" height="{TOP + HEIGHT + 60}"'
+    style = "<style>text{font:12px sans-serif;fill:#888}</style>"
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{style}{"".join(parts)}</svg>\n'
+
+
+# --------------------------------------------------------------------------- files
+def with_tables(text: str, tables: str) -> str:
+    """`text` with what stands between the marks replaced. Raises ValueError without marks."""
+    begin, end = MARKS
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"the README needs the marks {begin} and {end}, once each")
+    between = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    return between.sub(lambda _: f"{begin}\n{tables}\n{end}", text)
+
+
+def main() -> None:
+    runs = read_runs(ROOT / "results")
+    readme = ROOT / "README.md"
+    wanted = {
+        readme: with_tables(readme.read_text(), markdown(runs)),
+        ROOT / "results/curves.svg": plot(runs),
+    }
+    stale = [p for p, text in wanted.items() if not p.exists() or p.read_text() != text]
+    if "--check" in sys.argv:
+        if stale:
+            sys.exit(f"error: {stale[0].name} is not what the runs say; python results/table.py")
+        return
+    for path in stale:
+        path.write_text(wanted[path])
+    print(
+        f"{sum(map(len, runs.values()))} runs; written: {', '.join(p.name for p in stale) or '-'}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""The README's tables say what the runs in results/ say."""
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from config import load_config
+from results.run import ARMS, SETTINGS, curve, evaluation
+from results.table import (
+    MARKS,
+    NAMES,
+    cell,
+    difference,
+    main_table,
+    markdown,
+    plot,
+    points,
+    read_runs,
+    with_tables,
+)
+from tools.rundir import State, step_metrics
+
+ROOT = Path(__file__).parent.parent
+COLUMNS = [("sampled", "basics", "`basics`")]
+
+
+def run(arm: str, seed: int, values: list[float], reward: float = 0.5) -> dict:
+    steps = {"step": [1, 2], "time/step": [30.0, 60.0], "reward/code": [0.0, reward]}
+    return {
+        "setting": "smollm", "arm": arm, "seed": seed, "samples_per_step": 64,
+        "curve": steps | {"reward/align": [None, None]},
+        "evaluations": {"sampled": {"basics": {"values": values}}},
+    }  # fmt: skip
+
+
+def runs(*rows: dict) -> dict:
+    found: dict = {}
+    for row in rows:
+        found.setdefault((row["setting"], row["arm"]), []).append(row)
+    return found
+
+
+def test_the_readme_and_the_plot_are_what_the_runs_say():
+    done = subprocess.run(
+        [sys.executable, "results/table.py", "--check"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_run_has_a_command_that_makes_it():
+    for path in (ROOT / "results").glob("*.json"):
+        row = json.loads(path.read_text())
+        assert path.stem == f"{row['setting']}-{row['arm']}-{row['seed']}"
+        assert row["setting"] in SETTINGS and row["arm"] in ARMS
+        assert row["flags"] == [*SETTINGS[row["setting"]][1:], *(ARMS[row["arm"]] or [])]
+        assert row["commit"] and row["machine"]
+
+
+def test_every_arm_is_a_valid_configuration_and_has_a_name():
+    assert set(ARMS) == set(NAMES)
+    for setting in SETTINGS.values():
+        plain = load_config(setting)
+        for flags in ARMS.values():
+            cfg = load_config([*setting, *(flags or [])])
+            assert cfg.samples_per_prompt == plain.samples_per_prompt
+            assert (cfg.prompts_per_step, cfg.steps) == (plain.prompts_per_step, plain.steps)
+
+
+def test_a_number_is_the_mean_over_seeds_of_means_over_problems():
+    text = cell([[1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 1.0, 0.0]])
+    assert text.startswith("62.5 (") and text.endswith("[50.0, 75.0]")
+    assert cell([]) == ""
+
+
+def test_a_difference_is_paired_by_problem_over_the_seeds_that_both_have():
+    a = [run("grpo", seed, [0.0, 0.5, 0.0, 0.5] * 10) for seed in (0, 1, 2)]
+    b = [run("coderl", seed, [0.5, 1.0, 0.5, 1.0] * 10) for seed in (0, 1)]
+    b.append(run("coderl", 7, [0.0] * 40))  # GRPO has no seed 7
+    d = difference(runs(*a, *b), "smollm", ("grpo", "coderl"), "sampled", "basics")
+    assert (d.n, d.mean) == (40, 0.5)
+    assert d.low == d.high == 0.5  # the same on every problem, however much problems differ
+    assert not difference(runs(*a), "smollm", ("grpo", "coderl"), "sampled", "basics")
+
+
+def test_a_row_of_the_table_has_its_command():
+    rows = [run("coderl", seed, [0.0, 1.0]) for seed in (0, 1)]
+    line = main_table(runs(*rows), COLUMNS)[-1]
+    assert line.startswith("| CodeRL+ | 50.0 (") and line.endswith("| `smollm coderl 0 1` |")
+
+
+def test_tables_and_plot_of_made_up_runs():
+    rows = runs(run("grpo", 0, [0.0, 1.0]), run("coderl", 0, [1.0, 1.0]))
+    text = markdown(rows)
+    assert "| CodeRL+ less GRPO | +50.0 (" in text
+    assert points(rows["smollm", "grpo"][0], "reward/code", "minutes") == [(0.5, 0.0), (1.5, 0.25)]
+    assert points(rows["smollm", "grpo"][0], "reward/code", "samples")[1][0] == 128.0
+    elements = list(ElementTree.fromstring(plot(rows)).iter())
+    assert sum(e.tag.endswith("polyline") for e in elements) == 4  # two runs, two panels with data
+
+
+def test_the_table_goes_between_the_marks():
+    text = f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter"
+    assert with_tables(text, r"new \1") == f"before\n{MARKS[0]}\nnew \\1\n{MARKS[1]}\nafter"
+    with pytest.raises(ValueError, match="needs the marks"):
+        with_tables("nothing", "")
+
+
+def test_what_is_kept_of_a_run(tmp_path):
+    sample = {"objective": "code", "reward": 1.0, "status": "passed", "_tokens": 5, "_logp": -1.0}
+    rows = [sample | {"_flat": False, "_finished": True}]
+    stats = dict.fromkeys(("trained", "clipped", "kl", "gap", "max_gap", "gap_kl"), 1.0)
+    stats |= {"grad_norm": 1.0, "lr": 1e-5, "computed": 9.0}
+    metrics = step_metrics(State(step=1), rows, stats, {"sample": 1.0, "train": 2.0})
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(metrics)}\n" for _ in range(2)))
+    kept = curve(tmp_path / "metrics.jsonl")
+    assert kept["step"] == [1, 1] and len(kept["time/step"]) == 2
+    results = [
+        {"task_id": "b", "passed": True, "score": 1.0},
+        {"task_id": "a", "passed": False, "score": 0.5},
+        {"task_id": "a", "passed": True, "score": 1.0},
+    ]
+    path = tmp_path / "eval.json"
+    tasks = [{"task": t, "pass@1": 0.75, "results": results} for t in ("basics", "basics-trace")]
+    path.write_text(json.dumps(tasks))
+    found = evaluation(path)
+    assert found["basics"]["values"] == [0.5, 1.0]  # a, then b
+    assert found["basics-trace"]["values"] == [0.75, 1.0]
+    assert read_runs(tmp_path / "none") == {}
