@@ -118,7 +118,9 @@ def main() -> None:
             run("train.py", *given, *flags, f"--name={name}", "--eval_every=0")
         row["curve"] = curve(out / "metrics.jsonl")
         given.append(f"--model=out/{name}/hf")
-    tasks = {**EVALUATIONS, "probe": ["--tasks=probe"]} if "--probe" in sys.argv else EVALUATIONS
+    tasks = {} if "-lr" in arm else EVALUATIONS  # a rate is chosen by the reward in training
+    if "--probe" in sys.argv:
+        tasks = {**tasks, "probe": ["--tasks=probe"]}
     row["evaluations"] = {}
     for label, task in tasks.items():
         path = out / "eval" / f"{label}.json"
