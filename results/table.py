@@ -7,6 +7,7 @@ A number is the mean over seeds of the mean over problems; its interval is a boo
 of their values, averaged over seeds. Left out: an interval over seeds, of which there are too few.
 """
 
+import itertools
 import json
 import re
 import sys
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from stats import Difference, interval, paired_difference  # noqa: E402
+from tools import probe_plot  # noqa: E402
 
 MARKS = ("<!-- from here on written by results/table.py -->", "<!-- until here -->")
 NAMES = {
@@ -46,6 +48,7 @@ COLUMNS = [  # evaluation, task, heading
     ("humaneval", "humaneval", "HumanEval, greedy"),
 ]
 COLOURS = {"grpo": "#bc4c00", "coderl": "#1f6feb", "align": "#2da44e", "base": "#8c959f"}
+PROBED = ("passes", "value", "type")
 FIRST, LAST = slice(5), slice(-5, None)  # steps of which the reward is told
 Runs = dict[tuple[str, str], list[dict]]  # (setting, arm) -> runs in order of seeds
 
@@ -133,6 +136,41 @@ def difference_table(runs: Runs) -> list[str]:
     return lines
 
 
+def probes(rows: list[dict]) -> list[dict]:
+    """target -> what its probe found, of every seed that was probed."""
+    found = (row["evaluations"].get("probe", {}).get("probe") for row in rows)
+    return [one["targets"] for one in found if one]
+
+
+def probe_table(runs: Runs) -> list[str]:
+    """Balanced accuracy at the layer that cross-validation chose, and of its control."""
+    heads = [f"{target} | shuffled labels" for target in PROBED]
+    lines = ["| hidden states | " + " | ".join(heads) + " |", "|---" * 7 + "|"]
+    for (_, arm), rows in runs.items():
+        if found := probes(rows):
+            cells = []
+            for target in PROBED:
+                ts = [one[target] for one in found]
+                low, high = (mean([t["interval"][k] for t in ts]) for k in (0, 1))
+                control = mean([t["shuffled"][t["best_layer"]] for t in ts])
+                best = f"{100 * mean([t['best'] for t in ts]):.1f}"
+                cells += [f"{best} ({100 * low:.1f} to {100 * high:.1f})", f"{100 * control:.1f}"]
+            lines.append(f"| {NAMES[arm]} | {' | '.join(cells)} |")
+    return lines
+
+
+def probe_lines(runs: Runs) -> dict[str, dict]:
+    """What tools/probe_plot.py draws of each arm: means over its seeds, layer by layer."""
+    drawn = {}
+    for (_, arm), rows in runs.items():
+        if found := probes(rows):
+            targets = {target: dict(found[0][target]) for target in PROBED}
+            for target, key in itertools.product(PROBED, ("accuracy", "shuffled")):
+                targets[target][key] = averaged([one[target][key] for one in found])
+            drawn[NAMES[arm]] = {"targets": targets}
+    return drawn
+
+
 def cost_table(runs: Runs) -> list[str]:
     lines = ["| arm | seconds a step | code reward, first five steps | last five |"]
     lines += ["|---|---|---|---|"]
@@ -150,7 +188,7 @@ def cost_table(runs: Runs) -> list[str]:
 def markdown(runs: Runs) -> str:
     """All tables, as they stand in the README between the marks."""
     parts = [main_table(runs, COLUMNS[:3]), main_table(runs, COLUMNS[3:])]
-    parts += [difference_table(runs), cost_table(runs)]
+    parts += [difference_table(runs), cost_table(runs), probe_table(runs)]
     return "\n\n".join("\n".join(part) for part in parts if len(part) > 2)
 
 
@@ -244,6 +282,8 @@ def main() -> None:
         readme: with_tables(readme.read_text(), markdown(runs)),
         ROOT / "results/curves.svg": plot(runs),
     }
+    if found := probe_lines(runs):
+        wanted[ROOT / "results/probe.svg"] = probe_plot.plot(found)
     stale = [p for p, text in wanted.items() if not p.exists() or p.read_text() != text]
     if "--check" in sys.argv:
         if stale:

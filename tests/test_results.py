@@ -19,6 +19,8 @@ from results.table import (
     markdown,
     plot,
     points,
+    probe_lines,
+    probe_table,
     read_runs,
     with_tables,
 )
@@ -100,6 +102,20 @@ def test_tables_and_plot_of_made_up_runs():
     assert points(rows["smollm", "grpo"][0], "reward/code", "samples")[1][0] == 128.0
     elements = list(ElementTree.fromstring(plot(rows)).iter())
     assert sum(e.tag.endswith("polyline") for e in elements) == 4  # two runs, two panels with data
+
+
+def test_probes_are_averaged_over_seeds():
+    rows = [run("coderl", seed, [0.0, 1.0]) for seed in (0, 1)]
+    for row, best in zip(rows, (0.5, 0.7), strict=True):
+        target = {"accuracy": [0.4, best], "shuffled": [0.5, 0.5], "chance": 0.5, "best_layer": 1}
+        target |= {"best": best, "interval": [best - 0.1, best + 0.1]}
+        targets = dict.fromkeys(("passes", "value", "type"), target)
+        row["evaluations"]["probe"] = {"probe": {"targets": targets}}
+    lines = probe_table(runs(*rows, run("grpo", 0, [0.0, 1.0])))
+    assert len(lines) == 3
+    assert lines[2].startswith("| CodeRL+ | 60.0 (50.0 to 70.0) | 50.0 | ")
+    drawn = probe_lines(runs(*rows))["CodeRL+"]["targets"]["value"]["accuracy"]
+    assert drawn == pytest.approx([0.4, 0.6])
 
 
 def test_the_table_goes_between_the_marks():

@@ -19,8 +19,11 @@ COLOURS = ("#0b7285", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#495057")
 WIDTH, HEIGHT, LEFT, TOP = 250, 190, 42, 34
 
 
-def plot(rows: dict[str, dict], path: Path) -> None:
-    """Accuracy by layer: a panel a target, a line a model; grey: the control, dashes: chance."""
+def plot(rows: dict[str, dict]) -> str:
+    """SVG of accuracy by layer: a panel a target, a line a model; grey: control, dashes: chance.
+
+    rows: label -> eval.py's row of the probe, of which `targets` is read.
+    """
     parts = []
     for column, target in enumerate(("passes", "value", "type")):
         found = {label: row["targets"][target] for label, row in rows.items()}
@@ -34,11 +37,10 @@ def plot(rows: dict[str, dict], path: Path) -> None:
         parts.append(f'<text x="{LEFT + 28}" y="{y}">{html.escape(label)}</text>')
     width, height = LEFT + 3 * (WIDTH + 34), TOP + HEIGHT + 44 + 18 * len(rows)
     body = "\n".join(parts)
-    path.write_text(
+    return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" fill="none" '
         f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="#fff"/>\n'
-        f'<g fill="#343a40">\n{body}\n</g></svg>\n',
-        encoding="utf-8",
+        f'<g fill="#343a40">\n{body}\n</g></svg>\n'
     )
 
 
@@ -70,7 +72,7 @@ def main(argv: list[str]) -> None:
         rows[label] = read_results(path).get("probe")
         if not rows[label]:
             raise UserError(f"{path} holds no probe; make it with eval.py --tasks=probe")
-    plot(rows, Path(argv[0]))
+    Path(argv[0]).write_text(plot(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":
