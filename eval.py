@@ -8,7 +8,8 @@
 The tasks and their prompts are in tasks.py, the probe is in probe.py, the statistics in stats.py.
 Greedy, one sample a problem, unless told otherwise. Every sample is written as soon as it is
 graded, beside --out (by default in out/eval/): the same command goes on with an interrupted
-evaluation. train.py calls `evaluate` as it stands here, on all ranks.
+evaluation. train.py calls `evaluate` as it stands here, on all ranks. Under torchrun, which takes
+--n for its own, write --eval_n.
 
 Left out: several models in one call, and sampling through a server.
 """

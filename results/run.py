@@ -1,7 +1,7 @@
 """One run of the evidence: train an arm, evaluate what came of it, keep the numbers.
 
     python results/run.py smollm coderl 0        # -> results/smollm-coderl-0.json
-    python results/run.py smollm grpo 1 --probe  # ... and the probe, some six minutes more
+    python results/run.py smollm grpo 1 --probe --cruxeval   # ... some eight minutes more
 
 The arms of a setting differ in the flags below and in nothing else: the same number of samples a
 step and of steps, the same learning rate (the one that suits plain GRPO best). Weights stay in
@@ -44,6 +44,10 @@ EVALUATIONS = {  # name -> flags of eval.py; the first as the policy was trained
     "sampled": [f"--tasks={BASICS}", "--n=4", "--temperature=1"],
     "greedy": [f"--tasks={BASICS}", "--temperature=0"],
     "humaneval": ["--tasks=humaneval", "--temperature=0"],
+}
+EXTRA = {  # by flags of this script; CRUXEval is not built in: data/cruxeval.jsonl, or the hub
+    "probe": ["--tasks=probe"],
+    "cruxeval": ["--tasks=cruxeval-o", "--limit=200", "--temperature=0"],
 }
 CURVE = ["step", "reward/code", "reward/align", "align/share", "align/right", "align/unparsed"]
 CURVE += ["entropy/code", "flat_groups", "tokens", "time/step", "time/sample", "time/train"]
@@ -99,11 +103,11 @@ def commit() -> str:
 
 
 def main() -> None:
-    argv = [arg for arg in sys.argv[1:] if arg != "--probe"]
+    extra = [name for name in EXTRA if f"--{name}" in sys.argv]
+    argv = [arg for arg in sys.argv[1:] if arg.removeprefix("--") not in extra]
     if len(argv) != 3 or argv[0] not in SETTINGS or argv[1] not in ARMS or not argv[2].isdigit():
-        sys.exit(
-            f"usage: python results/run.py {'|'.join(SETTINGS)} {'|'.join(ARMS)} SEED [--probe]"
-        )
+        choices = f"{'|'.join(SETTINGS)} {'|'.join(ARMS)} SEED [--probe] [--cruxeval]"
+        sys.exit(f"usage: python results/run.py {choices}")
     setting, arm, seed = argv
     name, flags = "-".join(argv), ARMS[arm]
     row = {"setting": setting, "arm": arm, "seed": int(seed), "flags": SETTINGS[setting][1:]}
@@ -119,8 +123,7 @@ def main() -> None:
         row["curve"] = curve(out / "metrics.jsonl")
         given.append(f"--model=out/{name}/hf")
     tasks = {} if "-lr" in arm else EVALUATIONS  # a rate is chosen by the reward in training
-    if "--probe" in sys.argv:
-        tasks = {**tasks, "probe": ["--tasks=probe"]}
+    tasks = tasks | {name: EXTRA[name] for name in extra}
     row["evaluations"] = {}
     for label, task in tasks.items():
         path = out / "eval" / f"{label}.json"

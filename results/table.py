@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 from stats import Difference, interval, paired_difference  # noqa: E402
 from tools import probe_plot  # noqa: E402
 
-MARKS = ("<!-- from here on written by results/table.py -->", "<!-- until here -->")
+MARKS = ("<!-- {}: written by results/table.py -->", "<!-- end of {} -->")
 NAMES = {
     "base": "before training",
     "grpo": "GRPO",
@@ -46,6 +46,7 @@ COLUMNS = [  # evaluation, task, heading
     ("greedy", "basics-trace", "`basics-trace`, greedy"),
     ("greedy", "basics-output", "`basics-output`, greedy"),
     ("humaneval", "humaneval", "HumanEval, greedy"),
+    ("cruxeval", "cruxeval-o", "CRUXEval-O, first 200, greedy"),
 ]
 COLOURS = {"grpo": "#bc4c00", "coderl": "#1f6feb", "align": "#2da44e", "base": "#8c959f"}
 PROBED = ("passes", "value", "type")
@@ -185,8 +186,15 @@ def cost_table(runs: Runs) -> list[str]:
     return lines
 
 
+def summary(runs: Runs) -> str:
+    """The main arms of the main setting, as trained."""
+    arms = [("smollm", arm) for arm in ("base", "grpo", "coderl")]
+    chosen = {key: runs[key] for key in arms if key in runs}
+    return "\n".join(main_table(chosen, COLUMNS[:3]))
+
+
 def markdown(runs: Runs) -> str:
-    """All tables, as they stand in the README between the marks."""
+    """All tables."""
     parts = [main_table(runs, COLUMNS[:3]), main_table(runs, COLUMNS[3:])]
     parts += [difference_table(runs), cost_table(runs), probe_table(runs)]
     return "\n\n".join("\n".join(part) for part in parts if len(part) > 2)
@@ -266,9 +274,9 @@ def plot(runs: Runs) -> str:
 
 
 # --------------------------------------------------------------------------- files
-def with_tables(text: str, tables: str) -> str:
-    """`text` with what stands between the marks replaced. Raises ValueError without marks."""
-    begin, end = MARKS
+def with_tables(text: str, name: str, tables: str) -> str:
+    """`text` with what stands between the marks of `name` replaced. Raises ValueError without."""
+    begin, end = (mark.format(name) for mark in MARKS)
     if text.count(begin) != 1 or text.count(end) != 1:
         raise ValueError(f"the README needs the marks {begin} and {end}, once each")
     between = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
@@ -278,8 +286,9 @@ def with_tables(text: str, tables: str) -> str:
 def main() -> None:
     runs = read_runs(ROOT / "results")
     readme = ROOT / "README.md"
+    text = with_tables(readme.read_text(), "summary", summary(runs))
     wanted = {
-        readme: with_tables(readme.read_text(), markdown(runs)),
+        readme: with_tables(text, "evidence", markdown(runs)),
         ROOT / "results/curves.svg": plot(runs),
     }
     if found := probe_lines(runs):

@@ -252,23 +252,37 @@ def test_samples_are_shown_with_prompt_program_verdict_and_failing_test(tmp_path
             show(args)
 
 
+def evaluate_command(model: Path, problems: Path, out: Path, *launcher: str) -> dict:
+    """What `eval.py` writes about two samples for each of the problems."""
+    command = [sys.executable, *launcher, "eval.py", "--tasks=problems", f"--problems={problems}"]
+    command += [
+        f"--model={model}",
+        f"--out={out}",
+        "--eval_n=2",
+        "--temperature=1",
+        "--max_tokens=48",
+    ]
+    command += [f"--{key}={value}" for key, value in TINY.items() if key != "max_tokens"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    return json.loads(out.read_text())
+
+
 def test_command_line_evaluates_writes_shows_and_compares(tiny_model, tiny_problems, tmp_path):
     out = tmp_path / "r.json"
-    command = [sys.executable, "eval.py", "--tasks=problems", f"--problems={tiny_problems}"]
-    command += [f"--model={tiny_model}", f"--out={out}", "--n=2", "--temperature=1"]
-    command += [f"--{key}={value}" for key, value in TINY.items() if key != "max_tokens"]
-    command += ["--max_tokens=48"]
-    runs = []
-    for _ in range(2):
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment())
-        assert done.returncode == 0, done.stderr
-        runs.append(json.loads(out.read_text()))
+    runs = [evaluate_command(tiny_model, tiny_problems, out) for _ in range(2)]
     assert runs[0]["results"] == runs[1]["results"]
     assert runs[0]["settings"]["temperature"] == 1.0 and runs[0]["model"] == str(tiny_model)
     for args in (["--compare", str(out), str(out)], ["--show", str(out)]):
         done = subprocess.run([sys.executable, "eval.py", *args], cwd=ROOT, capture_output=True)
         assert done.returncode == 0, done.stderr
         assert b"noise" in done.stdout or b"PROMPT" in done.stdout
+    # Two processes share the work: no sample is made twice, and the result is the same.
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    two = evaluate_command(tiny_model, tiny_problems, tmp_path / "two.json", *torchrun)
+    assert two["results"] == runs[0]["results"]
+    written = (tmp_path / "two.samples.jsonl").read_text().splitlines()
+    assert len(written) == len(two["results"]) == 8
 
 
 def test_command_line_grades_a_file_and_writes_the_result(tmp_path):

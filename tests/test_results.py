@@ -118,11 +118,12 @@ def test_probes_are_averaged_over_seeds():
     assert drawn == pytest.approx([0.4, 0.6])
 
 
-def test_the_table_goes_between_the_marks():
-    text = f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter"
-    assert with_tables(text, r"new \1") == f"before\n{MARKS[0]}\nnew \\1\n{MARKS[1]}\nafter"
-    with pytest.raises(ValueError, match="needs the marks"):
-        with_tables("nothing", "")
+def test_the_table_goes_between_its_marks():
+    begin, end = (mark.format("summary") for mark in MARKS)
+    text = f"before\n{begin}\nold\n{end}\nafter"
+    assert with_tables(text, "summary", r"new \1") == f"before\n{begin}\nnew \\1\n{end}\nafter"
+    with pytest.raises(ValueError, match="needs the marks <!-- evidence"):
+        with_tables(text, "evidence", "")
 
 
 def test_what_is_kept_of_a_run(tmp_path):
