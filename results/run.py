@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from config import load_config  # noqa: E402
+from config import Config, load_config  # noqa: E402
 
 SETTINGS = {
     "smollm": ["configs/demo.py"],
@@ -102,6 +102,15 @@ def commit() -> str:
     return subprocess.run(told, cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
+def train(cfg: Config, given: list[str]) -> None:
+    """Train unless that is done; goes on where it was interrupted."""
+    checkpoints = ROOT / cfg.run_dir / "ckpt"
+    if not (checkpoints / "latest").exists():
+        run("train.py", *given)
+    elif not (checkpoints / f"step_{cfg.steps}").exists():
+        run("train.py", *given, "--resume")
+
+
 def main() -> None:
     extra = [name for name in EXTRA if f"--{name}" in sys.argv]
     argv = [arg for arg in sys.argv[1:] if arg.removeprefix("--") not in extra]
@@ -109,26 +118,29 @@ def main() -> None:
         choices = f"{'|'.join(SETTINGS)} {'|'.join(ARMS)} SEED [--probe] [--cruxeval]"
         sys.exit(f"usage: python results/run.py {choices}")
     setting, arm, seed = argv
-    name, flags = "-".join(argv), ARMS[arm]
-    row = {"setting": setting, "arm": arm, "seed": int(seed), "flags": SETTINGS[setting][1:]}
-    row |= {"config": SETTINGS[setting][0], "commit": commit(), "machine": machine()}
-    out = ROOT / "out" / name
+    name, (config, *flags) = "-".join(argv), [*SETTINGS[setting], *(ARMS[arm] or [])]
+    row = {"setting": setting, "arm": arm, "seed": int(seed), "config": config, "flags": flags}
+    row |= {"commit": commit(), "machine": machine(), "evaluations": {}}
+    notes = ROOT / "out" / name / "row.json"  # what an earlier call of this command has found
+    if notes.exists():
+        row = json.loads(notes.read_text())
+    notes.parent.mkdir(parents=True, exist_ok=True)
+    notes.write_text(json.dumps(row))
     given = [*SETTINGS[setting], f"--seed={seed}"]
-    if flags is not None:
-        row["flags"] = [*row["flags"], *flags]
-        cfg = load_config([*given, *flags])
+    if ARMS[arm] is not None:
+        training = [config, *flags, f"--seed={seed}", f"--name={name}", "--eval_every=0"]
+        cfg = load_config(training)
+        train(cfg, training)
         row["samples_per_step"] = cfg.prompts_per_step * cfg.samples_per_prompt
-        if not (out / "ckpt/latest").exists():
-            run("train.py", *given, *flags, f"--name={name}", "--eval_every=0")
-        row["curve"] = curve(out / "metrics.jsonl")
+        row["curve"] = curve(ROOT / cfg.run_dir / "metrics.jsonl")
         given.append(f"--model=out/{name}/hf")
     tasks = {} if "-lr" in arm else EVALUATIONS  # a rate is chosen by the reward in training
     tasks = tasks | {name: EXTRA[name] for name in extra}
-    row["evaluations"] = {}
-    for label, task in tasks.items():
-        path = out / "eval" / f"{label}.json"
-        run("eval.py", *given, *task, f"--out={path}")
+    for label in (label for label in tasks if label not in row["evaluations"]):
+        path = ROOT / "out" / name / "eval" / f"{label}.json"
+        run("eval.py", *given, *tasks[label], f"--out={path}")
         row["evaluations"][label] = evaluation(path)
+        notes.write_text(json.dumps(row))
     target = ROOT / "results" / f"{name}.json"
     target.write_text(json.dumps(row, separators=(",", ":")) + "\n")
     print(f"written: {target.relative_to(ROOT)}, {target.stat().st_size / 1024:.0f} KiB")

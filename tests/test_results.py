@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from config import load_config
+import results.run
+from config import Config, load_config
 from results.run import ARMS, SETTINGS, curve, evaluation
 from results.table import (
     MARKS,
@@ -124,6 +125,17 @@ def test_the_table_goes_between_its_marks():
     assert with_tables(text, "summary", r"new \1") == f"before\n{begin}\nnew \\1\n{end}\nafter"
     with pytest.raises(ValueError, match="needs the marks <!-- evidence"):
         with_tables(text, "evidence", "")
+
+
+def test_an_interrupted_run_goes_on_and_a_finished_one_is_not_repeated(tmp_path, monkeypatch):
+    commands: list[tuple] = []
+    monkeypatch.setattr(results.run, "ROOT", tmp_path)
+    monkeypatch.setattr(results.run, "run", lambda *command: commands.append(command))
+    cfg = Config(name="x", steps=20)
+    for made in ("none", "latest", "step_20"):
+        (tmp_path / "out/x/ckpt" / made).mkdir(parents=True)
+        results.run.train(cfg, ["--name=x"])
+    assert commands == [("train.py", "--name=x"), ("train.py", "--name=x", "--resume")]
 
 
 def test_what_is_kept_of_a_run(tmp_path):
