@@ -81,7 +81,8 @@ def judge(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
             if time.monotonic() > deadline:
                 break
             # State can leak from one test to the next in one child; alone it counts.
-            runs[i] = sandbox.run(program, [inputs[i]], name)[0]
+            if i:  # the first was alone
+                runs[i] = sandbox.run(program, [inputs[i]], name)[0]
             if not right(runs[i], inputs[i], outputs[i], tests):
                 break
     passed = [right(*three, tests) for three in zip(runs, inputs, outputs, strict=True)]
