@@ -41,13 +41,16 @@ def choose_batch(
 ) -> list[Group]:
     """The step's prompts, the same on every rank: alignment as far as the buffer goes, else code.
 
-    Questions about variables go before those about a program's output alone, and among either the
-    newest. Those asked leave the buffer, so none comes twice.
+    Questions about variables go before those about a program's output alone, among either the
+    newest, and no two about programs for one problem while there are others. Those asked leave the
+    buffer, so none comes twice.
     """
     rng = random.Random(f"batch/{cfg.seed}/{state.step}")
     n_align = min(round(cfg.align_ratio * cfg.prompts_per_step), len(state.buffer))
     rank = [(len(q.target) > 1, q.source_step, rng.random()) for q in state.buffer]
     best_last = sorted(range(len(rank)), key=rank.__getitem__)
+    of_problem = {state.buffer[i].task_id: i for i in best_last}  # the best of each
+    best_last.sort(key=set(of_problem.values()).__contains__)  # is stable
     chosen = set(best_last[len(rank) - n_align :])
     questions = [state.buffer[i] for i in sorted(chosen)]
     state.buffer = [q for i, q in enumerate(state.buffer) if i not in chosen]

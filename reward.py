@@ -27,6 +27,7 @@ from sandbox import Run, Sandbox
 
 FENCE = re.compile(r"```[ \t]*+[\w+-]*+[ \t]*+\n(.*?)(?:\n[ \t]*+```|\Z)", re.DOTALL)
 DEFINES = re.compile(r"^[ \t]*+(def|class)\s", re.MULTILINE)
+ITEM = re.compile(r"[\s>*-]*[`*\"']?([\w.]+)[`*\"']*\s*[=:]\s*(.+?)[\s,`]*$")  # of an answer
 OUTPUT = "output"  # the item that stands for what the call returns or the program prints
 warnings.filterwarnings("ignore", category=SyntaxWarning)  # about what models write
 MAX_ANSWER = 4_000  # characters of an answer that are read, and of a program that is asked about
@@ -312,7 +313,7 @@ class Score:
 
 
 def score_answer(text: str, question: Question, format_bonus: float) -> Score:
-    """format_bonus * [every item has a value] + (1 - format_bonus) * share of items right."""
+    """format_bonus * [it ends with one value for each item] + (1 - format_bonus) * share right."""
     printed = OUTPUT if question.fn_name is None else ""
     predicted = parse_answer(text, list(question.target), printed)
     target = {name: decode(value) for name, value in question.target.items()}
@@ -324,7 +325,8 @@ def score_answer(text: str, question: Question, format_bonus: float) -> Score:
     ]
     share = len(correct) / len(target)
     parsed = len(predicted) == len(target)
-    reward = format_bonus * parsed + (1 - format_bonus) * share
+    in_form = parsed and ends_with_values(text[: 2 * MAX_ANSWER], len(target))
+    reward = format_bonus * in_form + (1 - format_bonus) * share
     status = "right" if share == 1 else "partial" if share else "wrong" if parsed else "unparsed"
     return Score(status, reward, {n: show(v)[:300] for n, v in predicted.items()}, correct)
 
@@ -337,7 +339,7 @@ def parse_answer(text: str, names: list[str], printed: str = "") -> dict[str, ob
     text = text[:MAX_ANSWER]
     found: dict[str, object] = {}
     for line in text.splitlines():
-        match = re.match(r"[\s>*-]*[`*\"']?([\w.]+)[`*\"']*\s*[=:]\s*(.+?)[\s,`]*$", line)
+        match = ITEM.match(line)
         if match and match.group(1) in names:
             name, value = match.groups()
             try:
@@ -355,6 +357,18 @@ def parse_answer(text: str, names: list[str], printed: str = "") -> dict[str, ob
             return {}
         found = {name: answer[name] for name in names if name in answer}
     return found
+
+
+def ends_with_values(text: str, n: int) -> bool:
+    """Whether n lines `name = literal`, or one line of JSON, are the end and the only such lines.
+
+    A model that is paid for values alone goes on writing after them, noise that it then learns.
+    """
+    lines = [line for line in text.splitlines() if line.strip(" `{}")]
+    values = [place for place, line in enumerate(lines) if ITEM.match(line)]
+    if not values and lines:
+        return lines[-1].lstrip().startswith("{") and lines[-1].rstrip(" `").endswith("}")
+    return values == list(range(len(lines) - n, len(lines)))
 
 
 def read_literal(text: str) -> object:

@@ -36,6 +36,8 @@ from jail.values import NO_CAPS, encode
 ANSWER_S = 60  # for the zygote to start, or to clean up after a program
 TICK_S = 0.02  # how often we look whether a program has reported; a limit may be exceeded by it
 PIPE_BYTES = 1 << 16  # that a pipe holds: a child that has more to say waits for us
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+ENVIRONMENT |= {"LD_BIND_NOW": "1"}  # else every child links the C functions it calls once more
 BOOT = "import sys; sys.path.insert(0, {!r}); from jail import zygote; zygote.main({}, {!r})"
 
 
@@ -91,7 +93,7 @@ class Sandbox:
             self._zygote = patiently(
                 subprocess.Popen,
                 [sys.executable, "-s", "-P", "-S", "-c", boot],
-                env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+                env=ENVIRONMENT,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -234,3 +234,17 @@ def test_questions_about_variables_go_first_then_the_newest_and_none_stays():
     assert len(seen[1] & {0, 1}) == 1 and len(seen[1] & {2, 3, 4, 5}) == 2
     assert seen[2] < {2, 3, 4, 5} and len(seen[2]) == 2  # what is left
     assert state.buffer == [] and state.position == 5 + 5 + 6
+
+
+def test_questions_of_a_step_are_about_different_problems_while_there_are_some():
+    asked = [
+        Question(f"def f():\n    return {n}", [], "f", {"x": 1, "output": 1}, task, f"{step}/0/{n}")
+        for n, (task, step) in enumerate([("a", 1), ("b", 1), ("c", 3), ("c", 3), ("c", 2)])
+    ]
+    problems = [Problem(str(n), f"Write f{n}.", {"inputs": [[]], "outputs": [n]}) for n in range(9)]
+    cfg = Config(prompts_per_step=8, align_ratio=0.4)  # three questions a step
+    state = State(buffer=list(asked), step=4)
+    groups = choose_batch(cfg, state, problems, [], Letters())
+    assert sorted(g.question.task_id for g in groups if g.question) == ["a", "b", "c"]
+    assert [q.task_id for q in state.buffer] == ["c", "c"]
+    assert min(q.source_step for q in state.buffer) == 2  # of c, one of the newest was asked

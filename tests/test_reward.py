@@ -94,6 +94,16 @@ def test_state_that_leaks_between_tests_does_not_fail_a_right_program(sandbox):
     assert judge(sandbox, problem([[1], [1], [1]], [2, 2, 2]), program).status == "passed"
 
 
+def test_a_failed_test_is_run_again_unless_it_ran_first(sandbox, monkeypatch):
+    counts, run = [], sandbox.run
+    monkeypatch.setattr(sandbox, "run", lambda p, x, name: counts.append(len(x)) or run(p, x, name))
+    tests = problem([[1], [2], [3]], [1, 2, 3])
+    assert judge(sandbox, tests, "def f(x):\n    return -x").status == "failed"
+    assert counts == [3]
+    assert judge(sandbox, tests, "def f(x):\n    return x % 2").status == "failed"
+    assert counts == [3, 3, 1]
+
+
 def test_fraction_counts_passed_tests(sandbox):
     verdict = judge(sandbox, problem([[1], [2], [3]], [1, 2, 4]), "def f(x): return x")
     assert verdict.reward("fraction") == pytest.approx(2 / 3) and verdict.reward() == 0
@@ -244,9 +254,16 @@ def test_only_small_literals_are_read(text):
         ("x = 0\ny = 0", "wrong", 0.1),
         ("x = 1", "partial", 0.45),
         ("I think so", "unparsed", 0.0),
+        ("Adding up:\nx = 1\ny = 3", "partial", 0.55),
+        ("x = 1\ny = 3\nname = 4", "partial", 0.45),
+        ("x = 1\ny = 3\n\nand so on", "partial", 0.45),
+        ("x = 2\nx = 1\ny = 3", "partial", 0.45),
+        ('```json\n{"x": 1, "y": 3}\n```', "partial", 0.55),
+        ('{\n  "x": 1,\n  "y": 3\n}', "partial", 0.55),
+        ('{"x": 1, "y": 3}\nand so on', "partial", 0.45),
     ],
 )
-def test_reward_is_the_bonus_plus_the_share_of_items_right(text, status, reward):
+def test_reward_is_the_share_of_items_right_plus_a_bonus_for_ending_there(text, status, reward):
     score = score_answer(text, ask({"x": 1, "y": 2}), format_bonus=0.1)
     assert score.status == status and score.reward == pytest.approx(reward)
 
