@@ -18,7 +18,7 @@ REQUIREMENTS := $(if $(GPU),requirements.txt,requirements-cpu.txt)
 INSTALLED := .venv/.installed-$(REQUIREMENTS)
 MODEL := models/smollm2-135m/config.json
 
-.PHONY: demo test lint install clean
+.PHONY: demo test install clean
 
 demo: $(INSTALLED) $(MODEL)
 	@echo "== 2/2 evaluate, train, evaluate: $(CONFIG)"
@@ -51,4 +51,4 @@ endif
 	@touch $@
 
 clean:
-	rm -rf .venv models out
+	rm -rf .venv models

@@ -41,18 +41,18 @@ def choose_batch(
 ) -> list[Group]:
     """The step's prompts, the same on every rank: alignment as far as the buffer goes, else code.
 
-    Questions about variables go before those about a program's output alone, among either the
-    newest, and no two about programs for one problem while there are others. Those asked leave the
-    buffer, so none comes twice.
+    Questions about variables go before those about a program's output alone; among either, the
+    best of each problem before its others; among those, the newest. None is ever asked twice.
     """
     rng = random.Random(f"batch/{cfg.seed}/{state.step}")
     n_align = min(round(cfg.align_ratio * cfg.prompts_per_step), len(state.buffer))
     rank = [(len(q.target) > 1, q.source_step, rng.random()) for q in state.buffer]
     best_last = sorted(range(len(rank)), key=rank.__getitem__)
-    of_problem = {state.buffer[i].task_id: i for i in best_last}  # the best of each
-    best_last.sort(key=set(of_problem.values()).__contains__)  # is stable
+    best = set({state.buffer[i].task_id: i for i in best_last}.values())  # one of each problem
+    best_last.sort(key=lambda i: (rank[i][0], i in best))  # is stable
     chosen = set(best_last[len(rank) - n_align :])
     questions = [state.buffer[i] for i in sorted(chosen)]
+    state.asked += [q.key for q in questions]
     state.buffer = [q for i, q in enumerate(state.buffer) if i not in chosen]
     groups = code_groups(cfg, state, problems, tokenizer, cfg.prompts_per_step - n_align)
     for question in questions:
@@ -81,15 +81,15 @@ def code_groups(
 def extend_buffer(
     cfg: Config, state: State, groups: list[Group], examples: list[Question], tokenizer
 ) -> None:
-    """Add what failed, in the order of samples: none twice, the oldest forgotten."""
+    """Add what failed, in the order of samples: none that is known, the oldest forgotten."""
     new = []
     for question in (q for group in groups for q in group.questions):
         messages = question_messages(question, examples, cfg)
         if len(chat_ids(tokenizer, messages)) <= cfg.max_prompt_tokens:
             new.append(question)
-    known = {(q.program, q.call) for q in state.buffer}
+    known = {q.key for q in state.buffer} | set(state.asked)
     for question in new:
-        if (question.program, question.call) not in known:
-            known.add((question.program, question.call))
+        if question.key not in known:
+            known.add(question.key)
             state.buffer.append(question)
     del state.buffer[: -cfg.buffer_size]

@@ -70,12 +70,12 @@ class Config:
     align_ratio: float = 0.4  # share of prompts about failed programs; 0 is plain GRPO
     align_output: bool = True  # ask for the program's output, too, as one more item
     code_weight: float = 1.0  # of the code objective's advantages; 0 trains on alignment alone
-    format_bonus: float = 0.1  # reward of an answer that parses, were all values wrong
+    format_bonus: float = 0.1  # reward of an answer of the right form, were all values wrong
     max_variables: int = 3  # ask for the last-defined so many variables
     align_values: str = "end"  # read at the end of the run, or at each name's last binding
     align_inputs: int = 1  # ask about a failed program on its first so many test inputs
     max_complexity: int = 10  # failed programs with more decision points are not asked about
-    buffer_size: int = 20_000  # failed programs kept; the newest are asked about first
+    buffer_size: int = 20_000  # questions kept: the newest
     align_template: str = ALIGN_TEMPLATE  # {program}, {action}, {names}
     align_examples: tuple = ()  # worked examples: (program, call), answered by a real trace
     # --- objective and optimizer
@@ -200,6 +200,8 @@ def read_config_file(path: Path) -> dict[str, object]:
 
 def literal(text: str) -> object:
     """A command-line value: a Python literal where it parses as one, else the text itself."""
+    if text in ("true", "false"):
+        return text == "true"
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -37,7 +37,7 @@ HUB = {  # name -> data set of the hub, and its files by split
     "livecodebench-testoutput": ("livecodebench/test_generation", {"heldout": "test*"}),
     "cruxeval": ("cruxeval-org/cruxeval", {"heldout": "test*"}),
 }
-WORDS = {"train": ("train",), "heldout": ("test", "heldout")}  # in file names
+WORDS = {"train": {"train"}, "heldout": {"test", "heldout"}}  # in names of files and folders
 
 
 def load_problems(sources: str, split: str = "train", cfg: Config | None = None) -> list[Problem]:
@@ -121,16 +121,19 @@ def livecodebench_files(cfg: Config) -> list[Path]:
 
 
 def files_of(folder: Path, split: str) -> list[Path]:
-    """Files of the split, told by their names; all files where no name tells. Raises UserError."""
+    """Files of the split: those whose names say so, else all that no name gives to the other."""
     files = sorted(path for path in folder.rglob("*") if path.name.endswith(SUFFIXES))
-    named = [
-        path
-        for path in files
-        if any(word in str(path.relative_to(folder)).lower() for word in WORDS[split])
-    ]
     if not files:
         raise UserError(f"{folder} holds no .jsonl, .jsonl.gz or .parquet file")
-    return named or files
+
+    def named(words: set[str]) -> list[Path]:
+        names = [str(path.relative_to(folder)).lower() for path in files]
+        return [
+            p for p, n in zip(files, names, strict=True) if words & set(re.findall("[a-z]+", n))
+        ]
+
+    other = named(WORDS["heldout" if split == "train" else "train"])
+    return named(WORDS[split]) or [path for path in files if path not in other] or files
 
 
 def download(source: str, patterns: list[str], cfg: Config) -> Path:

@@ -23,7 +23,7 @@ from transformers.utils import logging as transformers_logging
 from config import Config, UserError
 from pack import Pack, common_prefix
 
-HEAD_TOKENS = 512  # tokens whose logits exist at the same time
+HEAD_TOKENS = 256  # tokens whose logits exist at the same time
 
 
 class Policy(torch.nn.Module):
@@ -78,6 +78,9 @@ def load_policy(cfg: Config, directory: str, device: torch.device, offload: bool
     except Exception as error:  # a broken file shows as any of a dozen exceptions
         short = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"cannot load the model in {directory}: {short}") from error
+    for name in ("final_logit_softcapping", "logit_scale", "logits_scaling"):
+        if getattr(model.config, name, None) not in (None, 1.0):
+            raise UserError(f"{directory}: its logits are changed ({name}), which is not done here")
     model.eval()  # sampler and trainer must be the same function
     return shard(cfg, Policy(model, cfg.temperature, device), offload)
 

@@ -10,6 +10,7 @@ Left out: partial credit for "almost equal" values, and any reward a program rep
 """
 
 import ast
+import hashlib
 import json
 import math
 import re
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 import trace
 from config import Config, UserError, fill
 from data import Problem
+from jail.instrument import UNFIT, plain
 from jail.values import decode, encode
 from oracles import agrees
 from sandbox import Run, Sandbox
@@ -28,6 +30,7 @@ from sandbox import Run, Sandbox
 FENCE = re.compile(r"```[ \t]*+[\w+-]*+[ \t]*+\n(.*?)(?:\n[ \t]*+```|\Z)", re.DOTALL)
 DEFINES = re.compile(r"^[ \t]*+(def|class)\s", re.MULTILINE)
 ITEM = re.compile(r"[\s>*-]*[`*\"']?([\w.]+)[`*\"']*\s*[=:]\s*(.+?)[\s,`]*$")  # of an answer
+FUTURE = re.compile(r"^from __future__ import .*$", re.MULTILINE)
 OUTPUT = "output"  # the item that stands for what the call returns or the program prints
 warnings.filterwarnings("ignore", category=SyntaxWarning)  # about what models write
 MAX_ANSWER = 4_000  # characters of an answer that are read, and of a program that is asked about
@@ -67,7 +70,7 @@ def judge(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
     if program is None:
         return Verdict("no_code", tests=len(problem.tests.get("inputs", "1")))
     tests = problem.tests
-    program = tests.get("prefix", "") + "\n" + program if "prefix" in tests else program
+    program = with_prefix(tests.get("prefix", ""), program)
     if "check" in tests:
         run = sandbox.check(
             program, tests["check"], tests["entry_point"], tests.get("preamble", "")
@@ -98,6 +101,14 @@ def judge(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
     test = {key: text[:500] for key, text in test.items()}
     status = "failed" if run.status == "ok" else run.status
     return Verdict(status, sum(passed), len(runs), test, run.error)
+
+
+def with_prefix(prefix: str, program: str) -> str:
+    """What a data set promises to run before a program; `from __future__` must stay first."""
+    if not prefix:
+        return program
+    future = "".join(f"{line}\n" for line in FUTURE.findall(program))
+    return f"{future}{prefix}\n{FUTURE.sub('', program)}"
 
 
 def show(value: object) -> str:
@@ -199,7 +210,6 @@ class Question:
     target: dict[str, object] = field(default_factory=dict)  # item -> encoded value
     task_id: str = ""
     source: str = ""  # "step/group/sample" of the response that holds the program
-    prefix: str = ""  # run before the program and not shown: the imports that a data set promises
 
     @property
     def source_step(self) -> int:
@@ -209,6 +219,13 @@ class Question:
     def call(self) -> str:
         """`f([1, 2], 3)`, or the text of stdin."""
         return show_call(self.input, self.fn_name)
+
+    @property
+    def key(self) -> str:
+        """Tells apart questions that differ in program or call."""
+        return hashlib.sha256(f"{self.program}\0{self.call}".encode(errors="replace")).hexdigest()[
+            :16
+        ]
 
     def shown_target(self) -> dict[str, str]:
         """Item -> its true value as Python would print it."""
@@ -224,8 +241,9 @@ def make_question(
         return "too long"
     if complexity(program) > cfg.max_complexity:
         return "too complex"
-    whole = f"{prefix}\n{program}" if prefix else program
-    traced = trace.trace_program(sandbox, whole, input, fn_name, cfg.align_values)
+    traced = trace.trace_program(
+        sandbox, with_prefix(prefix, program), input, fn_name, cfg.align_values
+    )
     if traced.reason:
         return traced.reason
     variables = trace.choose_variables(traced, cfg.max_variables)
@@ -233,10 +251,12 @@ def make_question(
     if (traced.value is None) if fn_name else not traced.stdout.strip():
         return "no output"
     if cfg.align_output:  # a one-liner has no variable, its output is still a thing to ask for
-        target[OUTPUT] = encode(traced.value) if fn_name else traced.stdout.strip()
+        target[OUTPUT] = plain(traced.value if fn_name else traced.stdout.strip())
+        if target[OUTPUT] is UNFIT:
+            return "output too long"
     if not target:
         return "no variable"
-    return Question(program, input, fn_name, target, prefix=prefix)
+    return Question(program, input, fn_name, target)
 
 
 def name_to_trace(program: str, name: str | None) -> str | None:
@@ -312,20 +332,25 @@ class Score:
     correct: list[str]
 
 
-def score_answer(text: str, question: Question, format_bonus: float) -> Score:
-    """format_bonus * [it ends with one value for each item] + (1 - format_bonus) * share right."""
+def score_answer(
+    text: str, question: Question, format_bonus: float, finished: bool = True
+) -> Score:
+    """format_bonus * [it ends with one value for each item] + (1 - format_bonus) * share right.
+
+    finished: whether the model ended the answer itself. Of a long answer the end is read.
+    """
+    text = text[-MAX_ANSWER:]
     printed = OUTPUT if question.fn_name is None else ""
     predicted = parse_answer(text, list(question.target), printed)
     target = {name: decode(value) for name, value in question.target.items()}
     correct = [
         name
         for name, value in predicted.items()
-        if (name == printed and same_stdout(target[name], str(value)))
-        or (name != printed and same_value(target[name], value))
+        if (same_printed if name == printed else same_value)(target[name], value)
     ]
     share = len(correct) / len(target)
     parsed = len(predicted) == len(target)
-    in_form = parsed and ends_with_values(text[: 2 * MAX_ANSWER], len(target))
+    in_form = parsed and finished and ends_with_values(text, list(target))
     reward = format_bonus * in_form + (1 - format_bonus) * share
     status = "right" if share == 1 else "partial" if share else "wrong" if parsed else "unparsed"
     return Score(status, reward, {n: show(v)[:300] for n, v in predicted.items()}, correct)
@@ -334,21 +359,17 @@ def score_answer(text: str, question: Question, format_bonus: float) -> Score:
 def parse_answer(text: str, names: list[str], printed: str = "") -> dict[str, object]:
     """Values from `name = literal` lines or one JSON object; the last answer to a name counts.
 
-    `printed` is the name of an item that is text and need not be quoted.
+    `printed` is the name of an item that is text, which need not be quoted and is kept as it is.
     """
-    text = text[:MAX_ANSWER]
     found: dict[str, object] = {}
     for line in text.splitlines():
         match = ITEM.match(line)
         if match and match.group(1) in names:
             name, value = match.groups()
             try:
-                found[name] = read_literal(value)
+                found[name] = value if name == printed else read_literal(value)
             except ValueError:
-                if name == printed:
-                    found[name] = value
-                else:
-                    found.pop(name, None)
+                found.pop(name, None)
     start, end = text.find("{"), text.rfind("}")
     if not found and 0 <= start < end:
         try:
@@ -359,16 +380,26 @@ def parse_answer(text: str, names: list[str], printed: str = "") -> dict[str, ob
     return found
 
 
-def ends_with_values(text: str, n: int) -> bool:
-    """Whether n lines `name = literal`, or one line of JSON, are the end and the only such lines.
+def same_printed(expected: str, answer: object) -> bool:
+    """Whether `answer` is what was printed, as it stands or as a literal: `yes` or `"yes"`."""
+    if same_stdout(expected, show(answer) if not isinstance(answer, str) else answer):
+        return True
+    try:
+        return isinstance(answer, str) and same_stdout(expected, str(read_literal(answer)))
+    except ValueError:
+        return False
+
+
+def ends_with_values(text: str, names: list[str]) -> bool:
+    """Whether one line for each name, or one line of JSON, is the end, and names have no others.
 
     A model that is paid for values alone goes on writing after them, noise that it then learns.
     """
-    lines = [line for line in text.splitlines() if line.strip(" `{}")]
-    values = [place for place, line in enumerate(lines) if ITEM.match(line)]
-    if not values and lines:
-        return lines[-1].lstrip().startswith("{") and lines[-1].rstrip(" `").endswith("}")
-    return values == list(range(len(lines) - n, len(lines)))
+    lines = [line for line in text.splitlines() if line.strip(" \t`{}")]
+    found = [i for i, line in enumerate(lines) if (m := ITEM.match(line)) and m[1] in names]
+    if not found and lines:
+        return lines[-1].lstrip().startswith("{") and lines[-1].rstrip(" \t`").endswith("}")
+    return found == list(range(len(lines) - len(names), len(lines)))
 
 
 def read_literal(text: str) -> object:

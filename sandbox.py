@@ -159,7 +159,8 @@ class Sandbox:
                     data = os.read(report, 1 << 20)
                 buffer += data
                 for message in messages(buffer):  # empty: a call of the check starts
-                    limit = min(time.monotonic() + self.timeout_s, deadline)
+                    if message or len(jobs) == 2:
+                        limit = min(time.monotonic() + self.timeout_s, deadline)
                     runs += [parse_run(message, statuses)] if message else []
                 if ended:
                     break  # and all that was reported is read

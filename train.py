@@ -117,7 +117,8 @@ def sample_and_judge(
             group.questions += questions
         else:
             program = group.question.program
-            outcome = score_answer(response.text, group.question, cfg.format_bonus)
+            ended = response.finished
+            outcome = score_answer(response.text, group.question, cfg.format_bonus, ended)
             group.rewards.append(outcome.reward)
         group.responses.append(response)
         group.programs.append(program)

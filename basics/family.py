@@ -102,7 +102,6 @@ def _pair(rng: random.Random, constants: list) -> list:
 NUM = whole(-12, 20, 0, -7)
 SMALL = whole(-5, 6, 0, -3)
 COUNT = whole(1, 7, 0)
-FEW = whole(1, 6, 0)
 SIDE = whole(1, 3)
 NATURAL = whole(1, 60, 0)
 INTS = many(_number, 3, 6, [], [-4, -4])

@@ -80,7 +80,7 @@ rows = []
 for i in order:
     text = code_text(problems[i], cfg)
     rows.append({{"prompt": [{{"role": "user", "content": text}}], "number": i}})
-pool = Pool(cfg.sandbox_workers)
+pool = Pool(cfg.sandbox_workers, **cfg.limits)
 
 def reward(completions, number, **_):
     texts = [c[0]["content"] for c in completions]

@@ -18,7 +18,7 @@ max_tokens = 8192
 temperature = 1.0
 
 align_ratio = 0.4
-format_bonus = 0.1
+format_bonus = 0.1  # as in the official code; the paper's own form is 0 and align_output = False
 max_variables = 3
 
 lr = 1e-6

@@ -50,7 +50,7 @@ PRELOAD = """math collections itertools functools heapq bisect re string random 
 to_json = json.JSONEncoder(ensure_ascii=False).encode
 compile_once = functools.lru_cache(maxsize=1)(compile)
 old_stdouts = []  # a collected one would write what it still holds into the next input's output
-begun = itertools.count()  # inputs and calls, in this child
+files_are_new = True  # of this child: as the zygote opened them, or as if it had
 
 
 def main(control_fd: int, mode: str) -> None:
@@ -240,14 +240,14 @@ def open_standard_files() -> None:
 
 def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = False) -> dict:
     """Run work() with fresh standard files. Returns the fields of a Run; work encodes its value."""
+    global files_are_new
     os.dup2(stdin, 0)
     os.ftruncate(out, 0)
     os.lseek(out, 0, os.SEEK_SET)
     os.dup2(out, 1)
-    stdout = old_stdouts[-1]
-    if next(begun) and not (job["fn_name"] and stdout is sys.stdout and not stdout.closed):
-        open_standard_files()  # the first input finds those that the zygote made
-        stdout = old_stdouts[-1]
+    if not files_are_new:
+        open_standard_files()
+    reader, writer = sys.stdin, sys.stdout
     status, value, error = "ok", None, ""
     try:
         try:
@@ -269,9 +269,12 @@ def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = Fa
     except BaseException as problem:
         status, error = "error", last_line(problem)
     sys.setrecursionlimit(1000)
+    files_are_new = False
     with contextlib.suppress(Exception):  # the file is full, or the program put its own here
         sys.stdout.flush()
-        stdout.flush()
+        writer.flush()
+        same = sys.stdin is reader and sys.stdout is writer and not reader.closed
+        files_are_new = same and bool(job["fn_name"])  # for a call there is nothing to be read
     printed = os.lseek(out, 0, os.SEEK_END)
     if printed >= job["output_bytes"]:
         status, error = "output", f"more than {job['output_bytes'] >> 10} kB of output"

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from config import Config, load_config  # noqa: E402
+from tools.rundir import write_whole  # noqa: E402
 
 SETTINGS = {
     "smollm": ["configs/demo.py"],
@@ -123,9 +124,12 @@ def main() -> None:
     row |= {"commit": commit(), "machine": machine(), "evaluations": {}}
     notes = ROOT / "out" / name / "row.json"  # what an earlier call of this command has found
     if notes.exists():
-        row = json.loads(notes.read_text())
+        known = json.loads(notes.read_text())
+        if known["flags"] != flags:
+            sys.exit(f"error: {notes.parent} is of other flags, {known['flags']}; remove it")
+        row = known
     notes.parent.mkdir(parents=True, exist_ok=True)
-    notes.write_text(json.dumps(row))
+    write_whole(notes, json.dumps(row))
     given = [*SETTINGS[setting], f"--seed={seed}"]
     if ARMS[arm] is not None:
         training = [config, *flags, f"--seed={seed}", f"--name={name}", "--eval_every=0"]
@@ -140,7 +144,7 @@ def main() -> None:
         path = ROOT / "out" / name / "eval" / f"{label}.json"
         run("eval.py", *given, *tasks[label], f"--out={path}")
         row["evaluations"][label] = evaluation(path)
-        notes.write_text(json.dumps(row))
+        write_whole(notes, json.dumps(row))
     target = ROOT / "results" / f"{name}.json"
     target.write_text(json.dumps(row, separators=(",", ":")) + "\n")
     print(f"written: {target.relative_to(ROOT)}, {target.stat().st_size / 1024:.0f} KiB")

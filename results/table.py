@@ -108,7 +108,8 @@ def difference(
     runs: Runs, setting: str, pair: tuple[str, str], label: str, task: str
 ) -> Difference | None:
     """The second arm of the pair less the first, over the seeds that both have."""
-    both = [{row["seed"]: row for row in runs.get((setting, arm), [])} for arm in pair]
+    rows = [runs.get((setting, arm), []) for arm in pair]
+    both = [{row["seed"]: row for row in part if values([row], label, task)} for part in rows]
     shared = sorted(both[0].keys() & both[1].keys()) if pair[0] != "base" else sorted(both[1])
     firsts = list(both[0].values()) if pair[0] == "base" else [both[0][s] for s in shared]
     sides = [values(firsts, label, task), values([both[1][s] for s in shared], label, task)]

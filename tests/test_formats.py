@@ -434,6 +434,10 @@ def test_the_split_of_a_folder_is_told_by_its_file_names(tmp_path):
     names = [path.name for path in source_files(str(tmp_path), "train", Config())]
     assert names == ["train-0.jsonl", "train-1.jsonl"]
     assert len(load_problems(str(tmp_path), "heldout")) == 1
+    for path in (tmp_path / "data").glob("train-*"):  # what is left belongs to the other split
+        path.rename(tmp_path / "data" / path.name.replace("train", "contest"))
+    names = [path.name for path in source_files(str(tmp_path), "train", Config())]
+    assert names == ["contest-0.jsonl", "contest-1.jsonl"]
 
 
 def test_a_release_of_livecodebench_is_its_first_files(tmp_path):

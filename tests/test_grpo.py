@@ -10,7 +10,7 @@ import tiny
 import torch
 
 from algorithms import group_advantages
-from batch import Group, choose_batch
+from batch import Group, choose_batch, extend_buffer
 from config import Config
 from data import Problem
 from policy import split_batch
@@ -234,6 +234,29 @@ def test_questions_about_variables_go_first_then_the_newest_and_none_stays():
     assert len(seen[1] & {0, 1}) == 1 and len(seen[1] & {2, 3, 4, 5}) == 2
     assert seen[2] < {2, 3, 4, 5} and len(seen[2]) == 2  # what is left
     assert state.buffer == [] and state.position == 5 + 5 + 6
+
+
+def test_variables_count_more_than_another_problem():
+    def question(n, task, *names):
+        return Question(f"return {n}", [], "f", dict.fromkeys(names, 1), task, f"1/0/{n}")
+
+    asked = [question(n, "a", "x", "output") for n in range(3)] + [question(3, "b", "output")]
+    problems = [Problem(str(n), f"Write f{n}.", {"inputs": [[]], "outputs": [n]}) for n in range(9)]
+    cfg = Config(prompts_per_step=8, align_ratio=0.4)  # three questions a step
+    groups = choose_batch(cfg, State(buffer=asked, step=2), problems, [], Letters())
+    assert [g.question.task_id for g in groups if g.question] == ["a", "a", "a"]
+
+
+def test_what_was_asked_is_not_asked_again():
+    question = Question("def f():\n    return 1", [], "f", {"output": 1}, "t", "1/0/0")
+    cfg, state = Config(prompts_per_step=8, align_ratio=0.4), State(step=1)
+    problems = [Problem(str(n), f"Write f{n}.", {"inputs": [[]], "outputs": [n]}) for n in range(9)]
+    failed = Group(0, "", [], problems[0], questions=[question])
+    extend_buffer(cfg, state, [failed, failed], [], Letters())
+    assert state.buffer == [question]
+    choose_batch(cfg, state, problems, [], Letters())
+    extend_buffer(cfg, state, [failed], [], Letters())
+    assert state.buffer == []
 
 
 def test_questions_of_a_step_are_about_different_problems_while_there_are_some():

@@ -2,6 +2,8 @@
 
 import copy
 import dataclasses
+import json
+from pathlib import Path
 
 import pytest
 import tiny
@@ -242,3 +244,13 @@ def test_broken_model_directory_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match="cannot load the model") as caught:
         load_policy(Config(), str(tmp_path), CPU)
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_changes_its_logits_is_refused(one_process, tiny_model, tmp_path):
+    for path in Path(tiny_model).iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    known = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").unlink()
+    (tmp_path / "config.json").write_text(json.dumps(known | {"final_logit_softcapping": 30.0}))
+    with pytest.raises(UserError, match="final_logit_softcapping"):
+        load_policy(Config(), str(tmp_path), CPU)

@@ -1,5 +1,7 @@
 """Text to reward: extraction, comparison, and the score of an answer about variables."""
 
+import json
+
 import pytest
 
 from config import ALIGN_TEMPLATE, Config
@@ -220,6 +222,22 @@ def test_unfit_programs_give_a_reason_instead(sandbox, program, reason):
     assert make_question(sandbox, program, [1], "f", CFG) == reason
 
 
+def test_outputs_too_long_to_write_are_not_asked_for(sandbox):
+    program = "def f():\n    x = 1\n    return [x] * 200"
+    assert make_question(sandbox, program, [], "f", Config()) == "output too long"
+    program = "x = 1\nprint('a' * 300)"
+    assert make_question(sandbox, program, "", None, Config()) == "output too long"
+    assert make_question(sandbox, program, "", None, Config(align_output=False)).target == {"x": 1}
+
+
+def test_a_future_import_stays_first(sandbox):
+    tests = {"inputs": [[1]], "outputs": [2], "fn_name": "f", "prefix": "from typing import List"}
+    program = "from __future__ import annotations\ndef f(x: Undefined) -> List:\n    return x + 1"
+    assert judge(sandbox, Problem("p", "", tests), program).status == "passed"
+    question = make_question(sandbox, program, [1], "f", Config(), tests["prefix"])
+    assert question.target == {"output": 2}
+
+
 def test_complexity_counts_decision_points():
     assert complexity("x = 1") == 1
     assert complexity("for a in b:\n  if a and b or c: pass") == 5
@@ -266,6 +284,25 @@ def test_only_small_literals_are_read(text):
 def test_reward_is_the_share_of_items_right_plus_a_bonus_for_ending_there(text, status, reward):
     score = score_answer(text, ask({"x": 1, "y": 2}), format_bonus=0.1)
     assert score.status == status and score.reward == pytest.approx(reward)
+
+
+def test_an_answer_that_was_cut_is_not_in_form():
+    rewards = [score_answer("x = 2", ask({"x": 1}), 0.1, ended).reward for ended in (True, False)]
+    assert rewards == [0.1, 0.0]
+
+
+def test_of_a_long_answer_the_end_is_read():
+    thoughts = "Let me see: it adds.\n" * 1000
+    assert score_answer(f"{thoughts}x = 1", ask({"x": 1}), 0.1).reward == 1
+    assert score_answer(f"x = 1\n{thoughts}", ask({"x": 1}), 0.1).reward == 0
+
+
+@pytest.mark.parametrize("printed", ["true", "null", "1,2", "[1,2]", "0x1F", "yes no", "3"])
+def test_what_was_printed_need_not_be_quoted_but_may_be(printed):
+    question = Question("", "", None, {"output": printed})
+    for text in (f"output = {printed}", f"output = {printed!r}", json.dumps({"output": printed})):
+        assert score_answer(text, question, 0.0).status == "right"
+    assert score_answer(f"output = {printed}1", question, 0.0).status == "wrong"
 
 
 @pytest.mark.parametrize("answer", ["1", "True", '"true"', "1.5"])

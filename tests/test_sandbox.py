@@ -302,6 +302,35 @@ def test_a_flood_does_not_spill_into_the_next_input(box):
     assert [r.status for r in runs] == ["output", "ok"] and runs[1].stdout == "y\n"
 
 
+@pytest.mark.parametrize(
+    "act",
+    [
+        "sys.stdout.detach()",
+        "sys.stdout.close()",
+        "sys.stdin.close()",
+        "sys.stdin = None",
+        "sys.stdout = io.StringIO('x')",
+        "print('y' * 100_000)",
+        "sys.stdout.buffer.write(b'x'); sys.stdout.buffer.flush()",
+    ],
+)
+def test_what_a_call_does_to_the_standard_files_the_next_call_does_not_see(box, act):
+    program = f"import io, sys\ndef f(n):\n    if n == 1:\n        {act}\n"
+    program += "    print(n)\n    return [n, sys.stdin.read(), sys.stdout.writable()]"
+    calls = box.run(program, [[1], [2], [3]], "f")[1:]
+    assert [(r.status, r.value, r.stdout) for r in calls] == [
+        ("ok", [n, "", True], f"{n}\n") for n in (2, 3)
+    ]
+
+
+def test_empty_reports_win_no_time(hasty):
+    program = "import os\ndef f():\n    while True:\n        for fd in range(3, 20):\n"
+    program += "            try: os.write(fd, bytes(4))\n            except OSError: pass"
+    start = time.monotonic()
+    assert hasty.run(program, [[]], "f")[0].status == "timeout"
+    assert time.monotonic() - start < 1.5  # a limit of 0.7 s; all inputs together may take 2 s
+
+
 def test_processes_are_few(box):
     program = "import os, time\nn = 0\ntry:\n    while n < 99:\n        n += 1\n"
     program += "        if os.fork() == 0: time.sleep(9)\nexcept OSError: print(n)"

@@ -45,7 +45,8 @@ class State:
 
     step: int = 0
     position: int = 0  # code prompts served so far: the place in the data order
-    buffer: list[Question] = field(default_factory=list)  # failed programs, oldest first
+    buffer: list[Question] = field(default_factory=list)  # about failed programs, oldest first
+    asked: list[str] = field(default_factory=list)  # keys of the questions that left the buffer
 
 
 class RunDir:
@@ -172,9 +173,12 @@ class RunDir:
     def _line(self, m: dict) -> str:
         done, left = m["step"] - self.first_step + 1, self.cfg.steps - m["step"]
         self.spent += m["time/step"]
-        align = "  --" if m["reward/align"] is None else f"{m['reward/align']:.2f}"
+        code, align = (
+            "  --" if m[f"reward/{kind}"] is None else f"{m[f'reward/{kind}']:.2f}"
+            for kind in ("code", "align")
+        )
         return (
-            f"step {m['step']:>4}/{self.cfg.steps} | code {m['reward/code']:.2f} | align {align} "
+            f"step {m['step']:>4}/{self.cfg.steps} | code {code} | align {align} "
             f"({m['align/share']:.0%}, buffer {m['align/buffer']}) | grad {m['grad_norm']:.2f} | "
             f"gap {m['mismatch/mean']:.3f} | {m['time/step']:.1f} s: sample "
             f"{m['time/sample']:.1f} judge {m['time/judge']:.1f} train {m['time/train']:.1f} | "
