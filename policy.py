@@ -23,7 +23,7 @@ from transformers.utils import logging as transformers_logging
 from config import Config, UserError
 from pack import Pack, common_prefix
 
-HEAD_TOKENS = 256  # tokens whose logits exist at the same time
+HEAD_TOKENS = 128  # tokens whose logits exist at the same time
 
 
 class Policy(torch.nn.Module):

@@ -230,6 +230,8 @@ def update(
         for batch in batches:
             loss = batch_loss(cfg, batch, policy, reference, sum(lengths), len(lengths), stats)
             (loss * dist.get_world_size()).backward()
+            if policy.device.type == "cpu":
+                return_freed_memory()
         stats["grad_norm"] = clip_gradient(policy, cfg.grad_clip)
         optimizer.step()
     return stats
@@ -346,7 +348,6 @@ def train(cfg: Config) -> None:
             stop = run.asked_to_stop(watch.advice)
             if state.step % cfg.save_every == 0 or state.step == cfg.steps or stop:
                 run.save(state, policy, tokenizer, optimizer)
-                return_freed_memory()
             evaluate_if_due()
     if rank == 0:
         print(run.before_and_after(), f"report: {write_report(cfg.run_dir)}", sep="\n")

@@ -32,8 +32,8 @@ def tune_heap() -> None:
 
 
 def return_freed_memory() -> None:
-    """Give what is free back to the kernel, now and then: it gets spread so thin over the heap that
-    the process grows. Faulting it in again costs a step of the demo 3 s, so not after each."""
+    """Give what is free in the heap back to the kernel. After each pack: else the next, of other
+    shapes, finds no hole that fits, and the process grows, the demo from 4.3 to 5.7 GiB."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)
