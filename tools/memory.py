@@ -18,8 +18,8 @@ GROWTH = 0.05  # of the GPU: what may be missing after that
 def tune_heap() -> None:
     """Two settings for CPUs, to be made before torch computes.
 
-    Where there is glibc, it is told to keep freed blocks. It returns large ones to the kernel, and
-    a training step then spends an eighth of its time on faulting the same pages in again.
+    Where there is glibc, it is told to keep freed blocks until return_freed_memory. It returns the
+    large at once, and a step then spends an eighth of its time on faulting the same pages in again.
 
     Every pack has its own shapes, and torch keeps the kernels of the last 1024 of them, small
     blocks all over the heap between which large ones no longer fit: 128 are enough.
