@@ -8,7 +8,7 @@ where `preamble` runs before `check` on the trusted side and `prefix` before the
     "calls"      argument lists found in the asserts of a check: inputs on which to trace
     "reference"  source that gives the outputs of `inputs`, where the data set states none
     "wrapped"    outputs may be wrapped in a one-element list, as APPS and its heirs do
-    "oracle"     the name of an exception in oracles.py
+    "oracle"     the name of an exception in equality.py
 
 Left out: data sets of other languages, and problems whose answers need a program to check them.
 """
@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from config import UserError
-from oracles import ORACLES
+from equality import ORACLES
 
 # What the harnesses of contest problems put before every program: answers take it for granted.
 STARS = (

@@ -12,9 +12,7 @@ Left out: partial credit for "almost equal" values, and any reward a program rep
 import ast
 import hashlib
 import json
-import math
 import re
-import sys
 import time
 import warnings
 from dataclasses import dataclass, field
@@ -22,9 +20,9 @@ from dataclasses import dataclass, field
 import trace
 from config import Config, UserError, fill
 from data import Problem
+from equality import agrees, same_stdout, same_value
 from jail.instrument import UNFIT, plain
 from jail.values import decode, encode
-from oracles import agrees
 from sandbox import Run, Sandbox
 
 FENCE = re.compile(r"```[ \t]*+[\w+-]*+[ \t]*+\n(.*?)(?:\n[ \t]*+```|\Z)", re.DOTALL)
@@ -142,61 +140,6 @@ def right(run: Run, arguments: object, expected: object, tests: dict) -> bool:
         return agrees(tests["oracle"], arguments, expected, run.value)
     wrapped = "wrapped" in tests and isinstance(expected, list) and len(expected) == 1
     return same_value(expected, run.value) or (wrapped and same_value(expected[0], run.value))
-
-
-def same_value(expected: object, got: object) -> bool:
-    """Equal values of builtin types: a tuple equals a list, a bool no int, floats within 1e-6."""
-    if isinstance(expected, float) and type(got) in (int, float):
-        return close(expected, got)
-    if type(expected) is type(got) is complex:
-        return close(expected.real, got.real) and close(expected.imag, got.imag)
-    if isinstance(expected, list | tuple):
-        if not isinstance(got, list | tuple) or len(expected) != len(got):
-            return False
-        return all(same_value(e, g) for e, g in zip(expected, got, strict=True))
-    if isinstance(expected, dict) and isinstance(got, dict):
-        theirs = {exact(key): value for key, value in got.items()}
-        return len(expected) == len(got) and all(
-            exact(key) in theirs and same_value(value, theirs[exact(key)])
-            for key, value in expected.items()
-        )
-    if isinstance(expected, set | frozenset) and isinstance(got, set | frozenset):
-        return set(map(exact, expected)) == set(map(exact, got))
-    if type(expected) is int and type(got) is float:
-        return expected == got
-    return type(expected) is type(got) and expected == got
-
-
-def exact(key: object) -> object:
-    """What tells apart the members of a set that Python takes for one: 1 and True."""
-    if isinstance(key, tuple | frozenset):
-        return type(key)(map(exact, key))
-    return ("bool", key) if isinstance(key, bool) else key
-
-
-def close(expected: float, got: float) -> bool:
-    """Within 1e-6, absolute or relative to `expected`; nan and infinity equal themselves only."""
-    if expected == got or not math.isfinite(expected):
-        return expected == got or (expected != expected and got != got)
-    if abs(got) > sys.float_info.max:  # a large int has no float
-        return False
-    return abs(expected - got) <= 1e-6 * max(1.0, abs(expected))
-
-
-def same_stdout(expected: str, got: str) -> bool:
-    """Equal token by token; a number is compared as one only where a float is expected."""
-    left, right_ = expected.split(), got.split()
-    return len(left) == len(right_) and all(map(same_token, left, right_))
-
-
-def same_token(expected: str, got: str) -> bool:
-    if expected == got:
-        return True
-    if not re.fullmatch(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?", expected):
-        return False
-    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", got):
-        return False
-    return close(float(expected), float(got))
 
 
 # --------------------------------------------------------------------------- alignment

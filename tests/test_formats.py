@@ -13,8 +13,8 @@ import pytest
 
 from config import Config, UserError
 from data import load_problems, read_rows, source_files
+from equality import ORACLES, agrees
 from formats import Unusable, listed_tests, private_tests, to_problem
-from oracles import ORACLES, agrees
 from reward import judge
 from sandbox import Pool
 from train import judge_and_trace
