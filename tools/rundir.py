@@ -200,7 +200,7 @@ class RunDir:
         of processes, and drop rows made after it."""
         path = self.latest()
         saved = json.loads((path / "state.json").read_text())
-        state = State(saved["step"], saved["position"], [Question(**q) for q in saved["buffer"]])
+        state = State(**saved | {"buffer": [Question(**q) for q in saved["buffer"]]})
         weights, moments = get_state_dict(policy, optimizer)
         dcp.load({"policy": weights, "optimizer": moments}, checkpoint_id=path / "shards")
         set_state_dict(policy, optimizer, model_state_dict=weights, optim_state_dict=moments)
