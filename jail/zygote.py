@@ -239,7 +239,7 @@ def open_standard_files() -> None:
 
 
 def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = False) -> dict:
-    """Run work() with standard files as new. Returns the fields of a Run; work encodes its value."""
+    """Run work(), standard files as new. Returns the fields of a Run; work encodes its value."""
     global files_are_new
     os.dup2(stdin, 0)
     os.ftruncate(out, 0)
