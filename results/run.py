@@ -2,6 +2,7 @@
 
     python results/run.py smollm coderl 0        # -> results/smollm-coderl-0.json
     python results/run.py smollm grpo 1 --probe --cruxeval   # ... some eight minutes more
+    python results/run.py gemma coderl 0         # after python tools/prepare.py models/gemma3-270m
 
 The arms of a setting differ in the flags below and in nothing else: the same number of samples a
 step and of steps, the same learning rate (the one that suits plain GRPO best). Weights stay in
@@ -22,8 +23,47 @@ sys.path.insert(0, str(ROOT))
 from config import Config, load_config  # noqa: E402
 from tools.rundir import write_whole  # noqa: E402
 
+ONE_SHOT = """\
+Write a Python function `double(x)` that returns twice the number `x`.
+
+Example: double(4) returns 8
+
+Start like this:
+```python
+def double(x):
+    result = 0
+    ...
+    return result
+```
+
+Answer with one Python code block and nothing else.
+
+```python
+def double(x):
+    result = x * 2
+    return result
+```
+
+{prompt}
+
+Answer with one Python code block and nothing else."""
 SETTINGS = {
     "smollm": ["configs/demo.py"],
+    # Not instructed: it is shown one program first, and stopped before it asks its own question.
+    "gemma": [
+        "configs/demo.py",
+        "--model=models/gemma3-270m",
+        f"--code_template={ONE_SHOT}",
+        '--stop=["\\n```\\n", "\\n\\n```"]',
+    ],
+    # At temperature 1 the demo model writes noise on MBPP.
+    "mbpp": [
+        "configs/demo.py",
+        "--problems=mbpp",
+        "--max_tokens=160",
+        "--max_prompt_tokens=1024",
+        "--temperature=0.5",
+    ],
 }
 ARMS = {
     "base": None,  # not trained
@@ -41,7 +81,8 @@ ARMS = {
     "grpo-lr4e-5": ["--align_ratio=0", "--lr=4e-5"],
 }
 BASICS = "basics,basics-trace,basics-output"
-EVALUATIONS = {  # name -> flags of eval.py; the first as the policy was trained, the others greedy
+EVALUATIONS = {  # name -> flags of eval.py; MBPP where it is trained on, "sampled" elsewhere
+    "mbpp": ["--tasks=mbpp", "--temperature=0"],
     "sampled": [f"--tasks={BASICS}", "--n=4", "--temperature=1"],
     "greedy": [f"--tasks={BASICS}", "--temperature=0"],
     "humaneval": ["--tasks=humaneval", "--temperature=0"],
@@ -138,8 +179,8 @@ def main() -> None:
         row["samples_per_step"] = cfg.prompts_per_step * cfg.samples_per_prompt
         row["curve"] = curve(ROOT / cfg.run_dir / "metrics.jsonl")
         given.append(f"--model=out/{name}/hf")
-    tasks = {} if "-lr" in arm else EVALUATIONS  # a rate is chosen by the reward in training
-    tasks = tasks | {name: EXTRA[name] for name in extra}
+    tasks = EVALUATIONS | {name: EXTRA[name] for name in extra}
+    del tasks["sampled" if setting == "mbpp" else "mbpp"]
     for label in (label for label in tasks if label not in row["evaluations"]):
         path = ROOT / "out" / name / "eval" / f"{label}.json"
         run("eval.py", *given, *tasks[label], f"--out={path}")

@@ -20,6 +20,11 @@ sys.path.insert(0, str(ROOT))
 from stats import Difference, interval, paired_difference  # noqa: E402
 from tools import probe_plot  # noqa: E402
 
+SETTINGS = {  # the first is the main one: its curves and probes are drawn
+    "smollm": "SmolLM2-135M-Instruct on `basics`",
+    "gemma": "Gemma 3 270M, not instructed, on `basics`",
+    "mbpp": "SmolLM2-135M-Instruct on MBPP's training split",
+}
 MARKS = ("<!-- {}: written by results/table.py -->", "<!-- end of {} -->")
 NAMES = {
     "base": "before training",
@@ -42,6 +47,7 @@ COLUMNS = [  # evaluation, task, heading
     ("sampled", "basics", "`basics`"),
     ("sampled", "basics-trace", "`basics-trace`"),
     ("sampled", "basics-output", "`basics-output`"),
+    ("mbpp", "mbpp", "MBPP, greedy"),
     ("greedy", "basics", "`basics`, greedy"),
     ("greedy", "basics-trace", "`basics-trace`, greedy"),
     ("greedy", "basics-output", "`basics-output`, greedy"),
@@ -51,18 +57,18 @@ COLUMNS = [  # evaluation, task, heading
 COLOURS = {"grpo": "#bc4c00", "coderl": "#1f6feb", "align": "#2da44e", "base": "#8c959f"}
 PROBED = ("passes", "value", "type")
 FIRST, LAST = slice(5), slice(-5, None)  # steps of which the reward is told
-Runs = dict[tuple[str, str], list[dict]]  # (setting, arm) -> runs in order of seeds
+Runs = dict[str, list[dict]]  # arm of one setting -> its runs in order of seeds
 
 
-def read_runs(folder: Path) -> Runs:
-    runs: Runs = {}
-    for path in folder.glob("*.json"):
-        row = json.loads(path.read_text())
-        runs.setdefault((row["setting"], row["arm"]), []).append(row)
-    for rows in runs.values():
-        rows.sort(key=lambda row: row["seed"])
-    order = list(NAMES)
-    return dict(sorted(runs.items(), key=lambda item: (item[0][0], order.index(item[0][1]))))
+def read_runs(folder: Path) -> dict[str, Runs]:
+    """setting -> its runs; settings and arms in the order of the tables above."""
+    rows = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    places = {name: place for place, name in enumerate([*SETTINGS, *NAMES])}
+    rows.sort(key=lambda row: (places[row["setting"]], places[row["arm"]], row["seed"]))
+    found: dict[str, Runs] = {}
+    for row in rows:
+        found.setdefault(row["setting"], {}).setdefault(row["arm"], []).append(row)
+    return found
 
 
 # --------------------------------------------------------------------------- tables
@@ -89,53 +95,62 @@ def cell(seeds: list[list[float]]) -> str:
     return f"{100 * mean(averaged(seeds)):.1f} ({100 * low:.1f} to {100 * high:.1f}){several}"
 
 
+def table(heads: list[str], rows: list[list[str]]) -> list[str]:
+    """Lines of Markdown, without rows that have a first cell only and without empty columns."""
+    rows = [row for row in rows if any(row[1:])]
+    used = [any(row[k] for row in rows) for k in range(len(heads))]
+    body = [heads, ["---"] * len(heads), *rows] if rows else []
+    return [f"| {' | '.join(itertools.compress(row, used))} |" for row in body]
+
+
 def main_table(runs: Runs, columns: list[tuple[str, str, str]]) -> list[str]:
-    lines = ["| arm | " + " | ".join(head for *_, head in columns) + " | `results/run.py` |"]
-    lines.append("|---" * (len(columns) + 2) + "|")
-    for (setting, arm), rows in runs.items():
-        cells = [cell(values(rows, label, task)) for label, task, _ in columns]
-        if any(cells):
-            seeds = " ".join(str(row["seed"]) for row in rows)
-            lines.append(
-                f"| {NAMES[arm]} | {' | '.join(cells)} | `{setting} {arm} {seeds}` |".replace(
-                    "|  |", "| |"
-                )
-            )
-    return lines
+    rows = []
+    for arm, of_arm in runs.items():
+        cells = [cell(values(of_arm, label, task)) for label, task, _ in columns]
+        command = " ".join([of_arm[0]["setting"], arm, *(str(row["seed"]) for row in of_arm)])
+        rows.append([NAMES[arm], *cells, f"`{command}`" if any(cells) else ""])
+    return table(["arm", *(head for *_, head in columns), "`results/run.py`"], rows)
 
 
-def difference(
-    runs: Runs, setting: str, pair: tuple[str, str], label: str, task: str
-) -> Difference | None:
-    """The second arm of the pair less the first, over the seeds that both have."""
-    rows = [runs.get((setting, arm), []) for arm in pair]
-    both = [{row["seed"]: row for row in part if values([row], label, task)} for part in rows]
-    shared = sorted(both[0].keys() & both[1].keys()) if pair[0] != "base" else sorted(both[1])
-    firsts = list(both[0].values()) if pair[0] == "base" else [both[0][s] for s in shared]
-    sides = [values(firsts, label, task), values([both[1][s] for s in shared], label, task)]
-    if not all(sides):
-        return None
-    a, b = ({str(place): x for place, x in enumerate(averaged(side))} for side in sides)
+def sides(runs: Runs, pair: tuple[str, str], label: str, task: str) -> list[list[list[float]]]:
+    """Values by problem of both arms, over the seeds that both have; one base is for all seeds."""
+    both = [
+        {
+            row["seed"]: found[0]
+            for row in runs.get(arm, [])
+            if (found := values([row], label, task))
+        }
+        for arm in pair
+    ]
+    if pair[0] == "base" and both[0]:
+        both[0] = dict.fromkeys(both[1], both[0][min(both[0])])
+    seeds = sorted(both[0].keys() & both[1].keys())
+    return [[arm[seed] for seed in seeds] for arm in both]
+
+
+def difference(first: list[list[float]], second: list[list[float]]) -> Difference:
+    """The second side less the first, paired by problem, each averaged over its seeds."""
+    a, b = ({str(place): x for place, x in enumerate(averaged(side))} for side in (first, second))
     return paired_difference(a, b)
 
 
-def told(d: Difference) -> str:
-    low, high = 100 * d.low, 100 * d.high
-    return f"{100 * d.mean:+.1f} ({low:+.1f} to {high:+.1f}), p = {d.p:.2g}"
+def told(first: list[list[float]], second: list[list[float]]) -> str:
+    """Mean, interval, each seed, p of a difference in points; nothing without a common seed."""
+    if not first:
+        return ""
+    d = difference(first, second)
+    each = [f"{100 * (mean(b) - mean(a)):+.1f}" for a, b in zip(first, second, strict=True)]
+    several = f" [{', '.join(each)}]" if len(each) > 1 else ""
+    p = f"p = {d.p:.2g}" if d.p >= 0.001 else "p < 0.001"
+    return f"{100 * d.mean:+.1f} ({100 * d.low:+.1f} to {100 * d.high:+.1f}){several}, {p}"
 
 
-def difference_table(runs: Runs) -> list[str]:
-    lines = ["| difference in points | " + " | ".join(head for *_, head in COLUMNS) + " |"]
-    lines.append("|---" * (len(COLUMNS) + 1) + "|")
-    for setting in dict.fromkeys(setting for setting, _ in runs):
-        for pair in PAIRS:
-            cells = []
-            for label, task, _ in COLUMNS:
-                d = difference(runs, setting, pair, label, task)
-                cells.append(told(d) if d else "")
-            if any(cells):
-                lines.append(f"| {NAMES[pair[1]]} less {NAMES[pair[0]]} | {' | '.join(cells)} |")
-    return lines
+def difference_table(runs: Runs, columns: list[tuple[str, str, str]]) -> list[str]:
+    rows = []
+    for pair in PAIRS:
+        cells = [told(*sides(runs, pair, label, task)) for label, task, _ in columns]
+        rows.append([f"{NAMES[pair[1]]} less {NAMES[pair[0]]}", *cells])
+    return table(["points", *(head for *_, head in columns)], rows)
 
 
 def probes(rows: list[dict]) -> list[dict]:
@@ -146,25 +161,24 @@ def probes(rows: list[dict]) -> list[dict]:
 
 def probe_table(runs: Runs) -> list[str]:
     """Balanced accuracy at the layer that cross-validation chose, and of its control."""
-    heads = [f"{target} | shuffled labels" for target in PROBED]
-    lines = ["| hidden states | " + " | ".join(heads) + " |", "|---" * 7 + "|"]
-    for (_, arm), rows in runs.items():
-        if found := probes(rows):
-            cells = []
-            for target in PROBED:
-                ts = [one[target] for one in found]
-                low, high = (mean([t["interval"][k] for t in ts]) for k in (0, 1))
-                control = mean([t["shuffled"][t["best_layer"]] for t in ts])
-                best = f"{100 * mean([t['best'] for t in ts]):.1f}"
-                cells += [f"{best} ({100 * low:.1f} to {100 * high:.1f})", f"{100 * control:.1f}"]
-            lines.append(f"| {NAMES[arm]} | {' | '.join(cells)} |")
-    return lines
+    rows = []
+    for arm, of_arm in runs.items():
+        found, cells = probes(of_arm), []
+        for target in PROBED if found else ():
+            ts = [one[target] for one in found]
+            low, high = (mean([t["interval"][k] for t in ts]) for k in (0, 1))
+            control = mean([t["shuffled"][t["best_layer"]] for t in ts])
+            best = f"{100 * mean([t['best'] for t in ts]):.1f}"
+            cells += [f"{best} ({100 * low:.1f} to {100 * high:.1f})", f"{100 * control:.1f}"]
+        rows.append([NAMES[arm], *cells])
+    heads = [head for target in PROBED for head in (target, "shuffled labels")]
+    return table(["hidden states", *heads], rows)
 
 
 def probe_lines(runs: Runs) -> dict[str, dict]:
     """What tools/probe_plot.py draws of each arm: means over its seeds, layer by layer."""
     drawn = {}
-    for (_, arm), rows in runs.items():
+    for arm, rows in runs.items():
         if found := probes(rows):
             targets = {target: dict(found[0][target]) for target in PROBED}
             for target, key in itertools.product(PROBED, ("accuracy", "shuffled")):
@@ -174,31 +188,39 @@ def probe_lines(runs: Runs) -> dict[str, dict]:
 
 
 def cost_table(runs: Runs) -> list[str]:
-    lines = ["| arm | seconds a step | code reward, first five steps | last five |"]
-    lines += ["|---|---|---|---|"]
-    for (_, arm), rows in runs.items():
-        if "curve" in rows[0]:
-            steps = sorted(s for row in rows for s in row["curve"]["time/step"])
-            reward = [row["curve"]["reward/code"] for row in rows]
-            first, last = (mean([mean(r[part]) for r in reward]) for part in (FIRST, LAST))
-            lines.append(
-                f"| {NAMES[arm]} | {steps[len(steps) // 2]:.1f} | {first:.2f} | {last:.2f} |"
-            )
-    return lines
+    rows = []
+    for arm, of_arm in runs.items():
+        curves, cells = [row["curve"] for row in of_arm if "curve" in row], []
+        if curves:
+            steps = sorted(seconds for curve in curves for seconds in curve["time/step"])
+            cells.append(f"{steps[len(steps) // 2]:.1f}")
+        for metric, part in itertools.product(("reward/code", "reward/align"), (FIRST, LAST)):
+            known = [[x for x in curve[metric][part] if x is not None] for curve in curves]
+            cells.append(f"{mean([mean(xs) for xs in known]):.2f}" if all(known) and known else "")
+        rows.append([NAMES[arm], *cells])
+    heads = [
+        f"{kind} reward, {part} five steps"
+        for kind in ("code", "alignment")
+        for part in ("first", "last")
+    ]
+    return table(["arm", "seconds a step", *heads], rows)
 
 
 def summary(runs: Runs) -> str:
-    """The main arms of the main setting, as trained."""
-    arms = [("smollm", arm) for arm in ("base", "grpo", "coderl")]
-    chosen = {key: runs[key] for key in arms if key in runs}
+    """The main arms, as trained."""
+    chosen = {arm: runs[arm] for arm in ("base", "grpo", "coderl") if arm in runs}
     return "\n".join(main_table(chosen, COLUMNS[:3]))
 
 
-def markdown(runs: Runs) -> str:
-    """All tables."""
-    parts = [main_table(runs, COLUMNS[:3]), main_table(runs, COLUMNS[3:])]
-    parts += [difference_table(runs), cost_table(runs), probe_table(runs)]
-    return "\n\n".join("\n".join(part) for part in parts if len(part) > 2)
+def markdown(settings: dict[str, Runs]) -> str:
+    """All tables, setting by setting."""
+    parts = []
+    for setting, runs in settings.items():
+        parts.append([f"### {SETTINGS[setting]}"])
+        for columns in (COLUMNS[:3], COLUMNS[3:]):
+            parts += [main_table(runs, columns), difference_table(runs, columns)]
+        parts += [cost_table(runs), probe_table(runs)]
+    return "\n\n".join("\n".join(part) for part in parts if part)
 
 
 # --------------------------------------------------------------------------- plots
@@ -227,7 +249,7 @@ def panel(runs: Runs, metric: str, axis: str, title: str, x0: int) -> list[str]:
     """SVG elements of one panel whose left edge is at x0."""
     lines = [
         (arm, points(row, metric, axis))
-        for (_, arm), rows in runs.items()
+        for arm, rows in runs.items()
         for row in rows
         if arm in COLOURS and "curve" in row
     ]
@@ -264,8 +286,8 @@ def plot(runs: Runs) -> str:
     wide, parts = WIDTH + LEFT + 30, []
     for number, (metric, axis, title) in enumerate(PANELS):
         parts += panel(runs, metric, axis, title, number * wide)
-    shown = [arm for _, arm in runs if arm in COLOURS and arm != "base"]
-    for number, arm in enumerate(dict.fromkeys(shown)):
+    shown = [arm for arm in runs if arm in COLOURS and arm != "base"]
+    for number, arm in enumerate(shown):
         x, y = LEFT + number * 170, TOP + HEIGHT + 44
         parts.append(f'<path d="M{x} {y - 4}h22" stroke="{COLOURS[arm]}" stroke-width="2"/>')
         parts.append(f'<text x="{x + 28}" y="{y}">{escape(NAMES[arm])}</text>')
@@ -285,11 +307,12 @@ def with_tables(text: str, name: str, tables: str) -> str:
 
 
 def main() -> None:
-    runs = read_runs(ROOT / "results")
+    settings = read_runs(ROOT / "results")
+    runs = settings[next(iter(SETTINGS))]
     readme = ROOT / "README.md"
     text = with_tables(readme.read_text(), "summary", summary(runs))
     wanted = {
-        readme: with_tables(text, "evidence", markdown(runs)),
+        readme: with_tables(text, "evidence", markdown(settings)),
         ROOT / "results/curves.svg": plot(runs),
     }
     if found := probe_lines(runs):
@@ -301,9 +324,7 @@ def main() -> None:
         return
     for path in stale:
         path.write_text(wanted[path])
-    print(
-        f"{sum(map(len, runs.values()))} runs; written: {', '.join(p.name for p in stale) or '-'}"
-    )
+    print(f"written: {', '.join(path.name for path in stale) or 'nothing, all is as it should be'}")
 
 
 if __name__ == "__main__":

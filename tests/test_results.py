@@ -10,6 +10,7 @@ import pytest
 
 import results.run
 from config import Config, load_config
+from results import table
 from results.run import ARMS, SETTINGS, curve, evaluation
 from results.table import (
     MARKS,
@@ -23,6 +24,8 @@ from results.table import (
     probe_lines,
     probe_table,
     read_runs,
+    sides,
+    told,
     with_tables,
 )
 from tools.rundir import State, step_metrics
@@ -43,7 +46,7 @@ def run(arm: str, seed: int, values: list[float], reward: float = 0.5) -> dict:
 def runs(*rows: dict) -> dict:
     found: dict = {}
     for row in rows:
-        found.setdefault((row["setting"], row["arm"]), []).append(row)
+        found.setdefault(row["arm"], []).append(row)
     return found
 
 
@@ -64,7 +67,7 @@ def test_every_run_has_a_command_that_makes_it():
 
 
 def test_every_arm_is_a_valid_configuration_and_has_a_name():
-    assert set(ARMS) == set(NAMES)
+    assert set(ARMS) == set(NAMES) and list(SETTINGS) == list(table.SETTINGS)
     for setting in SETTINGS.values():
         plain = load_config(setting)
         for flags in ARMS.values():
@@ -83,10 +86,21 @@ def test_a_difference_is_paired_by_problem_over_the_seeds_that_both_have():
     a = [run("grpo", seed, [0.0, 0.5, 0.0, 0.5] * 10) for seed in (0, 1, 2)]
     b = [run("coderl", seed, [0.5, 1.0, 0.5, 1.0] * 10) for seed in (0, 1)]
     b.append(run("coderl", 7, [0.0] * 40))  # GRPO has no seed 7
-    d = difference(runs(*a, *b), "smollm", ("grpo", "coderl"), "sampled", "basics")
+    first, second = sides(runs(*a, *b), ("grpo", "coderl"), "sampled", "basics")
+    assert len(first) == len(second) == 2
+    d = difference(first, second)
     assert (d.n, d.mean) == (40, 0.5)
     assert d.low == d.high == 0.5  # the same on every problem, however much problems differ
-    assert not difference(runs(*a), "smollm", ("grpo", "coderl"), "sampled", "basics")
+    assert told(first, second) == "+50.0 (+50.0 to +50.0) [+50.0, +50.0], p < 0.001"
+    assert told(*sides(runs(*a), ("grpo", "coderl"), "sampled", "basics")) == ""
+    one = run("base", 0, [0.0, 0.5, 0.0, 0.5] * 10)
+    assert sides(runs(one, *b[:2]), ("base", "coderl"), "sampled", "basics") == [first, second]
+
+
+def test_a_table_has_no_empty_row_and_no_empty_column():
+    lines = table.table(["arm", "a", "b", "c"], [["x", "1", "", ""], ["y", "", "", ""]])
+    assert lines == ["| arm | a |", "| --- | --- |", "| x | 1 |"]
+    assert table.table(["arm", "a"], [["x", ""]]) == []
 
 
 def test_a_row_of_the_table_has_its_command():
@@ -97,10 +111,10 @@ def test_a_row_of_the_table_has_its_command():
 
 def test_tables_and_plot_of_made_up_runs():
     rows = runs(run("grpo", 0, [0.0, 1.0]), run("coderl", 0, [1.0, 1.0]))
-    text = markdown(rows)
+    text = markdown({"smollm": rows})
     assert "| CodeRL+ less GRPO | +50.0 (" in text
-    assert points(rows["smollm", "grpo"][0], "reward/code", "minutes") == [(0.5, 0.0), (1.5, 0.25)]
-    assert points(rows["smollm", "grpo"][0], "reward/code", "samples")[1][0] == 128.0
+    assert points(rows["grpo"][0], "reward/code", "minutes") == [(0.5, 0.0), (1.5, 0.25)]
+    assert points(rows["grpo"][0], "reward/code", "samples")[1][0] == 128.0
     elements = list(ElementTree.fromstring(plot(rows)).iter())
     assert sum(e.tag.endswith("polyline") for e in elements) == 4  # two runs, two panels with data
 

