@@ -77,8 +77,10 @@ ARMS = {
     "coderl-0.2": ["--align_ratio=0.2"],
     "coderl-0.6": ["--align_ratio=0.6"],
     "coderl-paper": ["--format_bonus=0", "--align_output=False"],
-    "grpo-lr1e-5": ["--align_ratio=0", "--lr=1e-5"],
+    "grpo-lr5e-6": ["--align_ratio=0", "--lr=5e-6"],
+    "grpo-lr2e-5": ["--align_ratio=0", "--lr=2e-5"],
     "grpo-lr4e-5": ["--align_ratio=0", "--lr=4e-5"],
+    "coderl-lr2e-5": ["--lr=2e-5"],
 }
 BASICS = "basics,basics-trace,basics-output"
 EVALUATIONS = {  # name -> flags of eval.py; MBPP where it is trained on, "sampled" elsewhere
@@ -166,7 +168,7 @@ def main() -> None:
     notes = ROOT / "out" / name / "row.json"  # what an earlier call of this command has found
     if notes.exists():
         known = json.loads(notes.read_text())
-        if known["flags"] != flags:
+        if load_config([known["config"], *known["flags"]]) != load_config([config, *flags]):
             sys.exit(f"error: {notes.parent} is of other flags, {known['flags']}; remove it")
         row = known
     notes.parent.mkdir(parents=True, exist_ok=True)

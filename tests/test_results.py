@@ -62,7 +62,8 @@ def test_every_run_has_a_command_that_makes_it():
         row = json.loads(path.read_text())
         assert path.stem == f"{row['setting']}-{row['arm']}-{row['seed']}"
         assert row["setting"] in SETTINGS and row["arm"] in ARMS
-        assert row["flags"] == [*SETTINGS[row["setting"]][1:], *(ARMS[row["arm"]] or [])]
+        command = [*SETTINGS[row["setting"]], *(ARMS[row["arm"]] or [])]
+        assert load_config([row["config"], *row["flags"]]) == load_config(command)
         assert row["commit"] and row["machine"]
 
 
