@@ -8,7 +8,7 @@ name = "demo"
 model = "models/smollm2-135m"
 problems = "basics"
 
-steps = 30
+steps = 60
 prompts_per_step = 8
 samples_per_prompt = 8
 max_prompt_tokens = 640
@@ -51,6 +51,6 @@ micro_tokens = 1024
 checkpoint_layers = True  # a tenth more time for an update, and 1.1 GiB less
 kv_cache_gb = 0.3
 
-eval_every = 30
+eval_every = 60
 eval_temperature = 1.0  # the policy as it is trained
 save_every = 10

@@ -77,10 +77,12 @@ ARMS = {
     "coderl-0.2": ["--align_ratio=0.2"],
     "coderl-0.6": ["--align_ratio=0.6"],
     "coderl-paper": ["--format_bonus=0", "--align_output=False"],
-    "grpo-lr5e-6": ["--align_ratio=0", "--lr=5e-6"],
-    "grpo-lr2e-5": ["--align_ratio=0", "--lr=2e-5"],
-    "grpo-lr4e-5": ["--align_ratio=0", "--lr=4e-5"],
-    "coderl-lr2e-5": ["--lr=2e-5"],
+    "grpo-30": ["--steps=30", "--align_ratio=0"],
+    "coderl-30": ["--steps=30"],
+    "grpo-lr5e-6": ["--steps=30", "--align_ratio=0", "--lr=5e-6"],
+    "grpo-lr2e-5": ["--steps=30", "--align_ratio=0", "--lr=2e-5"],
+    "grpo-lr4e-5": ["--steps=30", "--align_ratio=0", "--lr=4e-5"],
+    "coderl-lr2e-5": ["--steps=30", "--lr=2e-5"],
 }
 BASICS = "basics,basics-trace,basics-output"
 EVALUATIONS = {  # name -> flags of eval.py; MBPP where it is trained on, "sampled" elsewhere
@@ -142,8 +144,10 @@ def machine() -> str:
 
 def commit() -> str:
     """Of the code that ran; a star says that it had been changed since."""
-    told = ["git", "describe", "--always", "--dirty=*", "--exclude=*"]
-    return subprocess.run(told, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    git = {"cwd": ROOT, "capture_output": True, "text": True}
+    name = subprocess.run(["git", "rev-parse", "--short", "HEAD"], **git).stdout.strip()
+    changed = subprocess.run(["git", "diff", "--name-only", "HEAD", "--", "*.py"], **git).stdout
+    return f"{name}*" if changed else name
 
 
 def train(cfg: Config, given: list[str]) -> None:

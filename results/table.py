@@ -38,13 +38,16 @@ NAMES = {
     "coderl-0.2": "CodeRL+, a share of 0.2",
     "coderl-0.6": "CodeRL+, a share of 0.6",
     "coderl-paper": "CodeRL+, the paper's reward form",
-    "grpo-lr5e-6": "GRPO, learning rate 5e-6",
-    "grpo-lr2e-5": "GRPO, learning rate 2e-5",
-    "grpo-lr4e-5": "GRPO, learning rate 4e-5",
-    "coderl-lr2e-5": "CodeRL+, learning rate 2e-5",
+    "grpo-30": "GRPO, 30 steps",
+    "coderl-30": "CodeRL+, 30 steps",
+    "grpo-lr5e-6": "GRPO, 30 steps at 5e-6",
+    "grpo-lr2e-5": "GRPO, 30 steps at 2e-5",
+    "grpo-lr4e-5": "GRPO, 30 steps at 4e-5",
+    "coderl-lr2e-5": "CodeRL+, 30 steps at 2e-5",
 }
 PAIRS = [("grpo", "coderl"), ("grpo-rpp", "coderl-rpp"), ("grpo-dapo", "coderl-dapo")]
-PAIRS += [("base", "grpo"), ("grpo", "align"), ("grpo-lr2e-5", "coderl-lr2e-5")]
+PAIRS += [("base", "grpo"), ("grpo", "align"), ("grpo-30", "coderl-30")]
+PAIRS += [("grpo-lr2e-5", "coderl-lr2e-5")]
 COLUMNS = [  # evaluation, task, heading
     ("sampled", "basics", "`basics`"),
     ("sampled", "basics-trace", "`basics-trace`"),
