@@ -49,6 +49,7 @@ def double(x):
 Answer with one Python code block and nothing else."""
 SETTINGS = {
     "smollm": ["configs/demo.py"],
+    "cool": ["configs/demo.py", "--temperature=0.7", "--steps=30"],
     # Not instructed: it is shown one program first, and stopped before it asks its own question.
     "gemma": [
         "configs/demo.py",
@@ -84,10 +85,11 @@ ARMS = {
     "grpo-lr4e-5": ["--steps=30", "--align_ratio=0", "--lr=4e-5"],
     "coderl-lr2e-5": ["--steps=30", "--lr=2e-5"],
 }
+TRAINING = ("--steps=", "--temperature=", "--max_tokens=")  # flags that eval.py is not given
 BASICS = "basics,basics-trace,basics-output"
-EVALUATIONS = {  # name -> flags of eval.py; MBPP where it is trained on, "sampled" elsewhere
-    "mbpp": ["--tasks=mbpp", "--temperature=0"],
-    "sampled": [f"--tasks={BASICS}", "--n=4", "--temperature=1"],
+EVALUATIONS = {  # name -> flags of eval.py; "sampled" at the temperature of training
+    "mbpp": ["--tasks=mbpp", "--temperature=0"],  # where it is trained on
+    "sampled": [f"--tasks={BASICS}", "--n=4"],
     "greedy": [f"--tasks={BASICS}", "--temperature=0"],
     "humaneval": ["--tasks=humaneval", "--temperature=0"],
 }
@@ -177,7 +179,8 @@ def main() -> None:
         row = known
     notes.parent.mkdir(parents=True, exist_ok=True)
     write_whole(notes, json.dumps(row))
-    given = [*SETTINGS[setting], f"--seed={seed}"]
+    temperature = f"--temperature={load_config([config, *flags]).temperature:g}"
+    given = [x for x in SETTINGS[setting] if not x.startswith(TRAINING)] + [f"--seed={seed}"]
     if ARMS[arm] is not None:
         training = [config, *flags, f"--seed={seed}", f"--name={name}", "--eval_every=0"]
         cfg = load_config(training)
@@ -186,10 +189,11 @@ def main() -> None:
         row["curve"] = curve(ROOT / cfg.run_dir / "metrics.jsonl")
         given.append(f"--model=out/{name}/hf")
     tasks = EVALUATIONS | {name: EXTRA[name] for name in extra}
-    del tasks["sampled" if setting == "mbpp" else "mbpp"]
+    if setting != "mbpp":
+        del tasks["mbpp"]
     for label in (label for label in tasks if label not in row["evaluations"]):
         path = ROOT / "out" / name / "eval" / f"{label}.json"
-        run("eval.py", *given, *tasks[label], f"--out={path}")
+        run("eval.py", *given, temperature, *tasks[label], f"--out={path}")
         row["evaluations"][label] = evaluation(path)
         write_whole(notes, json.dumps(row))
     target = ROOT / "results" / f"{name}.json"
