@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from config import Config
 from data import Problem, chat_ids, code_text, data_order
-from reward import Question, question_messages, question_text
+from reward import OUTPUT, Question, question_messages, question_text
 from rollout import Response
 from tools.rundir import State
 
@@ -41,16 +41,15 @@ def choose_batch(
 ) -> list[Group]:
     """The step's prompts, the same on every rank: alignment as far as the buffer goes, else code.
 
-    Questions about variables go before those about a program's output alone; among either, the
-    best of each problem before its others; among those, the newest. None is ever asked twice.
+    The newest question about each problem goes before its others; none is ever asked twice.
     """
     rng = random.Random(f"batch/{cfg.seed}/{state.step}")
     n_align = min(round(cfg.align_ratio * cfg.prompts_per_step), len(state.buffer))
-    rank = [(len(q.target) > 1, q.source_step, rng.random()) for q in state.buffer]
-    best_last = sorted(range(len(rank)), key=rank.__getitem__)
-    best = set({state.buffer[i].task_id: i for i in best_last}.values())  # one of each problem
-    best_last.sort(key=lambda i: (rank[i][0], i in best))  # is stable
-    chosen = set(best_last[len(rank) - n_align :])
+    age = [(q.source_step, rng.random()) for q in state.buffer]
+    newest_last = sorted(range(len(age)), key=age.__getitem__)
+    newest = set({state.buffer[i].task_id: i for i in newest_last}.values())  # of each problem
+    newest_last.sort(key=newest.__contains__)  # is stable
+    chosen = set(newest_last[len(age) - n_align :])
     questions = [state.buffer[i] for i in sorted(chosen)]
     state.asked += [q.key for q in questions]
     state.buffer = [q for i, q in enumerate(state.buffer) if i not in chosen]
@@ -81,7 +80,11 @@ def code_groups(
 def extend_buffer(
     cfg: Config, state: State, groups: list[Group], examples: list[Question], tokenizer
 ) -> None:
-    """Add what failed, in the order of samples: none that is known, the oldest forgotten."""
+    """Add what failed, in the order of samples: none that is known, the oldest forgotten.
+
+    A program without variables gives no question: its output alone is a guess for a small model,
+    and of a reward that is nearly always that of the form GRPO makes noise.
+    """
     new = []
     for question in (q for group in groups for q in group.questions):
         messages = question_messages(question, examples, cfg)
@@ -89,7 +92,7 @@ def extend_buffer(
             new.append(question)
     known = {q.key for q in state.buffer} | set(state.asked)
     for question in new:
-        if question.key not in known:
+        if question.key not in known and set(question.target) != {OUTPUT}:
             known.add(question.key)
             state.buffer.append(question)
     del state.buffer[: -cfg.buffer_size]

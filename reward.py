@@ -193,7 +193,7 @@ def make_question(
     target = {v.name: encode(v.value) for v in variables if v.name != OUTPUT}
     if (traced.value is None) if fn_name else not traced.stdout.strip():
         return "no output"
-    if cfg.align_output:  # a one-liner has no variable, its output is still a thing to ask for
+    if cfg.align_output:
         target[OUTPUT] = plain(traced.value if fn_name else traced.stdout.strip())
         if target[OUTPUT] is UNFIT:
             return "output too long"

@@ -5,8 +5,8 @@
     python results/run.py gemma coderl 0         # after python tools/prepare.py models/gemma3-270m
 
 The arms of a setting differ in the flags below and in nothing else: the same number of samples a
-step and of steps, the same learning rate (the one that suits plain GRPO best). Weights stay in
-out/, which is not kept; the file holds what the table and the plots of results/table.py need.
+step and of steps, and the same learning rate, chosen by what plain GRPO does on held-out problems.
+Weights stay in out/, which is not kept; the file holds what results/table.py needs.
 Left out: running arms side by side, which on two cores would spoil the times.
 """
 
@@ -49,7 +49,6 @@ def double(x):
 Answer with one Python code block and nothing else."""
 SETTINGS = {
     "smollm": ["configs/demo.py"],
-    "cool": ["configs/demo.py", "--temperature=0.7", "--steps=30"],
     # Not instructed: it is shown one program first, and stopped before it asks its own question.
     "gemma": [
         "configs/demo.py",
@@ -57,7 +56,6 @@ SETTINGS = {
         f"--code_template={ONE_SHOT}",
         '--stop=["\\n```\\n", "\\n\\n```"]',
     ],
-    # At temperature 1 the demo model writes noise on MBPP.
     "mbpp": [
         "configs/demo.py",
         "--problems=mbpp",
@@ -78,12 +76,8 @@ ARMS = {
     "coderl-0.2": ["--align_ratio=0.2"],
     "coderl-0.6": ["--align_ratio=0.6"],
     "coderl-paper": ["--format_bonus=0", "--align_output=False"],
-    "grpo-30": ["--steps=30", "--align_ratio=0"],
-    "coderl-30": ["--steps=30"],
-    "grpo-lr5e-6": ["--steps=30", "--align_ratio=0", "--lr=5e-6"],
-    "grpo-lr2e-5": ["--steps=30", "--align_ratio=0", "--lr=2e-5"],
-    "grpo-lr4e-5": ["--steps=30", "--align_ratio=0", "--lr=4e-5"],
-    "coderl-lr2e-5": ["--steps=30", "--lr=2e-5"],
+    "grpo-lr5e-6": ["--align_ratio=0", "--lr=5e-6"],
+    "grpo-lr2e-5": ["--align_ratio=0", "--lr=2e-5"],
 }
 TRAINING = ("--steps=", "--temperature=", "--max_tokens=")  # flags that eval.py is not given
 BASICS = "basics,basics-trace,basics-output"

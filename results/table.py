@@ -22,7 +22,6 @@ from tools import probe_plot  # noqa: E402
 
 SETTINGS = {  # the first is the main one: its curves and probes are drawn
     "smollm": "SmolLM2-135M-Instruct on `basics`",
-    "cool": "SmolLM2-135M-Instruct on `basics`, temperature 0.7",
     "gemma": "Gemma 3 270M, not instructed, on `basics`",
     "mbpp": "SmolLM2-135M-Instruct on MBPP's training split",
 }
@@ -39,16 +38,22 @@ NAMES = {
     "coderl-0.2": "CodeRL+, a share of 0.2",
     "coderl-0.6": "CodeRL+, a share of 0.6",
     "coderl-paper": "CodeRL+, the paper's reward form",
-    "grpo-30": "GRPO, 30 steps",
-    "coderl-30": "CodeRL+, 30 steps",
-    "grpo-lr5e-6": "GRPO, 30 steps at 5e-6",
-    "grpo-lr2e-5": "GRPO, 30 steps at 2e-5",
-    "grpo-lr4e-5": "GRPO, 30 steps at 4e-5",
-    "coderl-lr2e-5": "CodeRL+, 30 steps at 2e-5",
+    "grpo-lr5e-6": "GRPO, learning rate 5e-6",
+    "grpo-lr2e-5": "GRPO, learning rate 2e-5",
+}
+EARLIER = {  # runs at temperature 1 that results/run.py does not make any more: arm -> name
+    "base": "before training",
+    "grpo-30": "GRPO, 1e-5, 30 steps",
+    "coderl-30": "CodeRL+, 1e-5, 30 steps",
+    "grpo": "GRPO, 1e-5, 60 steps",
+    "coderl": "CodeRL+, 1e-5, 60 steps",
+    "coderl-variables": "the same, asked about variables only",
+    "grpo-lr2e-5": "GRPO, 2e-5, 30 steps",
+    "coderl-lr2e-5": "CodeRL+, 2e-5, 30 steps",
+    "grpo-lr4e-5": "GRPO, 4e-5, 30 steps",
 }
 PAIRS = [("grpo", "coderl"), ("grpo-rpp", "coderl-rpp"), ("grpo-dapo", "coderl-dapo")]
-PAIRS += [("base", "grpo"), ("grpo", "align"), ("grpo-30", "coderl-30")]
-PAIRS += [("grpo-lr2e-5", "coderl-lr2e-5")]
+PAIRS += [("base", "grpo"), ("grpo", "align")]
 COLUMNS = [  # evaluation, task, heading
     ("sampled", "basics", "`basics`"),
     ("sampled", "basics-trace", "`basics-trace`"),
@@ -66,10 +71,10 @@ FIRST, LAST = slice(5), slice(-5, None)  # steps of which the reward is told
 Runs = dict[str, list[dict]]  # arm of one setting -> its runs in order of seeds
 
 
-def read_runs(folder: Path) -> dict[str, Runs]:
+def read_runs(folder: Path, arms: dict[str, str] = NAMES) -> dict[str, Runs]:
     """setting -> its runs; settings and arms in the order of the tables above."""
     rows = [json.loads(path.read_text()) for path in folder.glob("*.json")]
-    places = {name: place for place, name in enumerate([*SETTINGS, *NAMES])}
+    places = {name: place for place, name in enumerate([*SETTINGS, *arms])}
     rows.sort(key=lambda row: (places[row["setting"]], places[row["arm"]], row["seed"]))
     found: dict[str, Runs] = {}
     for row in rows:
@@ -149,6 +154,21 @@ def told(first: list[list[float]], second: list[list[float]]) -> str:
     several = f" [{', '.join(each)}]" if len(each) > 1 else ""
     p = f"p = {d.p:.2g}" if d.p >= 0.001 else "p < 0.001"
     return f"{100 * d.mean:+.1f} ({100 * d.low:+.1f} to {100 * d.high:+.1f}){several}, {p}"
+
+
+def earlier_table(runs: Runs) -> list[str]:
+    """Runs of earlier states, with what makes them there: commit, seeds and flags of train.py."""
+    columns = [*COLUMNS[:3], next(c for c in COLUMNS if c[:2] == ("greedy", "basics"))]
+    rows = []
+    for arm, of_arm in runs.items():
+        commits = ", ".join(dict.fromkeys(row["commit"] for row in of_arm))
+        seeds = ", ".join(str(row["seed"]) for row in of_arm)
+        cells = [cell(values(of_arm, label, task)) for label, task, _ in columns]
+        flags = " ".join(of_arm[0]["flags"])
+        rows.append(
+            [EARLIER[arm], *cells, f"{commits}, seed {seeds}: `{flags}`".replace(": ``", "")]
+        )
+    return table(["arm", *(head for *_, head in columns), "made by"], rows)
 
 
 def difference_table(runs: Runs, columns: list[tuple[str, str, str]]) -> list[str]:
@@ -314,9 +334,11 @@ def with_tables(text: str, name: str, tables: str) -> str:
 
 def main() -> None:
     settings = read_runs(ROOT / "results")
+    earlier = read_runs(ROOT / "results/earlier", EARLIER)[next(iter(SETTINGS))]
     runs = settings[next(iter(SETTINGS))]
     readme = ROOT / "README.md"
     text = with_tables(readme.read_text(), "summary", summary(runs))
+    text = with_tables(text, "earlier", "\n".join(earlier_table(earlier)))
     wanted = {
         readme: with_tables(text, "evidence", markdown(settings)),
         ROOT / "results/curves.svg": plot(runs),
