@@ -46,7 +46,7 @@ def add_each(nums):
 ]
 timeout_s = 1.0  # its programs take microseconds, or for ever
 
-lr = 1e-5
+lr = 2e-5
 warmup_steps = 2
 micro_tokens = 1024
 checkpoint_layers = True  # a tenth more time for an update, and 1.1 GiB less

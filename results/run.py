@@ -76,8 +76,9 @@ ARMS = {
     "coderl-0.2": ["--align_ratio=0.2"],
     "coderl-0.6": ["--align_ratio=0.6"],
     "coderl-paper": ["--format_bonus=0", "--align_output=False"],
-    "grpo-lr5e-6": ["--align_ratio=0", "--lr=5e-6"],
-    "grpo-lr2e-5": ["--align_ratio=0", "--lr=2e-5"],
+    "grpo-lr1e-5": ["--align_ratio=0", "--lr=1e-5"],
+    "grpo-lr4e-5": ["--align_ratio=0", "--lr=4e-5"],
+    "coderl-lr1e-5": ["--lr=1e-5"],
 }
 TRAINING = ("--steps=", "--temperature=", "--max_tokens=")  # flags that eval.py is not given
 BASICS = "basics,basics-trace,basics-output"

@@ -38,8 +38,9 @@ NAMES = {
     "coderl-0.2": "CodeRL+, a share of 0.2",
     "coderl-0.6": "CodeRL+, a share of 0.6",
     "coderl-paper": "CodeRL+, the paper's reward form",
-    "grpo-lr5e-6": "GRPO, learning rate 5e-6",
-    "grpo-lr2e-5": "GRPO, learning rate 2e-5",
+    "grpo-lr1e-5": "GRPO, learning rate 1e-5",
+    "grpo-lr4e-5": "GRPO, learning rate 4e-5",
+    "coderl-lr1e-5": "CodeRL+, learning rate 1e-5",
 }
 EARLIER = {  # runs at temperature 1 that results/run.py does not make any more: arm -> name
     "base": "before training",
@@ -53,7 +54,7 @@ EARLIER = {  # runs at temperature 1 that results/run.py does not make any more:
     "grpo-lr4e-5": "GRPO, 4e-5, 30 steps",
 }
 PAIRS = [("grpo", "coderl"), ("grpo-rpp", "coderl-rpp"), ("grpo-dapo", "coderl-dapo")]
-PAIRS += [("base", "grpo"), ("grpo", "align")]
+PAIRS += [("base", "grpo"), ("grpo", "align"), ("grpo-lr1e-5", "coderl-lr1e-5")]
 COLUMNS = [  # evaluation, task, heading
     ("sampled", "basics", "`basics`"),
     ("sampled", "basics-trace", "`basics-trace`"),
