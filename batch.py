@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from config import Config
 from data import Problem, chat_ids, code_text, data_order
-from reward import OUTPUT, Question, question_messages, question_text
+from reward import Question, question_messages, question_text
 from rollout import Response
 from tools.rundir import State
 
@@ -92,7 +92,7 @@ def extend_buffer(
             new.append(question)
     known = {q.key for q in state.buffer} | set(state.asked)
     for question in new:
-        if question.key not in known and set(question.target) != {OUTPUT}:
+        if question.key not in known and question.has_variables:
             known.add(question.key)
             state.buffer.append(question)
     del state.buffer[: -cfg.buffer_size]

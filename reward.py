@@ -159,6 +159,11 @@ class Question:
         return int(self.source.partition("/")[0])
 
     @property
+    def has_variables(self) -> bool:
+        """Is anything asked about besides the output?"""
+        return self.target.keys() != {OUTPUT}
+
+    @property
     def call(self) -> str:
         """`f([1, 2], 3)`, or the text of stdin."""
         return show_call(self.input, self.fn_name)
