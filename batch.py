@@ -41,7 +41,8 @@ def choose_batch(
 ) -> list[Group]:
     """The step's prompts, the same on every rank: alignment as far as the buffer goes, else code.
 
-    The newest question about each problem goes before its others; none is ever asked twice.
+    First the newest question about each problem, the newest of them before the others, then the
+    rest, the newest first. None is ever asked twice.
     """
     rng = random.Random(f"batch/{cfg.seed}/{state.step}")
     n_align = min(round(cfg.align_ratio * cfg.prompts_per_step), len(state.buffer))
@@ -82,17 +83,17 @@ def extend_buffer(
 ) -> None:
     """Add what failed, in the order of samples: none that is known, the oldest forgotten.
 
-    A program without variables gives no question: its output alone is a guess for a small model,
-    and of a reward that is nearly always that of the form GRPO makes noise.
+    A program without variables gives no question: its output alone was a guess for the demo's
+    model, and where only the form earns anything GRPO makes noise of it.
     """
     new = []
-    for question in (q for group in groups for q in group.questions):
+    for question in (q for group in groups for q in group.questions if q.has_variables):
         messages = question_messages(question, examples, cfg)
         if len(chat_ids(tokenizer, messages)) <= cfg.max_prompt_tokens:
             new.append(question)
     known = {q.key for q in state.buffer} | set(state.asked)
     for question in new:
-        if question.key not in known and question.has_variables:
+        if question.key not in known:
             known.add(question.key)
             state.buffer.append(question)
     del state.buffer[: -cfg.buffer_size]

@@ -5,11 +5,13 @@
     python results/run.py gemma coderl 0         # after python tools/prepare.py models/gemma3-270m
 
 The arms of a setting differ in the flags below and in nothing else: the same number of samples a
-step and of steps, and the same learning rate, chosen by what plain GRPO does on held-out problems.
+step (but DAPO samples other problems for flat groups) and of steps, and the same learning rate,
+chosen by what plain GRPO does on held-out problems.
 Weights stay in out/, which is not kept; the file holds what results/table.py needs.
 Left out: running arms side by side, which on two cores would spoil the times.
 """
 
+import dataclasses
 import json
 import os
 import platform
@@ -49,12 +51,12 @@ def double(x):
 Answer with one Python code block and nothing else."""
 SETTINGS = {
     "smollm": ["configs/demo.py"],
-    # Not instructed: it is shown one program first, and stopped before it asks its own question.
+    # Not instructed: it is shown one program first, and stopped where it asks its own question.
     "gemma": [
         "configs/demo.py",
         "--model=models/gemma3-270m",
         f"--code_template={ONE_SHOT}",
-        '--stop=["\\n```\\n", "\\n\\n```"]',
+        '--stop=["\\n```\\n", "\\n\\n```", "\\n\\nWrite "]',
     ],
     "mbpp": [
         "configs/demo.py",
@@ -64,6 +66,9 @@ SETTINGS = {
         "--temperature=0.5",
     ],
 }
+NO_OUTPUT = load_config([str(ROOT / "configs/demo.py")]).align_examples[
+    :2
+]  # the third has nothing else
 ARMS = {
     "base": None,  # not trained
     "grpo": ["--align_ratio=0"],
@@ -75,12 +80,12 @@ ARMS = {
     "coderl-dapo": ["--algo=dapo", "--clip_high=0.28"],
     "coderl-0.2": ["--align_ratio=0.2"],
     "coderl-0.6": ["--align_ratio=0.6"],
-    "coderl-paper": ["--format_bonus=0", "--align_output=False"],
+    "coderl-paper": ["--format_bonus=0", "--align_output=False", f"--align_examples={NO_OUTPUT}"],
     "grpo-lr1e-5": ["--align_ratio=0", "--lr=1e-5"],
     "grpo-lr4e-5": ["--align_ratio=0", "--lr=4e-5"],
     "coderl-lr1e-5": ["--lr=1e-5"],
 }
-TRAINING = ("--steps=", "--temperature=", "--max_tokens=")  # flags that eval.py is not given
+TRAINING = ("--temperature=", "--max_tokens=")  # flags that eval.py is not given
 BASICS = "basics,basics-trace,basics-output"
 EVALUATIONS = {  # name -> flags of eval.py; "sampled" at the temperature of training
     "mbpp": ["--tasks=mbpp", "--temperature=0"],  # where it is trained on
@@ -140,11 +145,19 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """Of the code that ran; a star says that it had been changed since."""
+    """Of the code that runs; a star says that it has been changed since."""
     git = {"cwd": ROOT, "capture_output": True, "text": True}
     name = subprocess.run(["git", "rev-parse", "--short", "HEAD"], **git).stdout.strip()
     changed = subprocess.run(["git", "diff", "--name-only", "HEAD", "--", "*.py"], **git).stdout
     return f"{name}*" if changed else name
+
+
+def keys(argv: list[str]) -> dict[str, object]:
+    """The configuration of a run: the keys that are not as config.py has them, but its name."""
+    cfg, plain = (dataclasses.asdict(load_config(args)) for args in (argv, []))
+    changed = {key: value for key, value in cfg.items() if value != plain[key]}
+    changed.pop("name", None)
+    return json.loads(json.dumps(changed))  # tuples become lists, as in the file
 
 
 def train(cfg: Config, given: list[str]) -> None:
@@ -165,12 +178,15 @@ def main() -> None:
     setting, arm, seed = argv
     name, (config, *flags) = "-".join(argv), [*SETTINGS[setting], *(ARMS[arm] or [])]
     row = {"setting": setting, "arm": arm, "seed": int(seed), "config": config, "flags": flags}
-    row |= {"commit": commit(), "machine": machine(), "evaluations": {}}
+    row |= {"keys": keys([config, *flags]), "commit": commit(), "machine": machine()}
+    row |= {"evaluations": {}}
     notes = ROOT / "out" / name / "row.json"  # what an earlier call of this command has found
     if notes.exists():
         known = json.loads(notes.read_text())
-        if load_config([known["config"], *known["flags"]]) != load_config([config, *flags]):
-            sys.exit(f"error: {notes.parent} is of other flags, {known['flags']}; remove it")
+        if known["keys"] != row["keys"]:
+            sys.exit(f"error: {notes.parent} is of another configuration; remove it")
+        if row["commit"] not in known["commit"]:
+            known["commit"] += f", {row['commit']}"
         row = known
     notes.parent.mkdir(parents=True, exist_ok=True)
     write_whole(notes, json.dumps(row))

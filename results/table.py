@@ -48,7 +48,7 @@ EARLIER = {  # runs at temperature 1 that results/run.py does not make any more:
     "coderl-30": "CodeRL+, 1e-5, 30 steps",
     "grpo": "GRPO, 1e-5, 60 steps",
     "coderl": "CodeRL+, 1e-5, 60 steps",
-    "coderl-variables": "the same, asked about variables only",
+    "coderl-variables": "the same, about variables only, six inputs",
     "grpo-lr2e-5": "GRPO, 2e-5, 30 steps",
     "coderl-lr2e-5": "CodeRL+, 2e-5, 30 steps",
     "grpo-lr4e-5": "GRPO, 4e-5, 30 steps",

