@@ -33,6 +33,7 @@ STARS = (
 IMPORTS = "".join(f"from {name} import *\n" for name in f"{STARS} operator typing".split())
 IMPORTS += "import string, re, datetime, collections, heapq, bisect, copy, math, random\n"
 IMPORTS += "import itertools, functools, operator, sys\nsys.setrecursionlimit(50_000)\n"
+IO = ("input", "output")  # keys of the tests of several sources
 MAX_UNPACKED = 1 << 30  # bytes that packed tests may become
 
 
@@ -129,22 +130,12 @@ def mbpp_prompt(row: dict) -> str:
 def from_leetcode(row: dict) -> Problem:
     """LeetCodeDataset (Xia et al., arXiv 2504.14655): check(candidate) for a method of Solution."""
     imports = row["prompt"]  # and ListNode, TreeNode and helpers, where a problem has them
-    tests = {
-        "check": row["test"],
-        "entry_point": row["entry_point"],
-        "preamble": imports,
-        "prefix": imports,
-        "calls": calls_of(row["test"], "candidate"),
-    }
+    tests = {"check": row["test"], "entry_point": row["entry_point"]}
+    tests |= {"preamble": imports, "prefix": imports, "calls": calls_of(row["test"], "candidate")}
     text, meta = row.get("query") or row["problem_description"], row.get("meta") or row
-    return Problem(
-        row["task_id"],
-        text,
-        tests,
-        row["completion"],
-        difficulty=str(meta.get("difficulty") or "").lower(),
-        date=str(meta.get("estimated_date") or "")[:10],
-    )
+    difficulty, date = (str(meta.get(key) or "") for key in ("difficulty", "estimated_date"))
+    about = {"difficulty": difficulty.lower(), "date": date[:10]}
+    return Problem(row["task_id"], text, tests, row["completion"], **about)
 
 
 def from_humaneval(row: dict) -> Problem:
@@ -247,16 +238,12 @@ def from_apps(row: dict) -> Problem:
     """APPS (Hendrycks et al., arXiv 2105.09938) and TACO (arXiv 2312.14852)."""
     name = row.get("problem_id", row.get("id", row.get("name")))
     tests = io_tests(row["input_output"])
-    text = row["question"]
-    starter = row.get("starter_code") or ""
-    solutions = json.loads(row.get("solutions") or "[]")
+    text, starter = row["question"], row.get("starter_code") or ""
+    name = str(name if name is not None else zlib.crc32(text.encode()))
+    solutions = [str(source) for source in json.loads(row.get("solutions") or "[]")]
+    about = {"starter": starter, "difficulty": str(row.get("difficulty") or "").lower()}
     return Problem(
-        str(name if name is not None else zlib.crc32(text.encode())),
-        text + how_to_answer(tests, starter),
-        tests,
-        str(solutions[0]) if solutions else "",
-        starter,
-        str(row.get("difficulty") or "").lower(),
+        name, text + how_to_answer(tests, starter), tests, next(iter(solutions), ""), **about
     )
 
 
@@ -314,9 +301,6 @@ def from_code_contests(row: dict) -> Problem:
     return Problem(row["name"], text, tests, solution, difficulty=str(row.get("difficulty", "")))
 
 
-IO = ("input", "output")
-
-
 def from_open_r1(row: dict) -> Problem:
     """open-r1's verifiable-coding-problems-python."""
     info = row["verification_info"]
@@ -362,14 +346,10 @@ def from_livecodebench(row: dict) -> Problem:
     else:
         name = None
     tests = {"inputs": inputs, "outputs": outputs, "fn_name": name, "prefix": IMPORTS}
-    return Problem(
-        str(row["question_id"]),
-        row["question_content"] + how_to_answer(tests, row["starter_code"]),
-        tests,
-        starter=row["starter_code"],
-        difficulty=row["difficulty"],
-        date=str(row["contest_date"])[:10],
-    )
+    text = row["question_content"] + how_to_answer(tests, row["starter_code"])
+    about = {"starter": row["starter_code"], "difficulty": row["difficulty"]}
+    about["date"] = str(row["contest_date"])[:10]
+    return Problem(str(row["question_id"]), text, tests, **about)
 
 
 def private_tests(text: str) -> list[dict]:
