@@ -32,9 +32,10 @@ def outcome(sandbox: Sandbox, problem: Problem, row: dict, cfg: Config) -> str:
     prefix = tests.get("prefix", "")
     for given in (tests.get("inputs") or tests.get("calls", []))[: cfg.align_inputs]:
         made = make_question(sandbox, row["program"], given, name, cfg, prefix)
-        if not isinstance(made, str) and made.has_variables:
+        reason = made if isinstance(made, str) else "" if made.has_variables else "no variable"
+        if not reason:
             return "asked"
-        reasons.append(made if isinstance(made, str) else "no variable")
+        reasons.append(reason)
     return reasons[0] if reasons else "no literal input"
 
 

@@ -6,8 +6,8 @@
 
 The arms of a setting differ in the flags below and in nothing else: the same number of samples a
 step (but DAPO samples other problems for flat groups) and of steps, and the same learning rate,
-chosen by what plain GRPO does on held-out problems.
-Weights stay in out/, which is not kept; the file holds what results/table.py needs.
+chosen by what plain GRPO does on held-out problems. Weights stay in out/, with 6 GB of checkpoints;
+the file holds what results/table.py needs.
 Left out: running arms side by side, which on two cores would spoil the times.
 """
 
@@ -66,9 +66,7 @@ SETTINGS = {
         "--temperature=0.5",
     ],
 }
-NO_OUTPUT = load_config([str(ROOT / "configs/demo.py")]).align_examples[
-    :2
-]  # the third has nothing else
+EXAMPLES = load_config([str(ROOT / "configs/demo.py")]).align_examples
 ARMS = {
     "base": None,  # not trained
     "grpo": ["--align_ratio=0"],
@@ -80,7 +78,12 @@ ARMS = {
     "coderl-dapo": ["--algo=dapo", "--clip_high=0.28"],
     "coderl-0.2": ["--align_ratio=0.2"],
     "coderl-0.6": ["--align_ratio=0.6"],
-    "coderl-paper": ["--format_bonus=0", "--align_output=False", f"--align_examples={NO_OUTPUT}"],
+    # without the example of a program that has an output and nothing else
+    "coderl-paper": [
+        "--format_bonus=0",
+        "--align_output=False",
+        f"--align_examples={EXAMPLES[:2]}",
+    ],
     "grpo-lr1e-5": ["--align_ratio=0", "--lr=1e-5"],
     "grpo-lr4e-5": ["--align_ratio=0", "--lr=4e-5"],
     "coderl-lr1e-5": ["--lr=1e-5"],
@@ -176,10 +179,12 @@ def main() -> None:
         choices = f"{'|'.join(SETTINGS)} {'|'.join(ARMS)} SEED [--probe] [--cruxeval]"
         sys.exit(f"usage: python results/run.py {choices}")
     setting, arm, seed = argv
-    name, (config, *flags) = "-".join(argv), [*SETTINGS[setting], *(ARMS[arm] or [])]
-    row = {"setting": setting, "arm": arm, "seed": int(seed), "config": config, "flags": flags}
-    row |= {"keys": keys([config, *flags]), "commit": commit(), "machine": machine()}
-    row |= {"evaluations": {}}
+    name, command = "-".join(argv), [*SETTINGS[setting], *(ARMS[arm] or [])]
+    training = [*command, f"--seed={seed}", f"--name={name}", "--eval_every=0"]
+    cfg = load_config(training)
+    row = {"setting": setting, "arm": arm, "seed": int(seed)}
+    row |= {"config": command[0], "flags": command[1:], "keys": keys(command)}
+    row |= {"commit": commit(), "machine": machine(), "evaluations": {}}
     notes = ROOT / "out" / name / "row.json"  # what an earlier call of this command has found
     if notes.exists():
         known = json.loads(notes.read_text())
@@ -190,11 +195,9 @@ def main() -> None:
         row = known
     notes.parent.mkdir(parents=True, exist_ok=True)
     write_whole(notes, json.dumps(row))
-    temperature = f"--temperature={load_config([config, *flags]).temperature:g}"
-    given = [x for x in SETTINGS[setting] if not x.startswith(TRAINING)] + [f"--seed={seed}"]
+    given = [x for x in SETTINGS[setting] if not x.startswith(TRAINING)]
+    given += [f"--seed={seed}", f"--temperature={cfg.temperature:g}"]
     if ARMS[arm] is not None:
-        training = [config, *flags, f"--seed={seed}", f"--name={name}", "--eval_every=0"]
-        cfg = load_config(training)
         train(cfg, training)
         row["samples_per_step"] = cfg.prompts_per_step * cfg.samples_per_prompt
         row["curve"] = curve(ROOT / cfg.run_dir / "metrics.jsonl")
@@ -204,7 +207,7 @@ def main() -> None:
         del tasks["mbpp"]
     for label in (label for label in tasks if label not in row["evaluations"]):
         path = ROOT / "out" / name / "eval" / f"{label}.json"
-        run("eval.py", *given, temperature, *tasks[label], f"--out={path}")
+        run("eval.py", *given, *tasks[label], f"--out={path}")
         row["evaluations"][label] = evaluation(path)
         write_whole(notes, json.dumps(row))
     target = ROOT / "results" / f"{name}.json"
