@@ -5,6 +5,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,7 +29,7 @@ from results.table import (
     told,
     with_tables,
 )
-from tools.rundir import State, step_metrics
+from tools.rundir import RunDir, State, step_metrics
 
 ROOT = Path(__file__).parent.parent
 COLUMNS = [("sampled", "basics", "`basics`")]
@@ -183,3 +184,17 @@ def test_what_is_kept_of_a_run(tmp_path):
     assert found["basics"]["values"] == [0.5, 1.0]  # a, then b
     assert found["basics-trace"]["values"] == [0.75, 1.0]
     assert read_runs(tmp_path / "none") == {}
+
+
+def test_the_demo_ends_with_what_its_tasks_measure():
+    rows = [
+        {"step": 0, "task": "basics", "pass@1": 0.2},
+        {"step": 0, "task": "basics-trace", "pass@1": 0.0, "score": 0.1},
+        {"step": 30, "task": "basics", "pass@1": 0.4},
+        {"step": 30, "task": "basics-trace", "pass@1": 0.01, "score": 0.25},
+    ]
+    head, *lines = RunDir.before_and_after(SimpleNamespace(evaluations=lambda: rows)).splitlines()
+    assert head.split() == ["before", "after"]
+    assert lines[0].split() == ["basics,", "pass@1", "20.0%", "40.0%", "+20.0%"]
+    assert lines[1].split() == ["basics-trace,", "score", "10.0%", "25.0%", "+15.0%"]
+    assert RunDir.before_and_after(SimpleNamespace(evaluations=lambda: rows[:2])) == ""

@@ -134,18 +134,21 @@ class RunDir:
         return all(gather(due and all(row["step"] != step for row in self.evaluations())))
 
     def before_and_after(self) -> str:
-        """A table of the first and the last evaluation; empty when there are not two."""
+        """A table of the first and the last evaluation; empty when there are not two.
+
+        Of -trace tasks it has the score, the share of variables that are right.
+        """
         first, last = {}, {}
         for row in self.evaluations():
             first.setdefault(row["task"], row)
             last[row["task"]] = row
-        lines = [
-            f"{task:<16}{first[task]['pass@1']:>8.1%}{row['pass@1']:>9.1%}"
-            f"{row['pass@1'] - first[task]['pass@1']:>+9.1%}"
-            for task, row in last.items()
-            if row["step"] > first[task]["step"]
-        ]
-        return "\n".join([f"{'pass@1':<16}{'before':>8}{'after':>9}", *lines]) if lines else ""
+        lines = []
+        for task, row in last.items():
+            if row["step"] > first[task]["step"]:
+                measure = "score" if "score" in row else "pass@1"
+                old, new = first[task][measure], row[measure]
+                lines.append(f"{f'{task}, {measure}':<24}{old:>8.1%}{new:>9.1%}{new - old:>+9.1%}")
+        return "\n".join([f"{'':<24}{'before':>8}{'after':>9}", *lines]) if lines else ""
 
     def log_step(
         self, state: State, groups: list, stats: dict, laps: dict, watch: MemoryWatch
