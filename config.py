@@ -20,6 +20,7 @@ class UserError(Exception):
     """Bad input. The message is one sentence: what is wrong, where, what to do."""
 
 
+CPUINFO = Path("/proc/cpuinfo")
 # What the model sees as a code prompt, and as an alignment prompt ({...} are filled in).
 CODE_TEMPLATE = "{prompt}\n\nAnswer with one Python code block and nothing else."
 ALIGN_TEMPLATE = """\
@@ -39,7 +40,7 @@ class Config:
     wandb: bool = False  # mirror metrics to wandb, offline unless you are logged in
     # --- model and sampler
     model: str = "models/smollm2-135m"  # a directory or a Hugging Face hub name
-    dtype: str = "bfloat16"  # compute and sampling type: bfloat16 or float32 (weights stay fp32)
+    dtype: str = "auto"  # to compute and sample in: bfloat16, float32 (weights stay fp32), or auto
     engine: str = "vllm"  # sampler: vllm, or hf (transformers only: slower, needs no vLLM)
     kv_cache_gb: float = 1.0  # vLLM's key/value cache on a CPU; on GPUs see gpu_memory
     gpu_memory: float = 0.5  # share of GPU memory that vLLM may use while it samples
@@ -113,6 +114,17 @@ class Config:
         return Path(self.out_dir) / self.name
 
     @property
+    def compute_dtype(self) -> str:
+        """bfloat16 or float32. auto is bfloat16, but on a CPU without instructions for it float32:
+        torch would emulate bfloat16 there, and matrix products take ten times as long."""
+        if self.dtype != "auto":
+            return self.dtype
+        import torch  # nothing else here needs it
+
+        fast = torch.cuda.is_available() or (CPUINFO.exists() and "bf16" in CPUINFO.read_text())
+        return "bfloat16" if fast else "float32"
+
+    @property
     def limits(self) -> dict:
         """What a Sandbox is told."""
         limits = {"timeout_s": self.timeout_s, "program_timeout_s": self.program_timeout_s}
@@ -121,7 +133,7 @@ class Config:
 
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 CHOICES = {
-    "dtype": ("bfloat16", "float32"),
+    "dtype": ("auto", "bfloat16", "float32"),
     "engine": ("vllm", "hf"),
     "reward": ("binary", "fraction"),
     "sandbox": ("auto", "weak"),

@@ -358,7 +358,7 @@ def evaluate_model(cfg: Config, pool: Pool, out: Path) -> list[dict]:
 
 def describe(cfg: Config, directory: str) -> dict:
     """What a sample depends on; `digest` is of all that, weights (size and time) included."""
-    keys = ("dtype", "engine", "stop", "code_template", "align_template", "align_examples")
+    keys = ("compute_dtype", "engine", "stop", "code_template", "align_template", "align_examples")
     keys += ("max_variables", "align_output", "align_values", "problems", "data_dir", "max_tokens")
     keys += ("timeout_s", "program_timeout_s", "memory_mb", "sandbox")
     keys += ("eval_since", "eval_until", "eval_release")

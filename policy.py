@@ -87,7 +87,7 @@ def load_policy(cfg: Config, directory: str, device: torch.device, offload: bool
 
 def shard(cfg: Config, policy: Policy, offload: bool = False) -> Policy:
     """Spread fp32 weights over all ranks, layer by layer; whole, each exists for a moment only."""
-    compute = getattr(torch, cfg.dtype)
+    compute = getattr(torch, cfg.compute_dtype)
     options = {
         "mesh": init_device_mesh(policy.device.type, (dist.get_world_size(),)),
         "mp_policy": MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32),

@@ -321,7 +321,8 @@ def probe(cfg: Config, directory: str, pool: Pool) -> dict:
     start = time.perf_counter()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer = AutoTokenizer.from_pretrained(directory)
-    model = AutoModel.from_pretrained(directory, dtype=getattr(torch, cfg.dtype)).to(device).eval()
+    dtype = getattr(torch, cfg.compute_dtype)
+    model = AutoModel.from_pretrained(directory, dtype=dtype).to(device).eval()
     sets = [make_examples(cfg, pool, split) for split in ("train", "heldout")]
     cache: dict[tuple, torch.Tensor] = {}  # value and type read the same texts
     targets = {}

@@ -136,7 +136,7 @@ class VllmEngine:
         states, threads = generators(), torch.get_num_threads()
         self.llm = LLM(
             directory,
-            dtype=cfg.dtype,
+            dtype=cfg.compute_dtype,
             seed=cfg.seed,
             distributed_executor_backend="external_launcher",
             tensor_parallel_size=cfg.rollout_tp,
@@ -250,7 +250,7 @@ class HfEngine:
     def __init__(self, cfg: Config, directory: str, device: torch.device) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        dtype = getattr(torch, cfg.dtype)
+        dtype = getattr(torch, cfg.compute_dtype)
         self.model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).to(device).eval()
         self.tokenizer = AutoTokenizer.from_pretrained(directory)
         self.names = checkpoint_names(directory)

@@ -312,7 +312,8 @@ def train(cfg: Config) -> None:
     with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
         examples = pool.submit(worked_examples, cfg).result()
         walls = pool.submit(lambda sandbox: sandbox.layers).result()
-        run.say(f"{len(problems)} problems, {world} process(es) on {device.type}; sandbox: {walls}")
+        where = f"{world} process(es) on {device.type} in {cfg.compute_dtype}"
+        run.say(f"{len(problems)} problems, {where}; sandbox: {walls}")
 
         wanted = cfg.eval_tasks if cfg.eval_every else ()
         tasks = {task: make_items(task, cfg, pool, examples) for task in wanted}

@@ -67,8 +67,8 @@ def main() -> None:
     body, head = parameters(policy.model.config)
     peak, source = peak_flops()
     if rank == 0:
-        print(f"{own['model']}, {world} process(es) on {device.type}, {cfg.dtype}; ", end="")
-        print(f"peak {peak / 1e12:.3g} TFLOP/s ({source})", flush=True)
+        where = f"{world} process(es) on {device.type}, {cfg.compute_dtype}"
+        print(f"{own['model']}, {where}; peak {peak / 1e12:.3g} TFLOP/s ({source})", flush=True)
     samples, count = int(own["samples"]), int(own["groups"])
     for pair in own["lengths"].split(","):
         prompt, answer = map(int, pair.split("/"))

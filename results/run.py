@@ -5,9 +5,9 @@
     python results/run.py gemma coderl 0         # after python tools/prepare.py models/gemma3-270m
 
 The arms of a setting differ in the flags below and in nothing else: the same number of samples a
-step (but DAPO samples other problems for flat groups) and of steps, and the same learning rate,
-chosen by what plain GRPO does on held-out problems. Weights stay in out/, with 6 GB of checkpoints;
-the file holds what results/table.py needs.
+step (but DAPO samples other problems for flat groups), of steps and the same learning rate, chosen
+by what plain GRPO does on held-out problems, where the name of an arm does not say otherwise.
+Weights stay in out/, with 6 GB of checkpoints; the file holds what results/table.py needs.
 Left out: running arms side by side, which on two cores would spoil the times.
 """
 
@@ -87,6 +87,8 @@ ARMS = {
     "grpo-lr1e-5": ["--align_ratio=0", "--lr=1e-5"],
     "grpo-lr4e-5": ["--align_ratio=0", "--lr=4e-5"],
     "coderl-lr1e-5": ["--lr=1e-5"],
+    "grpo-60": ["--align_ratio=0", "--steps=60"],
+    "coderl-60": ["--steps=60"],
 }
 TRAINING = ("--temperature=", "--max_tokens=")  # flags that eval.py is not given
 BASICS = "basics,basics-trace,basics-output"

@@ -41,6 +41,8 @@ NAMES = {
     "grpo-lr1e-5": "GRPO, learning rate 1e-5",
     "grpo-lr4e-5": "GRPO, learning rate 4e-5",
     "coderl-lr1e-5": "CodeRL+, learning rate 1e-5",
+    "grpo-60": "GRPO, 60 steps",
+    "coderl-60": "CodeRL+, 60 steps",
 }
 EARLIER = {  # runs at temperature 1 that results/run.py does not make any more: arm -> name
     "base": "before training",
@@ -55,6 +57,7 @@ EARLIER = {  # runs at temperature 1 that results/run.py does not make any more:
 }
 PAIRS = [("grpo", "coderl"), ("grpo-rpp", "coderl-rpp"), ("grpo-dapo", "coderl-dapo")]
 PAIRS += [("base", "grpo"), ("grpo", "align"), ("grpo-lr1e-5", "coderl-lr1e-5")]
+PAIRS += [("grpo-60", "coderl-60")]
 COLUMNS = [  # evaluation, task, heading
     ("sampled", "basics", "`basics`"),
     ("sampled", "basics-trace", "`basics-trace`"),

@@ -96,3 +96,21 @@ def test_help_shows_every_field_with_its_comment(capsys):
 @pytest.mark.parametrize("name", ["demo", "small", "paper"])
 def test_shipped_configs_load(name):
     assert load_config([f"configs/{name}.py"]).steps > 0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "flags", "found"),
+    [
+        ("auto", "flags : sse2 avx2 avx512f avx512_bf16", "bfloat16"),
+        ("auto", "Features : fp asimd bf16", "bfloat16"),
+        ("auto", "flags : sse2 avx2", "float32"),
+        ("bfloat16", "flags : sse2 avx2", "bfloat16"),
+        ("float32", "flags : sse2 avx512_bf16", "float32"),
+    ],
+)
+def test_auto_is_bfloat16_where_the_cpu_has_it(tmp_path, monkeypatch, dtype, flags, found):
+    cpu = tmp_path / "cpuinfo"
+    cpu.write_text(f"processor : 0\n{flags}\n")
+    monkeypatch.setattr("config.CPUINFO", cpu)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert Config(dtype=dtype).compute_dtype == found

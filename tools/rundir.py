@@ -224,7 +224,7 @@ class RunDir:
         full = {}  # what the sampler has, for the other tools
         for name, weight in named_weights(policy):  # every rank must take part
             if self.rank == 0:
-                full[name] = weight.to(getattr(torch, self.cfg.dtype)).cpu()
+                full[name] = weight.to(getattr(torch, self.cfg.compute_dtype)).cpu()
 
         def make_room() -> None:
             if self.rank == 0:
