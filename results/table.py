@@ -223,7 +223,8 @@ def cost_table(runs: Runs) -> list[str]:
         curves, cells = [row["curve"] for row in of_arm if "curve" in row], []
         if curves:
             steps = sorted(seconds for curve in curves for seconds in curve["time/step"])
-            cells.append(f"{steps[len(steps) // 2]:.1f}")
+            machines = ", ".join(dict.fromkeys(row["machine"] for row in of_arm))
+            cells += [f"{steps[len(steps) // 2]:.1f}", machines]
         for metric, part in itertools.product(("reward/code", "reward/align"), (FIRST, LAST)):
             known = [[x for x in curve[metric][part] if x is not None] for curve in curves]
             cells.append(f"{mean([mean(xs) for xs in known]):.2f}" if all(known) and known else "")
@@ -233,7 +234,7 @@ def cost_table(runs: Runs) -> list[str]:
         for kind in ("code", "alignment")
         for part in ("first", "last")
     ]
-    return table(["arm", "seconds a step", *heads], rows)
+    return table(["arm", "seconds a step", "cores", *heads], rows)
 
 
 def summary(runs: Runs) -> str:
