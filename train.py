@@ -131,6 +131,8 @@ def set_advantages(cfg: Config, groups: list[Group]) -> None:
     """Advantages from rewards. groups: those of all ranks."""
     for group in groups:
         rewards = torch.tensor(group.rewards) - torch.tensor(group.penalties)
+        if cfg.algo == "dapo" and len(set(group.rewards)) == 1:
+            rewards = torch.zeros_like(rewards)  # flat, whatever the penalties: 2503.14476, eq. 11
         group.advantages = group_advantages(rewards, cfg.algo).tolist()
     if cfg.algo == "reinforce++":
         pairs = [

@@ -173,6 +173,17 @@ def test_without_weight_for_code_only_alignment_has_advantages(one_process):
     assert alone[2:] == plain[2:]
 
 
+def test_dapo_calls_a_group_flat_by_its_rewards_whatever_its_lengths(one_process):
+    wrong, right, mixed = make_groups()[:3]
+    wrong.rewards, right.rewards, mixed.rewards = [0.0] * 3, [1.0] * 3, [0.0, 1.0, 0.0]
+    for group in (wrong, right, mixed):
+        group.penalties = [0.0, 0.0, 0.5]  # the last answer is too long
+    set_advantages(dataclasses.replace(PLAIN, algo="dapo"), [wrong, right, mixed])
+    assert not any(wrong.advantages) and not any(right.advantages)
+    first, second, third = mixed.advantages
+    assert third < first < 0 < second
+
+
 TWO = """
 import sys; sys.path[:0] = {paths!r}
 import torch, test_grpo, tiny, torch.distributed as dist
