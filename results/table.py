@@ -10,6 +10,7 @@ of their values, averaged over seeds. Left out: an interval over seeds, of which
 import itertools
 import json
 import re
+import statistics
 import sys
 from html import escape
 from pathlib import Path
@@ -222,9 +223,9 @@ def cost_table(runs: Runs) -> list[str]:
     for arm, of_arm in runs.items():
         curves, cells = [row["curve"] for row in of_arm if "curve" in row], []
         if curves:
-            steps = sorted(seconds for curve in curves for seconds in curve["time/step"])
+            seconds = statistics.median(s for curve in curves for s in curve["time/step"])
             machines = ", ".join(dict.fromkeys(row["machine"] for row in of_arm))
-            cells += [f"{steps[len(steps) // 2]:.1f}", machines]
+            cells += [f"{seconds:.1f}", machines]
         for metric, part in itertools.product(("reward/code", "reward/align"), (FIRST, LAST)):
             known = [[x for x in curve[metric][part] if x is not None] for curve in curves]
             cells.append(f"{mean([mean(xs) for xs in known]):.2f}" if all(known) and known else "")
