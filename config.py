@@ -20,7 +20,7 @@ class UserError(Exception):
     """Bad input. The message is one sentence: what is wrong, where, what to do."""
 
 
-CPUINFO = Path("/proc/cpuinfo")
+CPUINFO = Path("/proc/cpuinfo")  # where Linux says which instructions a CPU has
 # What the model sees as a code prompt, and as an alignment prompt ({...} are filled in).
 CODE_TEMPLATE = "{prompt}\n\nAnswer with one Python code block and nothing else."
 ALIGN_TEMPLATE = """\

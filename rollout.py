@@ -112,8 +112,8 @@ def make_engine(cfg: Config, directory: str, device: torch.device) -> "VllmEngin
             f"no sampler: vLLM cannot be imported ({error}); install it with `make install`, "
             "or use --engine=hf"
         ) from error
-    if device.type == "cpu":  # vLLM's kernels use AMX, and not always has something asked Linux
-        torch.cpu._init_amx()  # for it before: SIGILL. False, and nothing else, where there is none
+    if device.type == "cpu":
+        torch.cpu._init_amx()  # Linux kills who uses AMX unasked, as vLLM does; nothing elsewhere
     return VllmEngine(cfg, directory, device)
 
 

@@ -4,10 +4,10 @@
     python results/run.py smollm grpo 1 --probe --cruxeval   # ... some eight minutes more
     python results/run.py gemma coderl 0         # after python tools/prepare.py models/gemma3-270m
 
-The arms of a setting differ in the flags below and in nothing else: the same number of samples a
-step (but DAPO samples other problems for flat groups), of steps and the same learning rate, chosen
-by what plain GRPO does on held-out problems, where the name of an arm does not say otherwise.
-Weights stay in out/, with 6 GB of checkpoints; the file holds what results/table.py needs.
+The arms of a setting differ in the flags below and in nothing else. Samples a step (but DAPO
+samples other problems for flat groups), steps and learning rate are the same unless an arm's name
+says so; the rate was chosen by what plain GRPO does on held-out problems. Weights stay in out/,
+with 6 GB of checkpoints; the file holds what results/table.py needs.
 Left out: running arms side by side, which on two cores would spoil the times.
 """
 

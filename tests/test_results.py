@@ -17,6 +17,7 @@ from results.table import (
     MARKS,
     NAMES,
     cell,
+    cost_table,
     difference,
     main_table,
     markdown,
@@ -86,6 +87,14 @@ def test_every_arm_is_a_valid_configuration_and_has_a_name():
             assert cfg.align_output or len(cfg.align_examples) == 2
             assert cfg.prompts_per_step == plain.prompts_per_step
             assert cfg.steps == (60 if arm.endswith("-60") else plain.steps)
+
+
+def test_the_seconds_of_a_step_are_a_median_and_of_named_cores():
+    one, other = run("grpo", 0, []), run("grpo", 1, [])
+    one["curve"]["time/step"], other["machine"] = [20.0, 1000.0], "4 x CPU"
+    heads, _, line = (row.split(" | ") for row in cost_table(runs(one, other)))
+    assert heads[1:3] == ["seconds a step", "cores"]
+    assert line[:3] == ["| GRPO", "45.0", "2 x CPU, 4 x CPU"]
 
 
 def test_a_number_is_the_mean_over_seeds_of_means_over_problems():
