@@ -75,9 +75,11 @@ def rollout(
     Programs run while other responses are still sampled; the lap "judge" is what that leaves over.
     """
     samplers = dist.get_world_size() // cfg.rollout_tp
-    mine = [g for g in groups if g.index % samplers == dist.get_rank() // cfg.rollout_tp]
+    sampler = dist.get_rank() // cfg.rollout_tp
+    mine = [group for group in groups if group.index % samplers == sampler]
     sample_and_judge(cfg, step, mine, engine, pool, clock)
-    groups = [g for part in gather(mine, "sampling")[:: cfg.rollout_tp] for g in part]
+    parts = gather(mine, "sampling")[:: cfg.rollout_tp]  # one rank of each sampler
+    groups = [group for part in parts for group in part]
     groups.sort(key=lambda group: group.index)
     set_advantages(cfg, groups)
     clock.lap("judge")
@@ -137,8 +139,8 @@ def set_advantages(cfg: Config, groups: list[Group]) -> None:
     if cfg.algo == "reinforce++":
         pairs = [
             (len(r.token_ids), a)
-            for g in groups
-            for r, a in zip(g.responses, g.advantages, strict=True)
+            for group in groups
+            for r, a in zip(group.responses, group.advantages, strict=True)
         ]
         mean, std = whitening(*(sum(n * a**power for n, a in pairs) for power in (0, 1, 2)))
         for group in groups:
