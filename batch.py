@@ -86,14 +86,11 @@ def extend_buffer(
     A program without variables gives no question: its output alone was a guess for the demo's
     model, and where only the form earns anything GRPO makes noise of it.
     """
-    new = []
-    for question in (q for group in groups for q in group.questions if q.has_variables):
-        messages = question_messages(question, examples, cfg)
-        if len(chat_ids(tokenizer, messages)) <= cfg.max_prompt_tokens:
-            new.append(question)
     known = {q.key for q in state.buffer} | set(state.asked)
-    for question in new:
+    for question in (q for group in groups for q in group.questions if q.has_variables):
         if question.key not in known:
-            known.add(question.key)
-            state.buffer.append(question)
+            messages = question_messages(question, examples, cfg)
+            if len(chat_ids(tokenizer, messages)) <= cfg.max_prompt_tokens:
+                known.add(question.key)
+                state.buffer.append(question)
     del state.buffer[: -cfg.buffer_size]

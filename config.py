@@ -20,6 +20,11 @@ class UserError(Exception):
     """Bad input. The message is one sentence: what is wrong, where, what to do."""
 
 
+def first_line(error: BaseException) -> str:
+    """Of the message; the name of the exception where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 CPUINFO = Path("/proc/cpuinfo")  # where Linux says which instructions a CPU has
 # What the model sees as a code prompt, and as an alignment prompt ({...} are filled in).
 CODE_TEMPLATE = "{prompt}\n\nAnswer with one Python code block and nothing else."
@@ -143,22 +148,10 @@ CHOICES = {
     "kl_in": ("loss", "reward"),
 }
 AT_LEAST_ONE = [
-    "steps",
-    "prompts_per_step",
-    "samples_per_prompt",
-    "max_tokens",
-    "max_prompt_tokens",
-    "optimizer_steps",
-    "sandbox_workers",
-    "max_variables",
-    "align_inputs",
-    "buffer_size",
-    "micro_tokens",
-    "rollout_tp",
-    "save_every",
-    "keep_checkpoints",
-    "eval_n",
-]
+    "steps", "prompts_per_step", "samples_per_prompt", "max_tokens", "max_prompt_tokens",
+    "optimizer_steps", "sandbox_workers", "max_variables", "align_inputs", "buffer_size",
+    "micro_tokens", "rollout_tp", "save_every", "keep_checkpoints", "eval_n",
+]  # fmt: skip
 
 
 def load_config(argv: list[str]) -> Config:

@@ -15,12 +15,13 @@ import gzip
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import basics
-from config import Config, UserError, fill
+from config import Config, UserError, fill, first_line
 from formats import Problem, Unusable, to_problem
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
@@ -144,10 +145,9 @@ def download(source: str, patterns: list[str], cfg: Config) -> Path:
     try:
         return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
     except Exception as error:  # the hub's client has a dozen exceptions of its own
-        short = str(error).splitlines()[0]
         raise UserError(
-            f"cannot download {name} from the hub ({short}); without it, put {source}.jsonl, "
-            f".jsonl.gz or .parquet into data_dir={cfg.data_dir}"
+            f"cannot download {name} from the hub ({first_line(error)}); without it, put "
+            f"{source}.jsonl, .jsonl.gz or .parquet into data_dir={cfg.data_dir}"
         ) from error
 
 
@@ -160,11 +160,10 @@ def read_rows(path: Path) -> Iterator[tuple[dict, str]]:
     import pyarrow.parquet
 
     try:
-        number = 0
-        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(256):
-            for row in batch.to_pylist():
-                number += 1
-                yield row, f"{path}:{number}"
+        batches = pyarrow.parquet.ParquetFile(path).iter_batches(256)
+        rows = (row for batch in batches for row in batch.to_pylist())
+        for number, row in enumerate(rows, start=1):
+            yield row, f"{path}:{number}"
     except (OSError, pyarrow.ArrowException) as error:
         raise UserError(f"cannot read {path}: {error}") from error
 
@@ -187,6 +186,8 @@ def read_jsonl(path: Path) -> Iterator[tuple[dict, str]]:
         raise UserError(f"{path}:{number}: not JSON ({error.msg}); one object a line") from error
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
+    except ValueError as error:  # an integer of more than 4,300 digits
+        raise UserError(f"{path}:{number}: {error}") from error
 
 
 def human_eval_rows() -> Iterator[dict]:
@@ -231,10 +232,7 @@ def fitting(problems: list[Problem], tokenizer, cfg: Config) -> list[Problem]:
 
     Of each only the first cfg.max_tests tests are kept. Raises UserError if nothing is left.
     """
-    kept, refused = (
-        [],
-        dict.fromkeys(("another difficulty", "too few tests", "too long a prompt"), 0),
-    )
+    kept, refused = [], Counter()
     for problem in problems:
         messages = [{"role": "user", "content": code_text(problem, cfg)}]
         if cfg.difficulty and problem.difficulty not in cfg.difficulty:
@@ -245,7 +243,7 @@ def fitting(problems: list[Problem], tokenizer, cfg: Config) -> list[Problem]:
             refused["too long a prompt"] += 1
         else:
             kept.append(with_fewer_tests(problem, cfg.max_tests))
-    why = ", ".join(f"{count} with {reason}" for reason, count in refused.items() if count)
+    why = ", ".join(f"{count} with {reason}" for reason, count in refused.items())
     if not kept:
         raise UserError(
             f"none of {len(problems)} problems is left to train on: {why}; see "

@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 import zlib
+from collections import Counter
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from ranks import gather, leave_ranks, set_up_ranks
 from reward import extract_program, worked_examples
 from rollout import Request, make_engine, model_directory
 from sandbox import Pool, Sandbox, SandboxUnavailable
-from stats import interval, pass_at_k
+from stats import by_problem, interval, pass_at_k
 from tasks import (
     CODE,
     Item,
@@ -106,7 +107,10 @@ def answer(
                 seed = random.Random(f"eval/{cfg.seed}/{task}/{i}/{g}").getrandbits(31)
                 requests.append(Request(ids, seed, tokens, cfg.eval_temperature, stop))
     done = list(results.values())
-    bar = tqdm(total=len(done) + len(jobs), initial=len(done), desc=task, leave=False, **quiet())
+    quiet = None if dist.get_rank() == 0 else True  # a bar is for rank 0, and for a terminal
+    bar = tqdm(
+        total=len(done) + len(jobs), initial=len(done), desc=task, leave=False, disable=quiet
+    )
 
     def grade(sandbox: Sandbox, i: int, g: int, text: str) -> dict:
         text = whole_answer(items[i], text, chat)
@@ -129,11 +133,6 @@ def answer(
     results |= {job: future.result() for job, future in zip(jobs, futures, strict=True)}
     bar.close()
     return list(results.values()), time.perf_counter() - start
-
-
-def quiet() -> dict:
-    """A progress bar is for rank 0, and for a terminal."""
-    return {"disable": None if dist.get_rank() == 0 else True}
 
 
 def result_row(item: Item, i: int, g: int, text: str, grade: dict) -> dict:
@@ -190,11 +189,10 @@ def summarise(task: str, results: list[dict]) -> dict:
     `interval` is for pass@1, of -trace tasks for the score: 95 %, a bootstrap over problems.
     """
     row: dict = {"task": task} | rates(results)
-    measure = "passed"
     if task.endswith("-trace"):  # the share of variables right, whole answers or not
-        row["score"], measure = sum(r["score"] for r in results) / len(results), "score"
-    row["interval"] = interval(list(by_problem(results, measure).values()))
-    row |= {"n_samples": len(results)}
+        row["score"] = sum(r["score"] for r in results) / len(results)
+    row["interval"] = interval(list(by_problem(results, task).values()))
+    row["n_samples"] = len(results)
     for name, key, length in (("by_difficulty", "difficulty", None), ("by_month", "date", 7)):
         parts: dict[str, list[dict]] = {}
         for result in results:
@@ -202,8 +200,7 @@ def summarise(task: str, results: list[dict]) -> dict:
                 parts.setdefault(result[key][:length], []).append(result)
         if parts:
             row[name] = {label: rates(part) for label, part in sorted(parts.items())}
-    statuses = [r["status"] for r in results]
-    row["statuses"] = {s: statuses.count(s) for s in sorted(set(statuses))}
+    row["statuses"] = dict(sorted(Counter(r["status"] for r in results).items()))
     return row | {"results": results}
 
 
@@ -219,14 +216,6 @@ def rates(results: list[dict]) -> dict:
     for k in sorted({1, fewest}):
         row[f"pass@{k}"] = sum(pass_at_k(n, c, k) for n, c in counts.values()) / len(counts)
     return row | {"n": fewest, "n_problems": len(counts)}
-
-
-def by_problem(results: list[dict], measure: str) -> dict[str, float]:
-    """task_id -> mean of `measure` over its samples."""
-    values: dict[str, list[float]] = {}
-    for result in results:
-        values.setdefault(result["task_id"], []).append(float(result[measure]))
-    return {task_id: sum(part) / len(part) for task_id, part in values.items()}
 
 
 def print_row(row: dict) -> None:
@@ -297,6 +286,7 @@ def run(argv: list[str]) -> None:
     rest = []
     for arg in argv:
         flag, equals, text = arg.partition("=")
+        flag = "--" + flag[2:].replace("-", "_") if flag.startswith("--") else flag
         if flag in own:
             own[flag] = text
         elif flag == "--tasks":
@@ -305,12 +295,15 @@ def run(argv: list[str]) -> None:
             rest.append(f"--{FLAGS[flag]}{equals}{text}" if flag in FLAGS else arg)
     cfg = load_config(rest)
     out = Path(own["--out"]) if own["--out"] else None
+    if not own["--samples"]:
+        out = out or default_out(cfg)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
     with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
         if own["--samples"]:
             rows = [grade_samples(cfg, Path(own["--samples"]), pool)]
             print_row(rows[0])
         else:
-            out = out or default_out(cfg)
             rows = evaluate_model(cfg, pool, out)
     if out and os.environ.get("RANK", "0") == "0":
         write_whole(out, json.dumps(rows[0] if len(rows) == 1 else rows, indent=1))

@@ -62,14 +62,12 @@ def to_problem(row: dict, where: str) -> Problem:
     if convert is None:
         missing = next(key for key in ("task_id", "prompt", "tests") if key not in row)
         raise UserError(f"{where}: the problem has no {missing!r}; see formats.py for the formats")
-    if convert is own:
-        return own(row, where)
     try:
-        problem = convert(row)
+        problem = own(row, where) if convert is own else convert(row)
         check_tests(problem.tests, where)
         return problem
     except (KeyError, TypeError, ValueError, SyntaxError, StopIteration, AttributeError) as error:
-        name = convert.__name__.removeprefix("from_")
+        name = "this project" if convert is own else convert.__name__.removeprefix("from_")
         raise UserError(f"{where}: a row like those of {name}, but {error!r}") from error
 
 
@@ -77,9 +75,9 @@ def own(row: dict, where: str) -> Problem:
     """Our own format; see the README."""
     if not isinstance(row["prompt"], str) or not isinstance(row.get("starter", ""), str):
         raise UserError(f"{where}: prompt and starter must be text")
-    check_tests(row["tests"], where)
-    known = Problem.__dataclass_fields__
-    return Problem(**{key: value for key, value in row.items() if key in known})
+    keys = ("solution", "starter", "difficulty", "family", "date")
+    about = {key: str(row[key]) for key in keys if row.get(key) is not None}
+    return Problem(str(row["task_id"]), row["prompt"], row["tests"], **about)
 
 
 def check_tests(tests: dict, where: str) -> None:
@@ -96,8 +94,11 @@ def check_tests(tests: dict, where: str) -> None:
             f"{where}: the problem has {n_inputs} inputs and {n_outputs} outputs; "
             "it needs as many, at least one"
         )
-    if tests.get("fn_name") and not all(isinstance(args, list) for args in tests["inputs"]):
-        raise UserError(f"{where}: with fn_name, every input must be a list of arguments")
+    if tests.get("fn_name"):
+        if not all(isinstance(args, list) for args in tests["inputs"]):
+            raise UserError(f"{where}: with fn_name, every input must be a list of arguments")
+    elif not all(isinstance(text, str) for text in [*tests["inputs"], *tests.get("outputs", ())]):
+        raise UserError(f"{where}: without fn_name, inputs and outputs must be text")
 
 
 # --------------------------------------------------------------------------- assert style
@@ -152,9 +153,7 @@ def from_humaneval(row: dict) -> Problem:
         found = listed_tests(row["test"])
     tests = {"prefix": with_body(row["prompt"])}  # imports, helpers, a stub that answers redefine
     if found:
-        tests |= found | {"fn_name": name}
-        tests |= {} if "outputs" in found else {"reference": solution}
-        tests |= {"oracle": name} if name in ORACLES else {}
+        tests |= function_tests(found, name, solution)
     else:  # some checks call helpers that the prompt defines
         tests |= {"check": row["test"], "entry_point": name, "preamble": solution}
         tests["calls"] = calls_of(row["test"], "candidate")
@@ -195,14 +194,17 @@ def calls_of(source: str, name: str) -> list[list]:
 def from_mbpp_plus(row: dict) -> Problem:
     """MBPP+ (Liu et al., arXiv 2305.01210) as the hub has it: MBPP's fields, and a longer test."""
     name = mbpp_name(row)
-    found = listed_tests(row["test"]) or {}
-    tests = found | {"fn_name": name}
-    if "outputs" not in found:
-        tests["reference"] = row["code"]
+    found = listed_tests(row["test"])
     if not found:
         raise Unusable("its test lists no inputs")
-    tests |= {"oracle": name} if name in ORACLES else {}
+    tests = function_tests(found, name, row["code"])
     return Problem(f"Mbpp/{row['task_id']}", mbpp_prompt(row), tests, row["code"])
+
+
+def function_tests(found: dict, name: str, solution: str) -> dict:
+    """`tests` of listed inputs. Outputs that are not listed are those of the solution."""
+    tests = found | {"fn_name": name} | ({"oracle": name} if name in ORACLES else {})
+    return tests if "outputs" in found else tests | {"reference": solution}
 
 
 def listed_tests(source: str) -> dict | None:
@@ -249,7 +251,12 @@ def from_apps(row: dict) -> Problem:
 
 def io_tests(text: str | dict) -> dict:
     """{"inputs", "outputs", "fn_name"?}, as text or not, of APPS, TACO, PRIME and CodeRL+."""
-    tests = json.loads(text) if isinstance(text, str) and text.strip() else text
+    try:
+        tests = json.loads(text) if isinstance(text, str) and text.strip() else text
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        raise Unusable("an integer of more than 4,300 digits") from None
     if not tests or not tests.get("inputs"):
         raise Unusable("no test")
     inputs, outputs, name = tests["inputs"], tests["outputs"], tests.get("fn_name")

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from config import Config, UserError
+from config import Config, UserError, first_line
 from pack import Pack, common_prefix
 
 # Tokens whose logits exist at the same time. A GPU needs more of them to be fast, and each slice is
@@ -79,8 +79,7 @@ def load_policy(cfg: Config, directory: str, device: torch.device, offload: bool
             directory, dtype="auto", attn_implementation="packed"
         )
     except Exception as error:  # a broken file shows as any of a dozen exceptions
-        short = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"cannot load the model in {directory}: {short}") from error
+        raise UserError(f"cannot load the model in {directory}: {first_line(error)}") from error
     for name in ("final_logit_softcapping", "logit_scale", "logits_scaling"):
         if getattr(model.config, name, None) not in (None, 1.0):
             raise UserError(f"{directory}: its logits are changed ({name}), which is not done here")

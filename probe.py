@@ -118,9 +118,8 @@ def rewritten(line: ast.stmt) -> list[ast.stmt] | None:
         value = ast.BinOp(ast.Name(line.target.id, ast.Load()), line.op, line.value)
         return [ast.Assign([line.target], value)]
     if isinstance(line, ast.Return) and line.value and not isinstance(line.value, ast.Name):
-        name = "answer"
-        assign = ast.Assign([ast.Name(name, ast.Store())], line.value)
-        return [assign, ast.Return(ast.Name(name, ast.Load()))]
+        assign = ast.Assign([ast.Name("answer", ast.Store())], line.value)
+        return [assign, ast.Return(ast.Name("answer", ast.Load()))]
     return None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from config import UserError
+from config import UserError, first_line
 from tools.memory import tune_heap
 
 meeting: dict = {}  # the gloo group of gather(), and its patience: set once
@@ -64,9 +64,9 @@ def gather(item: object, task: str = "its work") -> list:
     try:
         dist.monitored_barrier(meeting["group"], meeting["patience"], wait_all_ranks=True)
     except RuntimeError as error:
-        late = str(error).splitlines()[0]
         raise UserError(
-            f"{task} took too long on some rank: {late}; give a larger --rank_timeout_s if it may"
+            f"{task} took too long on some rank: {first_line(error)}; give a larger "
+            "--rank_timeout_s if it may"
         ) from error
     items: list = [None] * dist.get_world_size()
     dist.all_gather_object(items, item, group=meeting["group"])

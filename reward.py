@@ -16,13 +16,14 @@ import re
 import time
 import warnings
 from dataclasses import dataclass, field
+from typing import Self
 
 import trace
 from config import Config, UserError, fill
 from data import Problem
 from equality import agrees, same_stdout, same_value
 from jail.instrument import UNFIT, plain
-from jail.values import decode, encode
+from jail.values import NO_CAPS, decode, encode
 from sandbox import Run, Sandbox
 
 FENCE = re.compile(r"```[ \t]*+[\w+-]*+[ \t]*+\n(.*?)(?:\n[ \t]*+```|\Z)", re.DOTALL)
@@ -78,16 +79,14 @@ def judge(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
     outputs = expected_outputs(sandbox, problem)
     deadline = time.monotonic() + sandbox.program_timeout_s
     runs = sandbox.run(program, inputs, name)
-    for i, run in enumerate(runs):
-        if not right(run, inputs[i], outputs[i], tests):
-            if time.monotonic() > deadline:
-                break
-            # State can leak from one test to the next in one child; alone it counts.
-            if i:  # the first was alone
-                runs[i] = sandbox.run(program, [inputs[i]], name)[0]
-            if not right(runs[i], inputs[i], outputs[i], tests):
-                break
     passed = [right(*three, tests) for three in zip(runs, inputs, outputs, strict=True)]
+    for i in [i for i, ok in enumerate(passed) if not ok]:
+        # State can leak from one test to the next in one child; alone it counts. The first was.
+        if i and time.monotonic() <= deadline:
+            runs[i] = sandbox.run(program, [inputs[i]], name)[0]
+            passed[i] = right(runs[i], inputs[i], outputs[i], tests)
+        if not passed[i]:
+            break
     if all(passed):
         return Verdict("passed", len(runs), len(runs))
     first = passed.index(False)
@@ -145,7 +144,7 @@ def right(run: Run, arguments: object, expected: object, tests: dict) -> bool:
 # --------------------------------------------------------------------------- alignment
 @dataclass
 class Question:
-    """A program, one input, and what is asked about it. JSON-able, so that buffers are saved."""
+    """A program, one input, and what is asked about it."""
 
     program: str
     input: object  # stdin text, or a list of arguments
@@ -171,9 +170,16 @@ class Question:
     @property
     def key(self) -> str:
         """Tells apart questions that differ in program or call."""
-        return hashlib.sha256(f"{self.program}\0{self.call}".encode(errors="replace")).hexdigest()[
-            :16
-        ]
+        text = f"{self.program}\0{self.call}".encode(errors="replace")
+        return hashlib.sha256(text).hexdigest()[:16]
+
+    def row(self) -> dict:
+        """As JSON can hold it: an input may have tuples, or keys that are no text."""
+        return vars(self) | {"input": encode(self.input, **NO_CAPS)}
+
+    @classmethod
+    def from_row(cls, row: dict) -> Self:
+        return cls(**row | {"input": decode(row["input"])})
 
     def shown_target(self) -> dict[str, str]:
         """Item -> its true value as Python would print it."""

@@ -19,10 +19,11 @@ from pathlib import Path
 
 import torch
 
-from config import Config, UserError
+from config import Config, UserError, first_line
 from ranks import generators, set_generators
 
 WeightStream = Iterable[tuple[str, torch.Tensor]]
+WEIGHTS = "model*.safetensors"  # and not the consolidated copy that some repositories hold, too
 
 
 @dataclass(frozen=True)
@@ -65,20 +66,20 @@ def model_directory(model: str) -> str:
         from huggingface_hub import snapshot_download
 
         try:
-            patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
+            patterns = ["*.json", WEIGHTS, "*.txt", "*.jinja"]
             path = Path(snapshot_download(model, allow_patterns=patterns))
         except Exception as error:  # the hub's client has a dozen exceptions of its own
-            short = str(error).splitlines()[0]
+            short = first_line(error)
             raise UserError(f"cannot download model {model} from the hub: {short}") from error
-    if not (path / "config.json").exists() or not list(path.glob("*.safetensors")):
-        raise UserError(f"model directory {path} holds no config.json or no .safetensors file")
+    if not (path / "config.json").exists() or not list(path.glob(WEIGHTS)):
+        raise UserError(f"model directory {path} holds no config.json or no {WEIGHTS}")
     return str(path)
 
 
 def checkpoint_names(directory: str) -> set[str]:
-    """Names of all tensors in the safetensors files of `directory`, read from their headers."""
+    """Names of all tensors in the weights of `directory`, read from the headers of the files."""
     names: set[str] = set()
-    for path in Path(directory).glob("*.safetensors"):
+    for path in Path(directory).glob(WEIGHTS):
         with path.open("rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         names |= header.keys() - {"__metadata__"}
@@ -272,7 +273,7 @@ class HfEngine:
             ids[row, width - len(r.prompt_ids) :] = torch.tensor(r.prompt_ids)
             mask[row, width - len(r.prompt_ids) :] = 1
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        generators = [torch.Generator().manual_seed(r.seed) for r in requests]
+        dice = [torch.Generator().manual_seed(r.seed) for r in requests]
         responses = [Response([], [], "", False) for _ in requests]
         alive, cache = set(range(len(requests))), DynamicCache()
         while alive:
@@ -285,7 +286,7 @@ class HfEngine:
             ).logits[:, -1]  # (B, vocabulary)
             ids = torch.zeros(len(requests), 1, dtype=torch.long, device=self.device)
             for row in sorted(alive):
-                token = self._draw(requests[row], responses[row], logits[row], generators[row])
+                token = self._draw(requests[row], responses[row], logits[row], dice[row])
                 ids[row, 0] = token
                 if self._ended(requests[row], responses[row]):
                     alive.discard(row)

@@ -28,7 +28,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
-from typing import Self
 
 from jail.protocol import RUN_STATUSES, STATUSES, Run, memfd, messages, parse_run, poll_readable
 from jail.values import NO_CAPS, encode
@@ -204,7 +203,7 @@ class Sandbox:
             self._zygote.wait()
 
 
-class Pool:
+class Pool(contextlib.AbstractContextManager):
     """N threads, each with a Sandbox of its own, made when first needed and when one broke."""
 
     def __init__(self, workers: int, **limits: object) -> None:
@@ -231,9 +230,6 @@ class Pool:
         self._threads.shutdown(cancel_futures=True)
         for sandbox in self._made:
             sandbox.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()

@@ -12,6 +12,15 @@ import numpy as np
 DRAWS = 10_000
 
 
+def by_problem(results: list[dict], task: str) -> dict[str, float]:
+    """task_id -> mean over its samples of what the task measures: the score in -trace tasks, the
+    share that passed in others. KeyError for a result without it."""
+    measure, parts = "score" if task.endswith("-trace") else "passed", {}
+    for result in results:
+        parts.setdefault(result["task_id"], []).append(float(result[measure]))
+    return {task_id: sum(part) / len(part) for task_id, part in parts.items()}
+
+
 def pass_at_k(n: int, passed: int, k: int) -> float:
     """1 - C(n - passed, k) / C(n, k): does one of k drawn samples pass? (arXiv 2107.03374)"""
     if not 0 < k <= n:

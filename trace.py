@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jail.instrument import HOOK
-from jail.values import encode
+from jail.values import NO_CAPS, encode
 from sandbox import Sandbox
 
 # The record is made in the program's own process, so a program that could reach it (by a frame, a
@@ -105,7 +105,7 @@ def trace_program(
         return result, (result.status, result.stdout, encode(result.value))
 
     first, observed = run(traced=values)
-    arguments = [encode(argument) for argument in input] if fn_name else []
+    arguments = [encode(argument, **NO_CAPS) for argument in input] if fn_name else []
     entry = (fn_name or "").split(".")[-1]  # of "f" or "Solution().f"
     variables = []
     for row in first.variables or []:

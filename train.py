@@ -49,7 +49,7 @@ from rollout import Request, Response, make_engine, model_directory
 from sandbox import Pool, Sandbox, SandboxUnavailable
 from tasks import make_items
 from tools.memory import MemoryWatch, return_freed_memory
-from tools.report import write_report
+from tools.report import RunError, write_report
 from tools.rundir import RunDir, State
 
 
@@ -333,7 +333,7 @@ def train(cfg: Config) -> None:
             clock = Clock()
             groups = choose_batch(cfg, state, problems, examples, tokenizer)
             groups = rollout(cfg, state.step, groups, engine, pool, clock)
-            if cfg.algo == "dapo":
+            if cfg.algo == "dapo" and cfg.code_weight:
                 more = resample_flat(cfg, state, groups, problems, tokenizer, engine, pool, clock)
                 groups += more
             extend_buffer(cfg, state, groups, examples, tokenizer)
@@ -365,7 +365,7 @@ def train(cfg: Config) -> None:
 def main() -> None:
     try:
         train(load_config(sys.argv[1:]))
-    except (UserError, SandboxUnavailable) as error:
+    except (UserError, RunError, SandboxUnavailable) as error:
         sys.exit(f"error: {error}")
     finally:
         leave_ranks()

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from config import Config, load_config  # noqa: E402
+from stats import by_problem  # noqa: E402
 from tools.rundir import write_whole  # noqa: E402
 
 ONE_SHOT = """\
@@ -135,10 +136,8 @@ def evaluation(path: Path) -> dict[str, dict]:
         keys = ("pass@1", "score", "interval", "n", "n_problems", "statuses", "targets", "seconds")
         kept = {key: row[key] for key in keys if key in row}
         if "results" in row:
-            measure, parts = "score" if row["task"].endswith("-trace") else "passed", {}
-            for result in row["results"]:
-                parts.setdefault(result["task_id"], []).append(float(result[measure]))
-            kept["values"] = [rounded(sum(p) / len(p)) for _, p in sorted(parts.items())]
+            means = by_problem(row["results"], row["task"])
+            kept["values"] = [rounded(mean) for _, mean in sorted(means.items())]
         found[row["task"]] = kept
     return found
 

@@ -75,12 +75,26 @@ def test_a_starter_is_shown_where_a_program_is_asked_for(tmp_path):
         {"inputs": [], "outputs": [], "fn_name": "f"},
         {"inputs": [[1], [2]], "outputs": [1], "fn_name": "f"},
         {"inputs": [1], "outputs": [1], "fn_name": "f"},
+        {"inputs": ["3"], "outputs": [9], "fn_name": None},
+        {"inputs": None},
         {"check": "", "entry_point": "f"},
+        {"check": None},
         [],
     ],
 )
 def test_problem_without_usable_tests_is_refused(tmp_path, tests):
     assert "p.jsonl:1" in refusal(write(tmp_path, GOOD | {"tests": tests}))
+
+
+def test_a_row_of_ours_has_no_weight_of_its_own_and_words_for_its_labels(tmp_path):
+    row = GOOD | {"source": "a", "weight": 9, "difficulty": 3}
+    (problem,) = load_problems(write(tmp_path, row))
+    assert (problem.source, problem.weight, problem.difficulty) == ("", 1.0, "3")
+
+
+def test_a_number_that_python_will_not_read_is_named_by_line(tmp_path):
+    line = json.dumps(GOOD).replace("[1]", f"[{'9' * 5000}]") + "\n"
+    assert "p.jsonl:2: Exceeds the limit" in refusal(write(tmp_path, GOOD, line))
 
 
 def test_empty_missing_and_unknown_files_say_so(tmp_path):

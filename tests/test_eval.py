@@ -288,7 +288,7 @@ def test_command_line_evaluates_writes_shows_and_compares(tiny_model, tiny_probl
 def test_command_line_grades_a_file_and_writes_the_result(tmp_path):
     problem = load_problems("humaneval")[0]
     rows = [{"task_id": problem.task_id, "solution": problem.solution}]
-    path, out = samples_file(tmp_path, rows), tmp_path / "result.json"
+    path, out = samples_file(tmp_path, rows), tmp_path / "new" / "result.json"
     command = [sys.executable, "eval.py", "--tasks=humaneval", f"--samples={path}", f"--out={out}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

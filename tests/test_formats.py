@@ -320,6 +320,10 @@ def test_failed_programs_of_every_style_become_questions(row, program, pool):
         (APPS | {"input_output": ""}, "no test"),
         (APPS | {"input_output": '{"inputs": [], "outputs": []}'}, "no test"),
         (APPS | {"input_output": '{"inputs": ["1"], "outputs": []}'}, "1 inputs and 0 outputs"),
+        (
+            APPS | {"input_output": '{"inputs": [%s], "outputs": [1]}' % ("9" * 5000)},
+            "4,300 digits",
+        ),
         (CONTESTS | {"input_file": "in.txt"}, "file"),
         (CONTESTS | {"public_tests": {}, "generated_tests": {}}, "no test"),
         (OPEN_R1 | {"verification_info": {"language": "rust", "test_cases": []}}, "rust"),

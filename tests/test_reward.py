@@ -321,3 +321,10 @@ def test_worked_examples_are_answered_by_a_trace_and_come_as_earlier_turns(sandb
     assert turns[1]["content"] == answer_text(examples[0]) == "n = 3\ntotal = 5\noutput = 5"
     assert score_answer(turns[1]["content"], examples[0], 0.1).status == "right"
     assert ALIGN_TEMPLATE.splitlines()[0] in turns[0]["content"]
+
+
+def test_a_question_survives_a_checkpoint_whatever_its_input():
+    for given in ([{(5, 6): 3}, (1, 2), {1: {2}}], [[*range(300_000)]], "stdin\n"):
+        question = Question("", given, "f", {"x": 1}, "p", "1/2/3")
+        again = Question.from_row(json.loads(json.dumps(question.row())))
+        assert again == question and again.key == question.key

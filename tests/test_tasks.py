@@ -74,6 +74,7 @@ OUTPUTS = [
     ("", "unparsed"),
     ("assert f('ab', 2) == type('X', (), {'__eq__': lambda *a: True})()", "error"),
     ("assert f('ab', 2) == __import__('os').system('true')", "wrong"),
+    ("assert f('ab', 2) == 1" + " + 1" * 400, "unparsed"),
 ]
 
 

@@ -1024,3 +1024,8 @@ def test_a_call_with_more_than_literals_is_refused(text):
 
 def test_a_call_is_read_not_run():
     assert parse_call("f([1, 2], -3, {'a': (1,)})") == ("f", [[1, 2], -3, {"a": (1,)}])
+
+
+def test_an_input_may_be_as_large_as_those_of_the_tests(sandbox):
+    traced = trace_program(sandbox, "def f(x):\n    n = len(x)\n    return n", [[0] * 300_000], "f")
+    assert {v.name: v.value for v in traced.variables}["n"] == 300_000

@@ -213,10 +213,10 @@ def test_old_run_is_never_overwritten(undisturbed, tiny_model, tiny_problems):
 
 
 def test_run_without_a_checkpoint_is_set_aside(tiny_model, tiny_problems, tmp_path):
-    (tmp_path / "n").mkdir()
-    (tmp_path / "n" / "metrics.jsonl").write_text('{"step": 1}\n')
+    (tmp_path / "n").mkdir()  # as a run leaves it that was killed in its first step
+    (tmp_path / "n" / "eval.jsonl").write_text('{"step": 0}\n')
     finish(start(tiny_model, tiny_problems, tmp_path, "--name=n", "--steps=1", engine="hf"))
-    assert (tmp_path / "n.1" / "metrics.jsonl").read_text() == '{"step": 1}\n'
+    assert (tmp_path / "n.1" / "eval.jsonl").read_text() == '{"step": 0}\n'
     assert (tmp_path / "n" / "ckpt" / "latest").exists()
 
 

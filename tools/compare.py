@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from config import UserError
-from stats import interval, paired_difference
+from stats import by_problem, interval, paired_difference
 
 
 def read_results(path: str) -> dict[str, dict]:
@@ -28,14 +28,11 @@ def read_results(path: str) -> dict[str, dict]:
 
 
 def values(row: dict, path: str) -> dict[str, float]:
-    """task_id -> mean over its samples of what the task measures. Raises UserError."""
-    measure, found = "score" if row["task"].endswith("-trace") else "passed", {}
+    """stats.by_problem of a result file's row. Raises UserError."""
     try:
-        for result in row["results"]:
-            found.setdefault(result["task_id"], []).append(float(result[measure]))
+        return by_problem(row["results"], row["task"])
     except (KeyError, TypeError) as error:
         raise UserError(f"{path}: {row['task']} has no results to compare: {error!r}") from error
-    return {task_id: sum(part) / len(part) for task_id, part in found.items()}
 
 
 def compare(paths: list[str]) -> str:

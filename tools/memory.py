@@ -6,7 +6,6 @@ Left out: a record of who holds which tensor; torch.cuda.memory._record_memory_h
 import ctypes
 import os
 import resource
-import sys
 from collections.abc import Callable
 
 import torch
@@ -44,8 +43,7 @@ def peak_gb() -> float:
     this process's resident memory, GiB."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # from KiB
 
 
 def gpu_memory() -> tuple[float, float, float, float] | None:

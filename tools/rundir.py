@@ -25,7 +25,7 @@ import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
-from config import Config, UserError
+from config import Config, UserError, first_line
 from policy import Policy, named_weights
 from ranks import gather, generators, set_generators
 from reward import Question
@@ -62,7 +62,7 @@ class RunDir:
         signal.signal(signal.SIGINT, self._on_interrupt)
         self.wandb = None
         if self.rank == 0:
-            if not cfg.resume and (self.path / "metrics.jsonl").exists():
+            if not cfg.resume and any(self.path.glob("*.jsonl")):
                 self._set_aside()
             self.ckpt.mkdir(parents=True, exist_ok=True)
             if not (self.path / "hf").is_symlink():
@@ -81,8 +81,11 @@ class RunDir:
         except (OSError, ValueError) as error:
             raise UserError(f"nothing to resume in {self.path}: {error}") from error
         new = json.loads(json.dumps(asdict(self.cfg)))
-        changed = [f"{k}: {old.get(k)!r} -> {v!r}" for k, v in new.items() if old.get(k) != v]
-        changed = [text for text in changed if text.partition(":")[0] not in FREE_KEYS]
+        changed = [
+            f"{key}: {old.get(key)!r} -> {value!r}"
+            for key, value in new.items()
+            if key not in FREE_KEYS and old.get(key) != value
+        ]
         if changed:
             raise UserError(
                 f"--resume with another config; these keys differ: {'; '.join(changed)}"
@@ -189,21 +192,16 @@ class RunDir:
         )
 
     # ---------------------------------------------------------------- checkpoints
-    def latest(self) -> Path:
-        """The directory of the newest checkpoint. Raises UserError when there is none."""
-        latest = self.ckpt / "latest"
-        if not (latest / "state.json").exists():
-            raise UserError(
-                f"nothing to resume: {latest} is not a checkpoint; start without --resume"
-            )
-        return latest.resolve()
-
     def restore(self, policy: Policy, optimizer: torch.optim.Optimizer) -> State:
         """Load weights, optimizer and generators from the newest checkpoint, written by any number
-        of processes, and drop rows made after it."""
-        path = self.latest()
+        of processes, and drop rows made after it. Raises UserError when there is none."""
+        path = (self.ckpt / "latest").resolve()
+        if not (path / "state.json").exists():
+            raise UserError(
+                f"nothing to resume: {path} is not a checkpoint; start without --resume"
+            )
         saved = json.loads((path / "state.json").read_text())
-        state = State(**saved | {"buffer": [Question(**q) for q in saved["buffer"]]})
+        state = State(**saved | {"buffer": [Question.from_row(row) for row in saved["buffer"]]})
         weights, moments = get_state_dict(policy, optimizer)
         dcp.load({"policy": weights, "optimizer": moments}, checkpoint_id=path / "shards")
         set_state_dict(policy, optimizer, model_state_dict=weights, optim_state_dict=moments)
@@ -239,7 +237,8 @@ class RunDir:
             if self.rank == 0:
                 policy.model.save_pretrained(scratch / "hf", state_dict=full)
                 tokenizer.save_pretrained(scratch / "hf")
-                (scratch / "state.json").write_text(json.dumps(asdict(state)))
+                whole = vars(state) | {"buffer": [question.row() for question in state.buffer]}
+                (scratch / "state.json").write_text(json.dumps(whole))
 
         def publish() -> None:
             if self.rank == 0:
@@ -252,7 +251,7 @@ class RunDir:
             except (Exception, CheckpointException) as error:  # OSError, or what torch makes of it
                 if isinstance(error, CheckpointException):  # one for each rank that failed
                     error = next(iter(error.failures.values()))[0]
-                problem = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+                problem = f"{type(error).__name__}: {first_line(error)}"
             problems = [p for p in gather(problem, "saving") if p]
             if problems:
                 if self.rank == 0:
