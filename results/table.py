@@ -58,6 +58,7 @@ EARLIER = {  # runs at temperature 1 that results/run.py does not make any more:
 }
 PAIRS = [("grpo", "coderl"), ("grpo-rpp", "coderl-rpp"), ("grpo-dapo", "coderl-dapo")]
 PAIRS += [("base", "grpo"), ("grpo", "align"), ("grpo-lr1e-5", "coderl-lr1e-5")]
+PAIRS += [("grpo", "coderl-0.2"), ("grpo", "coderl-0.6"), ("grpo", "coderl-paper")]
 PAIRS += [("grpo-60", "coderl-60")]
 COLUMNS = [  # evaluation, task, heading
     ("sampled", "basics", "`basics`"),
