@@ -237,7 +237,8 @@ def update(
             if policy.device.type == "cpu":
                 return_freed_memory()
         stats["grad_norm"] = clip_gradient(policy, cfg.grad_clip)
-        optimizer.step()
+        if stats["grad_norm"]:  # where all groups are flat, Adam would go on along old gradients
+            optimizer.step()
     return stats
 
 

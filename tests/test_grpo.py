@@ -1,6 +1,7 @@
 """A whole update: its normaliser, its splits, ranks, flat groups, and the choice of a batch."""
 
 import dataclasses
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,18 @@ def test_gradient_does_not_depend_on_the_split_into_micro_batches(one_process, m
 def test_flat_groups_give_exactly_zero_gradient(one_process):
     stats, gradient = one_update(PLAIN, make_groups(flat=True))
     assert stats["grad_norm"] == 0 and not gradient.any()
+
+
+def test_a_step_of_flat_groups_moves_nothing_momentum_neither(one_process):
+    cfg = dataclasses.replace(PLAIN, lr=0.01)
+    policy = tiny.make_policy(cfg)
+    optimizer = torch.optim.AdamW(policy.parameters())
+    weights = [torch.cat([tiny.full(p).flatten() for p in policy.parameters()]).clone()]
+    for step, flat in enumerate((False, True, False), start=1):
+        update(cfg, step, make_groups(flat=flat), policy, None, optimizer)
+        weights.append(torch.cat([tiny.full(p).flatten() for p in policy.parameters()]).clone())
+    moved = [not torch.equal(a, b) for a, b in itertools.pairwise(weights)]
+    assert moved == [True, False, True]
 
 
 def test_every_sampled_token_is_trained_the_last_one_too(one_process):
