@@ -13,7 +13,7 @@ from tiny import environment
 
 from config import Config, UserError
 from data import load_problems
-from eval import Samples, describe, evaluate, grade_samples, summarise
+from eval import Samples, describe, evaluate, grade_samples, run, summarise
 from rollout import make_engine
 from sandbox import Pool
 from tasks import make_items
@@ -283,6 +283,20 @@ def test_command_line_evaluates_writes_shows_and_compares(tiny_model, tiny_probl
     assert two["results"] == runs[0]["results"]
     written = (tmp_path / "two.samples.jsonl").read_text().splitlines()
     assert len(written) == len(two["results"]) == 8
+
+
+@pytest.mark.parametrize("flag", ["--max_tokens=9", "--max-tokens=9"])
+def test_a_flag_may_have_dashes(flag, monkeypatch):
+    seen = []
+
+    def stop(flags):
+        seen.extend(flags)
+        raise UserError("seen")
+
+    monkeypatch.setattr("eval.load_config", stop)
+    with pytest.raises(UserError, match="seen"):
+        run([flag])
+    assert seen == ["--eval_max_tokens=9"]
 
 
 def test_command_line_grades_a_file_and_writes_the_result(tmp_path):

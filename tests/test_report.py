@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
+import train  # noqa: E402
 from tools import report  # noqa: E402
 
 FENCE = "```"
@@ -412,3 +413,13 @@ def call(run: Path) -> subprocess.CompletedProcess:
 
 if __name__ == "__main__":
     print(report.write_report(fake_run(Path(sys.argv[1]), int((sys.argv[2:] or ["40"])[0]))))
+
+
+def test_a_broken_evaluation_ends_a_run_with_one_sentence(monkeypatch):
+    def broken(cfg):
+        raise report.RunError("x.json is not an object with task")
+
+    monkeypatch.setattr(train, "train", broken)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    with pytest.raises(SystemExit, match="error: x.json"):
+        train.main()

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
+from safetensors.torch import save_file
 
 from config import Config, UserError
 from pack import Pack
 from policy import load_policy, named_weights
-from rollout import Request, check_names, make_engine, model_directory
+from rollout import Request, check_names, checkpoint_names, make_engine, model_directory
 
 CFG = {"max_prompt_tokens": 128, "max_tokens": 32, "kv_cache_gb": 0.05}
 FP32 = Config(dtype="float32")
@@ -175,3 +176,9 @@ def test_missing_model_and_missing_engine_are_one_sentence(tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(UserError, match="no sampler"):
         make_engine(Config(), "anywhere", one_process)
+
+
+def test_a_consolidated_copy_of_the_weights_is_not_read(tmp_path):
+    save_file({"a.weight": torch.zeros(1)}, tmp_path / "model-00001-of-00001.safetensors")
+    save_file({"b.weight": torch.zeros(1)}, tmp_path / "consolidated.safetensors")
+    assert checkpoint_names(str(tmp_path)) == {"a.weight"}
