@@ -22,19 +22,19 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from config import Config, load_config  # noqa: E402
+from config import CODE_TEMPLATE, Config, load_config  # noqa: E402
 from stats import by_problem  # noqa: E402
 from tools.rundir import write_whole  # noqa: E402
 
-ONE_SHOT = """\
-Write a Python function `double(x)` that returns twice the number `x`.
+SHOT = """\
+Write a Python function `{0}` that returns {1}.
 
-Example: double(4) returns 8
+Example: {2}
 
 Start like this:
 ```python
-def double(x):
-    result = 0
+def {0}:
+    result = {3}
     ...
     return result
 ```
@@ -42,21 +42,54 @@ def double(x):
 Answer with one Python code block and nothing else.
 
 ```python
-def double(x):
-    result = x * 2
+def {0}:
+{4}
     return result
 ```
 
-{prompt}
-
-Answer with one Python code block and nothing else."""
+"""
+FOUR_SHOTS = "".join(
+    SHOT.format(*shot)
+    for shot in (
+        (
+            "double(x)",
+            "twice the number `x`",
+            "double(4) returns 8",
+            "0",
+            "    result = x * 2",
+        ),
+        (
+            "first_letters(words)",
+            "a list of the first letter of each word in the list `words`",
+            "first_letters(['ab', 'cd']) returns ['a', 'c']",
+            "[]",
+            "    result = []\n    for word in words:\n        result.append(word[0])",
+        ),
+        (
+            "total(nums)",
+            "the sum of the numbers in the list `nums`",
+            "total([1, 2, 3]) returns 6",
+            "0",
+            "    result = 0\n    for n in nums:\n        result += n",
+        ),
+        (
+            "shout(text)",
+            "the text `text` with '!' added at its end",
+            "shout('hi') returns 'hi!'",
+            "''",
+            "    result = text + '!'",
+        ),
+    )
+)
 SETTINGS = {
     "smollm": ["configs/demo.py"],
-    # Not instructed: it is shown one program first, and stopped where it asks its own question.
+    # Not instructed: it is shown programs first, and stopped where it asks its own question. One
+    # step at the demo's learning rate, and half of what it writes no longer parses.
     "gemma": [
         "configs/demo.py",
         "--model=models/gemma3-270m",
-        f"--code_template={ONE_SHOT}",
+        f"--code_template={FOUR_SHOTS}{CODE_TEMPLATE}",
+        "--lr=5e-6",
         '--stop=["\\n```\\n", "\\n\\n```", "\\n\\nWrite "]',
     ],
     "mbpp": [
