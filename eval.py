@@ -293,8 +293,6 @@ def run(argv: list[str]) -> None:
         flag = "--" + flag[2:].replace("-", "_") if flag.startswith("--") else flag
         if flag in own:
             own[flag] = text
-        elif flag == "--tasks":
-            rest.append(f"--eval_tasks={tuple(text.split(','))}")
         else:
             rest.append(f"--{FLAGS[flag]}{equals}{text}" if flag in FLAGS else arg)
     cfg = load_config(rest)
