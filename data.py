@@ -94,7 +94,7 @@ def source_files(source: str, split: str, cfg: Config) -> list[Path]:
     if source in HUB:
         copies = [Path(cfg.data_dir) / f"{source}{suffix}" for suffix in SUFFIXES]
         copies = [copy for copy in copies if copy.exists()]
-        if copies:
+        if copies and not (source == "leetcode" and split == "heldout"):  # one file: to train on
             return copies[:1]
         path = Path(cfg.data_dir) / source
     if path.is_dir():
@@ -145,9 +145,11 @@ def download(source: str, patterns: list[str], cfg: Config) -> Path:
     try:
         return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
     except Exception as error:  # the hub's client has a dozen exceptions of its own
+        place = f"{source}.jsonl, .jsonl.gz or .parquet into data_dir={cfg.data_dir}"
+        if source == "leetcode":
+            place = f"its files, with train and test in their names, into {cfg.data_dir}/leetcode"
         raise UserError(
-            f"cannot download {name} from the hub ({first_line(error)}); without it, put "
-            f"{source}.jsonl, .jsonl.gz or .parquet into data_dir={cfg.data_dir}"
+            f"cannot download {name} from the hub ({first_line(error)}); without it, put {place}"
         ) from error
 
 

@@ -42,6 +42,7 @@ from tasks import (
     Item,
     answer_tokens,
     grade_program,
+    in_window,
     make_items,
     prompt_ids,
     task_problems,
@@ -243,18 +244,22 @@ def grade_samples(cfg: Config, path: Path, pool: Pool) -> dict:
     if len(cfg.eval_tasks) != 1 or cfg.eval_tasks[0] not in CODE:
         raise UserError(f"--samples grades one code task: give --tasks= one of {', '.join(CODE)}")
     (task,) = cfg.eval_tasks
-    problems = {p.task_id: p for p in task_problems(task, cfg)}
+    known = {p.task_id: p for p in task_problems(task, cfg)}
+    wanted = [name for name, p in known.items() if in_window(p.date, cfg)][: cfg.eval_limit or None]
+    problems = {name: known[name] for name in wanted}
     futures, lines = [], []
     for row, where in read_jsonl(path):
-        if row.get("task_id") not in problems:
+        if row.get("task_id") not in known:
             raise UserError(f"{where}: task_id {row.get('task_id')!r} is no problem of {task}")
+        if row["task_id"] not in problems:
+            continue
         if not isinstance(row.get("solution", row.get("completion")), str):
             raise UserError(f"{where}: a sample needs the text field `solution` or `completion`")
         problem = problems[row["task_id"]]
         lines.append(problem)
         futures.append(pool.submit(grade_program, problem, sample_program(row)))
     if not lines:
-        raise UserError(f"{path} holds no sample; it needs at least one line")
+        raise UserError(f"{path} holds no sample of what is graded; it needs at least one")
     results = []
     for problem, future in tqdm(zip(lines, futures, strict=True), task, len(lines), disable=None):
         labels = {key: getattr(problem, key) for key in ("difficulty", "date")}

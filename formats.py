@@ -18,6 +18,7 @@ import base64
 import io
 import json
 import pickle
+import re
 import textwrap
 import zlib
 from collections.abc import Callable
@@ -32,8 +33,11 @@ STARS = (
 )
 IMPORTS = "".join(f"from {name} import *\n" for name in f"{STARS} operator typing".split())
 IMPORTS += "import string, re, datetime, collections, heapq, bisect, copy, math, random\n"
-IMPORTS += "import itertools, functools, operator, sys\nsys.setrecursionlimit(50_000)\n"
+IMPORTS += "import itertools, functools, operator, sys\nfrom sys import maxsize, stdin, stdout\n"
+IMPORTS += "del pow\n"  # math's and operator's take no modulus
+IMPORTS += "sys.setrecursionlimit(50_000)\n"
 IO = ("input", "output")  # keys of the tests of several sources
+IO_TESTS = ("inputs", "outputs")  # ... and of ours
 MAX_UNPACKED = 1 << 30  # bytes that packed tests may become
 
 
@@ -249,8 +253,11 @@ def from_apps(row: dict) -> Problem:
     )
 
 
-def io_tests(text: str | dict) -> dict:
-    """{"inputs", "outputs", "fn_name"?}, as text or not, of APPS, TACO, PRIME and CodeRL+."""
+def io_tests(text: str | dict, packed: bool = False) -> dict:
+    """{"inputs", "outputs", "fn_name"?}, as text or not, of APPS, TACO, PRIME and CodeRL+.
+
+    packed: the arguments of a call may be one text, a JSON value a line, and its result another.
+    """
     try:
         tests = json.loads(text) if isinstance(text, str) and text.strip() else text
     except json.JSONDecodeError:
@@ -262,12 +269,22 @@ def io_tests(text: str | dict) -> dict:
     inputs, outputs, name = tests["inputs"], tests["outputs"], tests.get("fn_name")
     if len(inputs) != len(outputs):
         raise Unusable(f"{len(inputs)} inputs and {len(outputs)} outputs")
-    if name:
-        inputs = [x if isinstance(x, list) else [x] for x in inputs]
-        tests = {"inputs": inputs, "outputs": outputs, "fn_name": name}
-        return tests | {"wrapped": True, "prefix": IMPORTS}
-    pairs = ([as_text(x) for x in values] for values in (inputs, outputs))
-    return dict(zip(("inputs", "outputs"), pairs, strict=True)) | {"fn_name": None}
+    tests = {"inputs": inputs, "outputs": outputs, "fn_name": name or None, "prefix": IMPORTS}
+    if not name:
+        return tests | {key: [as_text(x) for x in tests[key]] for key in IO_TESTS}
+    if packed and all(isinstance(x, str) for x in inputs + outputs):
+        tests["inputs"] = [[json.loads(x) for x in text.split("\n")] for text in inputs]
+        tests["outputs"] = [json.loads(text) for text in outputs]
+    tests["inputs"] = [int_keys(x) if isinstance(x, list) else [x] for x in tests["inputs"]]
+    return tests | {"outputs": [int_keys(x) for x in tests["outputs"]], "wrapped": True}
+
+
+def int_keys(value: object) -> object:
+    """A dict, or those in a list, with integers for keys where JSON made texts of them."""
+    if isinstance(value, list):
+        return [int_keys(x) if isinstance(x, dict) else x for x in value]
+    whole = isinstance(value, dict) and all(re.fullmatch(r"-?\d{1,18}", key) for key in value)
+    return {int(key): x for key, x in value.items()} if whole else value
 
 
 def as_text(value: object) -> str:
@@ -286,7 +303,7 @@ def from_prime(row: dict) -> Problem:
     if row.get("ability", "code") not in ("code", "coding"):
         raise Unusable(f"its ability is {row['ability']}")
     users = [message["content"] for message in row["prompt"] if message["role"] == "user"]
-    tests = io_tests(row["reward_model"]["ground_truth"])
+    tests = io_tests(row["reward_model"]["ground_truth"], packed=True)
     extra = row.get("extra_info") or {}
     index = extra.get("index", zlib.crc32(users[-1].encode()))
     return Problem(f"{row.get('data_source', 'prime')}/{index}", users[-1], tests)

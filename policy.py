@@ -83,6 +83,8 @@ def load_policy(cfg: Config, directory: str, device: torch.device, offload: bool
     for name in ("final_logit_softcapping", "logit_scale", "logits_scaling"):
         if getattr(model.config, name, None) not in (None, 1.0):
             raise UserError(f"{directory}: its logits are changed ({name}), which is not done here")
+    if getattr(model.get_output_embeddings(), "bias", None) is not None:  # see Policy.head
+        raise UserError(f"{directory}: its output head has a bias, which is not done here")
     model.eval()  # sampler and trainer must be the same function
     return shard(cfg, Policy(model, cfg.temperature, device), offload)
 

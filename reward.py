@@ -69,13 +69,14 @@ def judge(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
     tests = problem.tests
     if program is None:  # a check counts as one test
         return Verdict("no_code", tests=1 if "check" in tests else len(tests["inputs"]))
-    program = with_prefix(tests.get("prefix", ""), program)
+    name = tests.get("fn_name")
+    program = with_prefix(tests.get("prefix", ""), program, name)
     if "check" in tests:
         run = sandbox.check(
             program, tests["check"], tests["entry_point"], tests.get("preamble", "")
         )
         return Verdict(run.status, int(run.status == "passed"), 1, None, run.error)
-    inputs, name = tests["inputs"], tests.get("fn_name")
+    inputs = tests["inputs"]
     outputs = expected_outputs(sandbox, problem)
     deadline = time.monotonic() + sandbox.program_timeout_s
     runs = sandbox.run(program, inputs, name)
@@ -100,10 +101,16 @@ def judge(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
     return Verdict(status, sum(passed), len(runs), test, run.error)
 
 
-def with_prefix(prefix: str, program: str) -> str:
-    """What a data set promises to run before a program; `from __future__` must stay first."""
+def with_prefix(prefix: str, program: str, fn_name: str | None = None) -> str:
+    """What a data set promises to run before a program; `from __future__` must stay first.
+
+    A name that the prefix imports is no answer to a problem that asks for a function of that name
+    (`merge`, `gcd`), so it goes, unless a method of that name may want to call it.
+    """
     if not prefix:
         return program
+    if fn_name and fn_name.isidentifier() and not re.search(rf"(?m)^\s+def {fn_name}\b", program):
+        prefix += f"\ntry:\n    del {fn_name}\nexcept NameError:\n    pass\n"
     future = "".join(f"{line}\n" for line in FUTURE.findall(program))
     return f"{future}{prefix}\n{FUTURE.sub('', program)}"
 
@@ -196,12 +203,13 @@ def make_question(
     if complexity(program) > cfg.max_complexity:
         return "too complex"
     traced = trace.trace_program(
-        sandbox, with_prefix(prefix, program), input, fn_name, cfg.align_values
+        sandbox, with_prefix(prefix, program, fn_name), input, fn_name, cfg.align_values
     )
     if traced.reason:
         return traced.reason
     variables = trace.choose_variables(traced, cfg.max_variables)
-    target = {v.name: encode(v.value) for v in variables if v.name != OUTPUT}
+    asked = [v for v in variables if v.name != OUTPUT and is_literal(v.value)]
+    target = {v.name: encode(v.value) for v in asked}
     output = traced.value if fn_name else traced.stdout.strip() or None
     if output is None:
         return "no output"
@@ -209,6 +217,8 @@ def make_question(
         target[OUTPUT] = plain(output)
         if target[OUTPUT] is UNFIT:
             return "output too long"
+        if fn_name and not is_literal(output):
+            return "output is no literal"
     if not target:
         return "no variable"
     return Question(program, input, fn_name, target)
@@ -357,11 +367,20 @@ def ends_with_values(text: str, names: list[str]) -> bool:
     return found == list(range(len(lines) - len(names), len(lines)))
 
 
+def is_literal(value: object) -> bool:
+    """Whether an answer can say it: a type, a frozenset, a list that holds inf it cannot."""
+    try:
+        return same_value(value, read_literal(show(value)))
+    except ValueError:
+        return False
+
+
 def read_literal(text: str) -> object:
     """A Python literal, or a JSON true/false/null. Raises ValueError; size and depth are capped."""
     if len(text) > 2_000 or sum(text.count(bracket) for bracket in "([{-+~") > 500:
         raise ValueError("too large")
     constants = {"true": True, "false": False, "null": None}
+    constants |= {text: float(text) for text in ("inf", "-inf", "nan")}
     if text in constants:
         return constants[text]
     try:

@@ -77,7 +77,7 @@ class Sandbox:
 
     def __init__(
         self, *, timeout_s: float = 2.0, program_timeout_s: float = 10.0, memory_mb: int = 512,
-        output_kb: int = 64, mode: str = "auto",
+        output_kb: int = 4096, mode: str = "auto",
     ) -> None:  # fmt: skip
         self.timeout_s, self.program_timeout_s = timeout_s, program_timeout_s
         self._limits = {

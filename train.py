@@ -168,8 +168,11 @@ def resample_flat(
     return made
 
 
-def subtract_kl(cfg: Config, groups: list[Group], policy: Policy, reference: Policy) -> None:
-    """Take kl_coef times the KL of each answer off its reward, and compare again."""
+def subtract_kl(cfg: Config, groups: list[Group], policy: Policy, reference: Policy) -> float:
+    """Take kl_coef times the KL of each answer off its reward, and compare again.
+
+    Returns the sum of the KL over this rank's tokens.
+    """
     found = []
     for batch in split_batch(cfg, groups, policy.device):
         logp, ref_logp = policy.frozen(batch.pack), reference.frozen(batch.pack)
@@ -180,6 +183,7 @@ def subtract_kl(cfg: Config, groups: list[Group], policy: Policy, reference: Pol
     for index, g, kl in (item for part in gather(found, "the reference") for item in part):
         places[index].penalties[g] += cfg.kl_coef * kl
     set_advantages(cfg, groups)
+    return sum(kl for *_, kl in found)
 
 
 def sample_seed(cfg: Config, step: int, index: int, g: int) -> int:
@@ -345,9 +349,10 @@ def train(cfg: Config) -> None:
             engine.sleep()
             watch.look("asleep")
             clock.lap("sleep")
-            if reference and cfg.kl_in == "reward":
-                subtract_kl(cfg, groups, policy, reference)
+            in_reward = reference and cfg.kl_in == "reward"
+            kl = subtract_kl(cfg, groups, policy, reference) if in_reward else 0.0
             stats = update(cfg, state.step, groups, policy, reference, optimizer)
+            stats["kl"] += kl
             optimizer.zero_grad()  # the sampler has better use for that memory
             clock.lap("train")
             engine.sync(named_weights(policy))

@@ -219,9 +219,12 @@ def compile_program(job: dict) -> tuple:
 
 
 def find(names: dict, fn_name: str) -> Callable:
-    """The function called "f", "Solution.f" or "Solution().f"; "f" may be a method of Solution."""
+    """The function called "f", "Solution.f" or "Solution().f"; "f" may be a method of Solution.
+
+    The method comes first, for a name that is imported before the program, such as merge.
+    """
     first, _, method = fn_name.replace("()", "").partition(".")
-    if not method and first not in names and "Solution" in names:
+    if not method and hasattr(names.get("Solution"), first):
         first, method = "Solution", first
     if first not in names:
         raise NameError(f"name {first!r} is not defined")

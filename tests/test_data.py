@@ -103,6 +103,23 @@ def test_empty_missing_and_unknown_files_say_so(tmp_path):
     assert "give basics" in refusal("unknown")
 
 
+def test_one_file_of_a_set_with_two_splits_is_not_evaluated_on(tmp_path, monkeypatch):
+    def offline(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
+    cfg = Config(data_dir=str(tmp_path))
+    (tmp_path / "leetcode.jsonl").write_text(json.dumps(GOOD) + "\n")
+    assert [p.task_id for p in load_problems("leetcode", "train", cfg)] == ["a"]
+    with pytest.raises(UserError, match="with train and test in their names, into .*leetcode$"):
+        load_problems("leetcode", "heldout", cfg)
+    (tmp_path / "leetcode").mkdir()
+    (tmp_path / "leetcode/test.jsonl").write_text(json.dumps(GOOD | {"task_id": "b"}) + "\n")
+    assert [p.task_id for p in load_problems("leetcode", "heldout", cfg)] == ["b"]
+    with pytest.raises(UserError, match="put mbpp.jsonl, "):
+        load_problems("mbpp", "heldout", cfg)
+
+
 def test_human_eval_has_164_problems():
     assert len(load_problems("humaneval")) == 164
 

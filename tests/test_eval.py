@@ -72,6 +72,25 @@ def test_bad_samples_are_named_by_file_and_line(tmp_path, pool):
         grade(tmp_path, pool, [])
 
 
+def test_samples_outside_the_window_are_not_graded(tmp_path):
+    test = {"inputs": [[1]], "outputs": [1], "fn_name": "f"}
+    problems = tmp_path / "p.jsonl"
+    rows = [{"task_id": f"2024-0{k}", "prompt": "", "tests": test} for k in (1, 2, 3)]
+    problems.write_text("".join(json.dumps(row | {"date": row["task_id"]}) + "\n" for row in rows))
+    good = [{"task_id": row["task_id"], "solution": "def f(x): return x"} for row in rows[:2]]
+    cfg = Config(eval_tasks=("problems",), problems=str(problems), eval_until="2024-02")
+    with Pool(1) as pool:
+        for change, n in (({}, 2), ({"eval_since": "2024-02"}, 1), ({"eval_limit": 1}, 1)):
+            one = dataclasses.replace(cfg, **change)
+            assert grade_samples(one, samples_file(tmp_path, good), pool)["n_problems"] == n
+        with pytest.raises(UserError, match="holds no sample of what is graded"):
+            grade_samples(
+                dataclasses.replace(cfg, eval_since="2024-03", eval_until=""),
+                samples_file(tmp_path, good),
+                pool,
+            )
+
+
 def test_every_heldout_reference_gives_a_trace_question(pool):
     """basics-trace asks about each held-out program; its true answer is graded as right."""
     items = make_items("basics-trace", Config(), pool, [])

@@ -15,8 +15,8 @@ from config import Config, UserError
 from data import load_problems, read_rows, source_files
 from equality import ORACLES, agrees
 from formats import Unusable, listed_tests, private_tests, to_problem
-from reward import judge
-from sandbox import Pool
+from reward import judge, make_question
+from sandbox import Pool, Sandbox
 from train import judge_and_trace
 
 TWICE = "def twice(n):\n    return 2 * n"
@@ -343,6 +343,67 @@ def test_problems_without_a_usable_test_are_left_out_counted_and_named(
     assert f"left out 4 rows: {path}:1: " in said and reason in said and "and 1 more" in said
 
 
+# --------------------------------------------------------------------------- calls and imports
+@pytest.fixture(scope="module")
+def sandbox():
+    box = Sandbox()
+    yield box
+    box.close()
+
+
+GCD = "def gcd(a, b):\n    return gcd(b, a % b) if b else a"
+
+
+@pytest.mark.parametrize(
+    "program, status",
+    [
+        (GCD, "passed"),
+        ("class Solution:\n    def gcd(self, a, b): return gcd(a, b)", "passed"),
+        ("class Solution:\n    def gcd(self, a, b): return -1", "failed"),
+        ("from math import gcd", "passed"),
+        ("pass", "error"),
+        ("class Solution: pass", "error"),
+    ],
+)
+def test_what_the_harness_imports_is_no_answer(program, status, sandbox):
+    tests = {"fn_name": "gcd", "inputs": [[12, 18], [7, 5]], "outputs": [6, 1]}
+    row = APPS_FUNCTION | {"input_output": json.dumps(tests)}
+    assert judge(sandbox, to_problem(row, "here"), program).status == status
+
+
+def test_programs_of_stdin_have_the_imports_and_the_builtin_pow(sandbox):
+    tests = {"inputs": ["2 10 1000"], "outputs": ["24"]}
+    problem = to_problem(APPS | {"input_output": json.dumps(tests)}, "here")
+    program = "count = Counter(map(int, stdin.readline().split()))\nprint(pow(*count))"
+    assert judge(sandbox, problem, program).status == "passed"
+    prefix = problem.tests["prefix"]
+    question = make_question(sandbox, "a = input()\nprint(1)", "2", None, Config(), prefix)
+    assert question.shown_target() == {"a": "'2'", "output": "'1'"}
+
+
+def test_calls_of_prime_are_lines_of_json():
+    truth = {"fn_name": "add", "inputs": ['1\n"x"', '2\n"y"'], "outputs": ["[1]", '{"1": 2}']}
+    row = PRIME | {"reward_model": {"ground_truth": json.dumps(truth)}}
+    tests = to_problem(row, "here").tests
+    assert tests["inputs"] == [[1, "x"], [2, "y"]] and tests["outputs"] == [[1], {1: 2}]
+    row["reward_model"]["ground_truth"] = json.dumps(truth | {"inputs": [[1, 2], [{"3": 4}, "5"]]})
+    assert to_problem(row, "here").tests["inputs"] == [[1, 2], [{3: 4}, "5"]]
+
+
+def test_integer_keys_that_json_made_texts_are_integers_again():
+    tests = {
+        "fn_name": "count",
+        "inputs": [[[1, 1, 2]], [[5]]],
+        "outputs": [[{"1": 2, "2": 1}], {}],
+    }
+    row = APPS_FUNCTION | {
+        "input_output": json.dumps(tests | {"outputs": tests["outputs"][:1] * 2})
+    }
+    assert to_problem(row, "here").tests["outputs"][0] == [{1: 2, 2: 1}]
+    row["input_output"] = json.dumps(tests | {"outputs": [{"a": 1}, {"1": 1, "b": 2}]})
+    assert to_problem(row, "here").tests["outputs"] == [{"a": 1}, {"1": 1, "b": 2}]
+
+
 # --------------------------------------------------------------------------- pickles
 class Evil:
     def __reduce__(self):
@@ -478,7 +539,7 @@ def test_a_hub_that_cannot_be_reached_is_one_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     with pytest.raises(
-        UserError, match="cannot download .*no network.*put leetcode.jsonl"
+        UserError, match="cannot download .*no network.*with train and test in their names"
     ) as caught:
         load_problems("leetcode", "train", Config(data_dir=str(tmp_path)))
     assert "\n" not in str(caught.value)

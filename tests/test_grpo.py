@@ -147,7 +147,9 @@ def test_a_kl_in_the_reward_moves_advantages_as_the_formula_says(one_process, al
     groups = make_groups()
     for number, group in enumerate(groups):
         group.rewards, group.penalties = [0.0, 1.0, number / 4], [0.0] * 3
-    subtract_kl(cfg, groups, tiny.make_policy(cfg), tiny.make_policy(cfg, seed=1))
+    total = subtract_kl(cfg, groups, tiny.make_policy(cfg), tiny.make_policy(cfg, seed=1))
+    taken = sum(penalty for group in groups for penalty in group.penalties)
+    assert total and total * cfg.kl_coef == pytest.approx(taken)
     returns, weights = [], []
     for group in groups:
         for response, reward in zip(group.responses, group.rewards, strict=True):

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
-from transformers import Gemma3ForCausalLM, Gemma3TextConfig, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    PhiConfig,
+    PhiForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 import pack as pack_module
 from batch import Group
@@ -253,4 +260,11 @@ def test_a_model_that_changes_its_logits_is_refused(one_process, tiny_model, tmp
     (tmp_path / "config.json").unlink()
     (tmp_path / "config.json").write_text(json.dumps(known | {"final_logit_softcapping": 30.0}))
     with pytest.raises(UserError, match="final_logit_softcapping"):
+        load_policy(Config(), str(tmp_path), CPU)
+
+
+def test_a_model_whose_head_has_a_bias_is_refused(one_process, tmp_path):
+    sizes = {key: SIZES[key] for key in ("vocab_size", "hidden_size", "num_attention_heads")}
+    PhiForCausalLM(PhiConfig(**sizes, num_hidden_layers=1)).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="its output head has a bias"):
         load_policy(Config(), str(tmp_path), CPU)

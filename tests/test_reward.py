@@ -222,6 +222,16 @@ def test_unfit_programs_give_a_reason_instead(sandbox, program, reason):
     assert make_question(sandbox, program, [1], "f", CFG) == reason
 
 
+def test_values_that_no_answer_can_say_are_not_asked_for(sandbox):
+    body = "    far = float('inf')\n    kind = int\n    some = frozenset(nums)\n    n = len(nums)"
+    made = make_question(sandbox, f"def f(nums):\n{body}\n    return far", [[1, 2]], "f", CFG)
+    assert made.shown_target() == {"n": "2", "output": "inf"}
+    assert score_answer(answer_text(made), made, format_bonus=0.1).reward == 1.0
+    for value in ("int", "[far]", "some"):
+        program = f"def f(nums):\n{body}\n    return {value}"
+        assert make_question(sandbox, program, [[1]], "f", CFG) == "output is no literal"
+
+
 def test_outputs_too_long_to_write_are_not_asked_for(sandbox):
     program = "def f():\n    x = 1\n    return [x] * 200"
     assert make_question(sandbox, program, [], "f", Config()) == "output too long"

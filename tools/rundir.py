@@ -295,7 +295,7 @@ def sample_row(step: int, group, g: int) -> dict:
         "_tokens": len(response.token_ids),
         "_logp": sum(response.logprobs),
         "_finished": response.finished,
-        "_flat": not any(group.advantages),
+        "_flat": len(set(group.rewards)) == 1,
     }
     if group.problem:
         return row | {"test": outcome.test, "error": outcome.error}
