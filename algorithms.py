@@ -64,10 +64,10 @@ def policy_loss(
     clip_high: float,
     tis_cap: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Loss of each token (T,) and where the clip holds the gradient back (T,), 0 or 1.
+    """Loss of each token (N,) and where the clip holds the gradient back (N,), 0 or 1.
 
-    logp, old_logp, sampler_logp, advantages: (T,) fp32, one answer after the other; lengths: tokens
-    of each answer, T in all. The ratio pi / pi_old is clipped to [1 - clip_low, 1 + clip_high]:
+    logp, old_logp, sampler_logp, advantages: (N,) fp32, one answer after the other; lengths: tokens
+    of each answer, N in all. The ratio pi / pi_old is clipped to [1 - clip_low, 1 + clip_high]:
     PPO, arXiv 1707.06347, eq. 7. gspo has one ratio an answer, exp(mean log ratio): 2507.18071,
     eq. 7. cispo caps the weight of log pi and lets every token teach: 2506.13585, eq. 4.
 
@@ -80,15 +80,15 @@ def policy_loss(
         log_ratio = torch.cat(means)
     ratio = log_ratio.exp()
     if algo == "cispo":
-        held = (ratio > 1 + clip_high).float()
+        clipped = (ratio > 1 + clip_high).float()
         loss = -ratio.clamp(max=1 + clip_high).detach() * advantages * logp
     else:
-        clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
-        held = (clipped * advantages < ratio * advantages).float()
-        loss = -torch.minimum(ratio * advantages, clipped * advantages)
+        gain, capped = ratio * advantages, ratio.clamp(1 - clip_low, 1 + clip_high) * advantages
+        clipped = (capped < gain).float()
+        loss = -torch.minimum(gain, capped)
     if tis_cap:
         loss = loss * (old_logp - sampler_logp).exp().clamp(max=tis_cap).detach()
-    return loss, held
+    return loss, clipped
 
 
 def token_weights(
@@ -96,8 +96,8 @@ def token_weights(
 ) -> torch.Tensor:
     """What each token's loss is multiplied with; then micro-batches and ranks are summed.
 
-    lengths: tokens of each answer of this micro-batch, T in all; tokens, sequences: of the
-    optimizer step on all ranks. Returns (T,) fp32.
+    lengths: tokens of each answer of this micro-batch, N in all; tokens, sequences: of the
+    optimizer step on all ranks. Returns (N,) fp32.
     """
     each = torch.tensor(lengths)
     if algo == "dr_grpo":
@@ -110,7 +110,7 @@ def token_weights(
 
 
 def kl_estimate(logp: torch.Tensor, ref_logp: torch.Tensor, kind: str = "k3") -> torch.Tensor:
-    """Schulman's estimates of KL(policy || reference), joschu.net/blog/kl-approx. (T,) each."""
+    """Schulman's estimates of KL(policy || reference), joschu.net/blog/kl-approx. (N,) each."""
     gap = ref_logp - logp
     if kind == "k1":
         return -gap

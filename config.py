@@ -4,7 +4,7 @@ A config file such as configs/demo.py holds lines `key = literal`. It is parsed,
 nanoGPT's `exec` of the file accepts any typo, we refuse it with file, line and the nearest key.
 The command line wins over the file, the file over the defaults below.
 
-Left out: nesting, includes, environment variables, conversions between types.
+Left out: nesting, includes, environment variables.
 """
 
 import ast
@@ -40,7 +40,7 @@ class Config:
     # --- run
     name: str = "run"  # everything is written under out_dir/name
     out_dir: str = "out"  # parent folder of run directories
-    seed: int = 0  # data order, sampling and warm-up of every generator follow from it
+    seed: int = 0  # data order, choice of questions and every sample follow from it
     resume: bool = False  # continue from out_dir/name/ckpt/latest
     wandb: bool = False  # mirror metrics to wandb, offline unless you are logged in
     # --- model and sampler
@@ -54,7 +54,7 @@ class Config:
     # --- problems and batch
     problems: str = "basics"  # a set, file, folder or hub name, or a:0.7,b:0.3 of them: see data.py
     data_dir: str = "data"  # your copies of known data sets, mbpp.jsonl and so on; else the hub
-    difficulty: tuple = ()  # train on problems of these levels only, as their source names them
+    difficulty: tuple = ()  # train on these levels only, as the source names them: easy,medium
     min_tests: int = 1  # problems with fewer tests are not trained on
     max_tests: int = 0  # so many tests of a problem count, the first; 0: all
     steps: int = 100  # rollouts; each is followed by `optimizer_steps` updates
@@ -102,11 +102,11 @@ class Config:
     checkpoint_layers: bool = False  # keep no activations inside layers, make them again backward
     offload: bool = False  # on GPUs: weights and AdamW's state rest in main memory
     # --- evaluation and checkpoints
-    eval_tasks: tuple = ("basics", "basics-trace", "basics-output")  # see eval.py
+    eval_tasks: tuple = ("basics", "basics-trace", "basics-output")  # see tasks.py; or a,b
     eval_every: int = 0  # steps between evaluations while training; 0: none
     eval_n: int = 1  # samples per problem
     eval_temperature: float = 0.0  # 0 is greedy
-    eval_max_tokens: int = 0  # longest answer; 0: what eval.py says for the task
+    eval_max_tokens: int = 0  # longest answer; 0: what tasks.py says for the task
     eval_limit: int = 0  # first so many problems of each task; 0: all
     eval_since: str = ""  # only problems published on this day or later, "2024-08-01"
     eval_until: str = ""  # ... and on this day or earlier
@@ -147,6 +147,7 @@ CHOICES = {
     "kl_estimator": ("k1", "k2", "k3"),
     "kl_in": ("loss", "reward"),
 }
+NAMES = ("difficulty", "eval_tasks")  # may be a,b,c on the command line
 AT_LEAST_ONE = [
     "steps", "prompts_per_step", "samples_per_prompt", "max_tokens", "max_prompt_tokens",
     "optimizer_steps", "sandbox_workers", "max_variables", "align_inputs", "buffer_size",
@@ -226,8 +227,10 @@ def convert(key: str, value: object, where: str) -> object:
     wanted = FIELDS[key].type
     if wanted is float and type(value) is int:
         return float(value)
-    if wanted is tuple and isinstance(value, list | str):
-        return (value,) if isinstance(value, str) else tuple(value)
+    if wanted is tuple and isinstance(value, str):
+        return tuple(value.split(",")) if key in NAMES else (value,)
+    if wanted is tuple and isinstance(value, list):
+        return tuple(value)
     if wanted is str and type(value) in (int, float) and where.startswith("argument"):
         return str(value)  # --name=7
     if type(value) is not wanted:

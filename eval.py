@@ -36,7 +36,7 @@ from ranks import gather, leave_ranks, set_up_ranks
 from reward import extract_program, worked_examples
 from rollout import Request, make_engine, model_directory
 from sandbox import Pool, Sandbox, SandboxUnavailable
-from stats import by_problem, interval, pass_at_k
+from stats import by_problem, chance, interval, pass_at_k
 from tasks import (
     CODE,
     Item,
@@ -187,11 +187,14 @@ def summarise(task: str, results: list[dict]) -> dict:
     """pass@k over problems for k = 1 and, with several samples each, the number of samples.
 
     `interval` is for pass@1, of -trace tasks for the score: 95 %, a bootstrap over problems.
+    `chance`: what the same answers would earn, dealt to other questions.
     """
     row: dict = {"task": task} | rates(results)
     if task.endswith("-trace"):  # the share of variables right, whole answers or not
         row["score"] = sum(r["score"] for r in results) / len(results)
     row["interval"] = interval(list(by_problem(results, task).values()))
+    if task.endswith(("-trace", "-output")):
+        row["chance"] = chance(results)
     row["n_samples"] = len(results)
     for name, key, length in (("by_difficulty", "difficulty", None), ("by_month", "date", 7)):
         parts: dict[str, list[dict]] = {}
@@ -222,9 +225,10 @@ def print_row(row: dict) -> None:
     low, high = row["interval"]
     values = [f"{k} {v:6.1%}" for k, v in row.items() if k.startswith("pass@") or k == "score"]
     of = "score" if "score" in row else "pass@1"
+    by_chance = f", by chance {row['chance']:.1%}" if "chance" in row else ""
     counts = ", ".join(f"{count} {status}" for status, count in row["statuses"].items())
     print(
-        f"{row['task']:<14} {'  '.join(values)}  ({of} {low:.1%} to {high:.1%})   "
+        f"{row['task']:<14} {'  '.join(values)}  ({of} {low:.1%} to {high:.1%}{by_chance})   "
         f"{row['n_problems']} problems: {counts}",
         flush=True,
     )
@@ -289,8 +293,6 @@ def run(argv: list[str]) -> None:
         flag = "--" + flag[2:].replace("-", "_") if flag.startswith("--") else flag
         if flag in own:
             own[flag] = text
-        elif flag == "--tasks":
-            rest.append(f"--eval_tasks={tuple(text.split(','))}")
         else:
             rest.append(f"--{FLAGS[flag]}{equals}{text}" if flag in FLAGS else arg)
     cfg = load_config(rest)

@@ -194,8 +194,9 @@ def deal(groups: list, max_tokens: int, world: int) -> list[list[list[tuple]]]:
     for parts in packs:
         while len(parts) < max(map(len, packs)):
             largest = max(parts, key=cost, default=[])
-            half = len(largest) // 2
-            if half:
+            if half := len(largest) // 2:
                 parts.remove(largest)
-            parts += [largest[:half], largest[half:]] if half else [[]]
+                parts += [largest[:half], largest[half:]]
+            else:
+                parts.append([])
     return packs

@@ -202,10 +202,11 @@ def make_question(
         return traced.reason
     variables = trace.choose_variables(traced, cfg.max_variables)
     target = {v.name: encode(v.value) for v in variables if v.name != OUTPUT}
-    if (traced.value is None) if fn_name else not traced.stdout.strip():
+    output = traced.value if fn_name else traced.stdout.strip() or None
+    if output is None:
         return "no output"
     if cfg.align_output:
-        target[OUTPUT] = plain(traced.value if fn_name else traced.stdout.strip())
+        target[OUTPUT] = plain(output)
         if target[OUTPUT] is UNFIT:
             return "output too long"
     if not target:

@@ -112,7 +112,7 @@ class Sandbox:
     def run(
         self, program: str, inputs: list, fn_name: str | None = None, traced: str = ""
     ) -> list[Run]:
-        """One Run an input: stdin text or, for fn_name ("f", "Solution.f"), a list of arguments.
+        """One Run an input: stdin text or, for fn_name ("f", "Solution().f"), a list of arguments.
 
         traced: "end" or "binding", when the values of variables are read; "" does not trace.
 

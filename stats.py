@@ -5,6 +5,7 @@ is over problems that a benchmark wants to speak. Left out: intervals over train
 """
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,21 @@ def by_problem(results: list[dict], task: str) -> dict[str, float]:
     for result in results:
         parts.setdefault(result["task_id"], []).append(float(result[measure]))
     return {task_id: sum(part) / len(part) for task_id, part in parts.items()}
+
+
+def chance(results: list[dict]) -> float:
+    """The share of values right were the same answers dealt to the questions at random.
+
+    sum over values of P(it is answered) P(it is the target), all samples and variables of a task
+    together. Where the score is no higher, the answers have nothing to do with their questions.
+    """
+    targets, answers = Counter(), Counter()
+    for result in results:
+        for name, value in result.get("target", {}).items():
+            targets[value] += 1
+            answers[result["predicted"].get(name)] += 1
+    pairs = sum(answers[value] * count for value, count in targets.items())
+    return pairs / max(1, targets.total()) ** 2
 
 
 def pass_at_k(n: int, passed: int, k: int) -> float:

@@ -107,7 +107,8 @@ def make_items(task: str, cfg: Config, pool: Pool, examples: list[Question]) -> 
     elif task in CODE:
         items = [code_item(problem, cfg) for problem in task_problems(task, cfg)]
     else:
-        raise UserError(f"unknown task {task!r}; choose from {', '.join(TASKS)}")
+        kind = "only eval.py has the" if task == "probe" else "unknown"
+        raise UserError(f"{kind} task {task!r}; choose from {', '.join(TASKS)}")
     items = [item for item in items if in_window(item.date, cfg)]
     if not items:
         raise UserError(f"{task} has nothing between {cfg.eval_since!r} and {cfg.eval_until!r}")

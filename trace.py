@@ -55,7 +55,7 @@ def forgeable(source: str) -> str:
             dunders = [d for d in re.findall(r"__\w+__", word) if not re.fullmatch(DUNDERS, d)]
             refused = not isinstance(node, ast.Constant) and re.fullmatch(REFUSED, word)
             if dunders or refused:
-                return [*dunders, word][0]
+                return dunders[0] if dunders else word
     ids = [node.ctx for node in nodes if isinstance(node, ast.Name) and node.id == "id"]
     # The builtin id() forges nothing, but an address, equal in two runs by chance, is no question.
     return "id" if ids and all(isinstance(ctx, ast.Load) for ctx in ids) else ""

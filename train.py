@@ -7,7 +7,8 @@ Every step samples programs and answers, runs the programs, traces the failed on
 `optimizer_steps` policy-gradient steps on both objectives in one batch:
 
     J(theta) = E[ r  A_gen ]  on code:      r = 1 if all tests pass
-             + E[ r' A_sem ]  on alignment: r' = share of variable values predicted right
+             + E[ r' A_sem ]  on alignment: r' = share of variable values predicted right,
+                                            and a little for an answer of the right form
 
 The formulas are in algorithms.py. Left out: a critic, a reward model, and the KL term unless
 kl_coef is set.
@@ -38,6 +39,7 @@ from policy import MicroBatch, Policy, load_policy, named_weights, split_batch
 from ranks import gather, leave_ranks, set_up_ranks
 from reward import (
     Question,
+    Verdict,
     extract_program,
     judge,
     make_question,
@@ -154,7 +156,8 @@ def resample_flat(
     cfg: Config, state: State, groups: list[Group], problems: list[Problem], tokenizer, engine,
     pool: Pool, clock: Clock,
 ) -> list[Group]:  # fmt: skip
-    """DAPO's dynamic sampling: a new problem for each flat group, so many rounds."""
+    """DAPO's dynamic sampling: `resample_rounds` times a new problem for each flat group, also of
+    alignment. The flat ones stay for the log; update() leaves them out."""
     latest, made = groups, []
     for _ in range(cfg.resample_rounds):
         flat = sum(not any(group.advantages) for group in latest)
@@ -169,8 +172,8 @@ def subtract_kl(cfg: Config, groups: list[Group], policy: Policy, reference: Pol
     """Take kl_coef times the KL of each answer off its reward, and compare again."""
     found = []
     for batch in split_batch(cfg, groups, policy.device):
-        gap = policy.frozen(batch.pack), reference.frozen(batch.pack)
-        kl = kl_estimate(*gap, cfg.kl_estimator).split(batch.pack.lengths)
+        logp, ref_logp = policy.frozen(batch.pack), reference.frozen(batch.pack)
+        kl = kl_estimate(logp, ref_logp, cfg.kl_estimator).split(batch.pack.lengths)
         for (group, g), part in zip(batch.samples, kl, strict=False):
             found.append((group.index, g, float(part.sum())))
     places = {group.index: group for group in groups}
@@ -186,7 +189,7 @@ def sample_seed(cfg: Config, step: int, index: int, g: int) -> int:
 
 def judge_and_trace(
     sandbox: Sandbox, problem: Problem, text: str, source: str, cfg: Config
-) -> tuple:
+) -> tuple[str | None, Verdict, list[Question]]:
     """(program, verdict, questions) of one response. Runs in a worker thread of the pool."""
     program = extract_program(text)
     verdict = judge(sandbox, problem, program)
@@ -211,8 +214,9 @@ def update(
     reference: Policy | None,
     optimizer: torch.optim.Optimizer,
 ) -> dict[str, float]:
-    """`optimizer_steps` steps of AdamW on groups, those of all ranks; returns this rank's sums.
+    """`optimizer_steps` steps of AdamW on groups, those of all ranks.
 
+    Returns this rank's sums over tokens, max_gap, and lr and grad_norm of the last optimizer step.
     The loss is a mean over the optimizer step, every rank and micro-batch of it: each token has its
     weight in that. FSDP divides gradients by the number of ranks, so losses are multiplied by it.
     """
@@ -299,7 +303,7 @@ def clip_gradient(policy: Policy, limit: float) -> float:
 def train(cfg: Config) -> None:
     """The whole run: sample, run, reward, trace, advantage, update, sync, log, eval, save."""
     device = set_up_ranks(cfg.rank_timeout_s)
-    rank, world = dist.get_rank(), dist.get_world_size()
+    world = dist.get_world_size()
     check_world(cfg, world)
     run = RunDir(cfg)
     directory = model_directory(cfg.model)
@@ -320,8 +324,7 @@ def train(cfg: Config) -> None:
         where = f"{world} process(es) on {device.type} in {cfg.compute_dtype}"
         run.say(f"{len(problems)} problems, {where}; sandbox: {walls}")
 
-        wanted = cfg.eval_tasks if cfg.eval_every else ()
-        tasks = {task: make_items(task, cfg, pool, examples) for task in wanted}
+        tasks = {t: make_items(t, cfg, pool, examples) for t in cfg.eval_tasks if cfg.eval_every}
 
         def evaluate_if_due() -> None:
             if run.evaluation_due(state.step):
@@ -355,12 +358,17 @@ def train(cfg: Config) -> None:
             if state.step % cfg.save_every == 0 or state.step == cfg.steps or stop:
                 run.save(state, policy, tokenizer, optimizer)
             evaluate_if_due()
-    if rank == 0:
+    finish(cfg, run, state.step, stop, watch.advice)
+
+
+def finish(cfg: Config, run: RunDir, step: int, stop: bool, advice: str | None) -> None:
+    """Write the report and say how the run ended. Raises UserError if memory ended it early."""
+    if dist.get_rank() == 0:
         print(run.before_and_after(), f"report: {write_report(cfg.run_dir)}", sep="\n")
-    if stop and state.step < cfg.steps:
-        run.say(f"stopped after step {state.step}; go on with: python train.py ... --resume")
-    if watch.advice and state.step < cfg.steps:
-        raise UserError(watch.advice)
+    if stop and step < cfg.steps:
+        run.say(f"stopped after step {step}; go on with: python train.py ... --resume")
+    if advice and step < cfg.steps:
+        raise UserError(advice)
 
 
 def main() -> None:

@@ -62,7 +62,7 @@ def main() -> None:
             write_random_model(own["model"], Path(scratch))
         directory = gather(scratch)[0]
         policy = load_policy(cfg, directory, device, cfg.offload)
-        gather("all have read it")
+        gather(None, "reading")
     optimizer = torch.optim.AdamW(policy.parameters(), cfg.lr, fused=True)
     body, head = parameters(policy.model.config)
     peak, source = peak_flops()

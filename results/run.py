@@ -166,8 +166,8 @@ def evaluation(path: Path) -> dict[str, dict]:
     rows = json.loads(path.read_text())
     found = {}
     for row in rows if isinstance(rows, list) else [rows]:
-        keys = ("pass@1", "score", "interval", "n", "n_problems", "statuses", "targets", "seconds")
-        kept = {key: row[key] for key in keys if key in row}
+        keys = ["pass@1", "score", "interval", "chance", "n", "n_problems", "statuses", "targets"]
+        kept = {key: row[key] for key in [*keys, "seconds"] if key in row}
         if "results" in row:
             means = by_problem(row["results"], row["task"])
             kept["values"] = [rounded(mean) for _, mean in sorted(means.items())]

@@ -125,15 +125,23 @@ def main_table(runs: Runs, columns: list[tuple[str, str, str]]) -> list[str]:
     for arm, of_arm in runs.items():
         cells = [cell(values(of_arm, label, task)) for label, task, _ in columns]
         command = " ".join([of_arm[0]["setting"], arm, *(str(row["seed"]) for row in of_arm)])
-        rows.append([NAMES[arm], *cells, f"`{command}`" if any(cells) else ""])
-    return table(["arm", *(head for *_, head in columns), "`results/run.py`"], rows)
+        about = [f"`{command}`", cores(of_arm)] if any(cells) else ["", ""]
+        rows.append([NAMES[arm], *cells, *about])
+    return table(["arm", *(head for *_, head in columns), "`results/run.py`", "cores"], rows)
+
+
+def cores(rows: list[dict]) -> str:
+    """Who made them, by seed where that differs: "AMD", or "Intel, AMD, AMD"."""
+    makers = [row["machine"].split(" x ")[1].replace("(", " ").split()[0] for row in rows]
+    return ", ".join(makers if len(set(makers)) > 1 else makers[:1])
 
 
 def sides(runs: Runs, pair: tuple[str, str], label: str, task: str) -> list[list[list[float]]]:
-    """Values by problem of both arms, over the seeds that both have; one base is for all seeds."""
+    """Values by problem of both arms, over the seeds that both have on like cores, which round
+    alike; one base is for all."""
     both = [
         {
-            row["seed"]: found[0]
+            (row["seed"], row["machine"]): found[0]
             for row in runs.get(arm, [])
             if (found := values([row], label, task))
         }
@@ -146,7 +154,7 @@ def sides(runs: Runs, pair: tuple[str, str], label: str, task: str) -> list[list
 
 
 def difference(first: list[list[float]], second: list[list[float]]) -> Difference:
-    """The second side less the first, paired by problem, each averaged over its seeds."""
+    """The second side minus the first, paired by problem, each averaged over its seeds."""
     a, b = ({str(place): x for place, x in enumerate(averaged(side))} for side in (first, second))
     return paired_difference(a, b)
 
@@ -181,7 +189,7 @@ def difference_table(runs: Runs, columns: list[tuple[str, str, str]]) -> list[st
     rows = []
     for pair in PAIRS:
         cells = [told(*sides(runs, pair, label, task)) for label, task, _ in columns]
-        rows.append([f"{NAMES[pair[1]]} less {NAMES[pair[0]]}", *cells])
+        rows.append([f"{NAMES[pair[1]]} − {NAMES[pair[0]]}", *cells])
     return table(["points", *(head for *_, head in columns)], rows)
 
 

@@ -61,6 +61,14 @@ def test_missing_file_and_broken_syntax_say_so(tmp_path):
     assert "c.py:1" in refusal([write(tmp_path, "lr = (1\n")])
 
 
+def test_lists_of_names_are_split_at_commas_and_texts_are_not(tmp_path):
+    cfg = load_config(["--difficulty=easy,medium", "--eval_tasks=humaneval", "--stop=, and"])
+    assert cfg.difficulty == ("easy", "medium") and cfg.eval_tasks == ("humaneval",)
+    assert cfg.stop == (", and",)
+    cfg = load_config([write(tmp_path, "difficulty = ['a,b']\nstop = ['x', 'y']\n")])
+    assert cfg.difficulty == ("a,b",) and cfg.stop == ("x", "y")
+
+
 def test_int_is_welcome_as_float_and_a_number_as_name():
     cfg = load_config(["--lr=1", "--name=7"])
     assert (cfg.lr, cfg.name) == (1.0, "7")

@@ -114,6 +114,8 @@ def test_a_difference_is_paired_by_problem_over_the_seeds_that_both_have():
     assert d.low == d.high == 0.5  # the same on every problem, however much problems differ
     assert told(first, second) == "+50.0 (+50.0 to +50.0) [+50.0, +50.0], p < 0.001"
     assert told(*sides(runs(*a), ("grpo", "coderl"), "sampled", "basics")) == ""
+    b[1]["machine"] = "2 x Other CPU"  # rounds otherwise, which is like another seed
+    assert len(sides(runs(*a, *b), ("grpo", "coderl"), "sampled", "basics")[0]) == 1
     one = run("base", 0, [0.0, 0.5, 0.0, 0.5] * 10)
     assert sides(runs(one, *b[:2]), ("base", "coderl"), "sampled", "basics") == [first, second]
 
@@ -127,13 +129,15 @@ def test_a_table_has_no_empty_row_and_no_empty_column():
 def test_a_row_of_the_table_has_its_command():
     rows = [run("coderl", seed, [0.0, 1.0]) for seed in (0, 1)]
     line = main_table(runs(*rows), COLUMNS)[-1]
-    assert line.startswith("| CodeRL+ | 50.0 (") and line.endswith("| `smollm coderl 0 1` |")
+    assert line.startswith("| CodeRL+ | 50.0 (") and line.endswith("| `smollm coderl 0 1` | CPU |")
+    rows[1]["machine"] = "2 x Other(R) CPU"
+    assert main_table(runs(*rows), COLUMNS)[-1].endswith("| `smollm coderl 0 1` | CPU, Other |")
 
 
 def test_tables_and_plot_of_made_up_runs():
     rows = runs(run("grpo", 0, [0.0, 1.0]), run("coderl", 0, [1.0, 1.0]))
     text = markdown({"smollm": rows})
-    assert "| CodeRL+ less GRPO | +50.0 (" in text
+    assert "| CodeRL+ − GRPO | +50.0 (" in text
     assert points(rows["grpo"][0], "reward/code", "minutes") == [(0.5, 0.0), (1.5, 0.25)]
     assert points(rows["grpo"][0], "reward/code", "samples")[1][0] == 128.0
     elements = list(ElementTree.fromstring(plot(rows)).iter())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from config import UserError
-from stats import interval, mcnemar, paired_difference, pass_at_k
+from stats import chance, interval, mcnemar, paired_difference, pass_at_k
 from tools.compare import compare
 
 
@@ -20,6 +20,21 @@ def test_pass_at_k_equals_brute_force(n, c):
         assert pass_at_k(n, c, k) == pytest.approx(sum(map(any, draws)) / len(draws))
     with pytest.raises(ValueError):
         pass_at_k(n, c, n + 1)
+
+
+def test_one_answer_for_all_questions_earns_what_chance_says():
+    targets = ["0"] * 5 + ["1", "2", "3", "4", "5"]
+    answers = {"the same": ["0"] * 10, "right": targets, "none": [None] * 10}
+    found = {}
+    for name, given in answers.items():
+        pairs = zip(targets, given, strict=True)
+        found[name] = chance(
+            [{"target": {"x": t, "y": "9"}, "predicted": {"x": a} if a else {}} for t, a in pairs]
+        )
+    # of 20 targets five are 0, five another digit once each, ten are 9, which is never answered
+    assert found == {"the same": 10 * 5 / 400, "right": (5 * 5 + 5) / 400, "none": 0.0}
+    assert chance([{"target": {"x": "0"}, "predicted": {"x": "0"}}]) == 1.0
+    assert chance([{"status": "too long"}]) == 0.0
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.35, 0.8])

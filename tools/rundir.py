@@ -58,7 +58,7 @@ class RunDir:
         self.spent, self.first_step = 0.0, None  # seconds of steps, for the time left
         self.stop_asked = False
         self._check_config()
-        gather("no rank may see what rank 0 changes from here on")
+        gather(None, "opening the run")  # no rank may see what rank 0 changes from here on
         signal.signal(signal.SIGINT, self._on_interrupt)
         self.wandb = None
         if self.rank == 0:
@@ -210,7 +210,7 @@ class RunDir:
         if self.rank == 0:
             for file in ("metrics.jsonl", "samples.jsonl", "eval.jsonl"):
                 keep_rows(self.path / file, state.step)
-        gather("the other ranks read these files, too")
+        gather(None, "resuming")  # the other ranks read these files, too
         self.say(f"resuming after step {state.step} from {path}")
         return state
 
