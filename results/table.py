@@ -232,9 +232,9 @@ def cost_table(runs: Runs) -> list[str]:
     for arm, of_arm in runs.items():
         curves, cells = [row["curve"] for row in of_arm if "curve" in row], []
         if curves:
-            seconds = statistics.median(s for curve in curves for s in curve["time/step"])
-            machines = ", ".join(dict.fromkeys(row["machine"] for row in of_arm))
-            cells += [f"{seconds:.1f}", machines]
+            machine = statistics.mode(row["machine"] for row in of_arm)  # times of one kind only
+            times = [row["curve"]["time/step"] for row in of_arm if row["machine"] == machine]
+            cells += [f"{statistics.median(itertools.chain(*times)):.1f}", machine]
         for metric, part in itertools.product(("reward/code", "reward/align"), (FIRST, LAST)):
             known = [[x for x in curve[metric][part] if x is not None] for curve in curves]
             cells.append(f"{mean([mean(xs) for xs in known]):.2f}" if all(known) and known else "")
