@@ -273,8 +273,11 @@ def io_tests(text: str | dict, packed: bool = False) -> dict:
     if not name:
         return tests | {key: [as_text(x) for x in tests[key]] for key in IO_TESTS}
     if packed and all(isinstance(x, str) for x in inputs + outputs):
-        tests["inputs"] = [[json.loads(x) for x in text.split("\n")] for text in inputs]
-        tests["outputs"] = [json.loads(text) for text in outputs]
+        try:
+            tests["inputs"] = [[json.loads(x) for x in text.split("\n")] for text in inputs]
+            tests["outputs"] = [json.loads(text) for text in outputs]
+        except ValueError:
+            raise Unusable("arguments or results that are no JSON") from None
     tests["inputs"] = [int_keys(x) if isinstance(x, list) else [x] for x in tests["inputs"]]
     return tests | {"outputs": [int_keys(x) for x in tests["outputs"]], "wrapped": True}
 

@@ -109,7 +109,11 @@ def with_prefix(prefix: str, program: str, fn_name: str | None = None) -> str:
     """
     if not prefix:
         return program
-    if fn_name and fn_name.isidentifier() and not re.search(rf"(?m)^\s+def {fn_name}\b", program):
+    if (
+        fn_name
+        and fn_name.isidentifier()
+        and not re.search(rf"(?m)^[ \t]+def {fn_name}\b", program)
+    ):
         prefix += f"\ntry:\n    del {fn_name}\nexcept NameError:\n    pass\n"
     future = "".join(f"{line}\n" for line in FUTURE.findall(program))
     return f"{future}{prefix}\n{FUTURE.sub('', program)}"

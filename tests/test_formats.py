@@ -388,6 +388,9 @@ def test_calls_of_prime_are_lines_of_json():
     assert tests["inputs"] == [[1, "x"], [2, "y"]] and tests["outputs"] == [[1], {1: 2}]
     row["reward_model"]["ground_truth"] = json.dumps(truth | {"inputs": [[1, 2], [{"3": 4}, "5"]]})
     assert to_problem(row, "here").tests["inputs"] == [[1, 2], [{3: 4}, "5"]]
+    row["reward_model"]["ground_truth"] = json.dumps(truth | {"inputs": ["1 x", "2 y"]})
+    with pytest.raises(Unusable, match="no JSON"):
+        to_problem(row, "here")
 
 
 def test_integer_keys_that_json_made_texts_are_integers_again():
