@@ -14,10 +14,7 @@ Left out: data sets of other languages, and problems whose answers need a progra
 """
 
 import ast
-import base64
-import io
 import json
-import pickle
 import re
 import textwrap
 import zlib
@@ -26,6 +23,7 @@ from dataclasses import dataclass
 
 from config import UserError
 from equality import ORACLES
+from tools.unpack import private_tests
 
 # What the harnesses of contest problems put before every program: answers take it for granted.
 STARS = (
@@ -37,8 +35,6 @@ IMPORTS += "import itertools, functools, operator, sys\nfrom sys import maxsize,
 IMPORTS += "del pow\n"  # math's and operator's take no modulus
 IMPORTS += "sys.setrecursionlimit(50_000)\n"
 IO = ("input", "output")  # keys of the tests of several sources
-IO_TESTS = ("inputs", "outputs")  # ... and of ours
-MAX_UNPACKED = 1 << 30  # bytes that packed tests may become
 
 
 @dataclass(frozen=True)
@@ -271,15 +267,23 @@ def io_tests(text: str | dict, packed: bool = False) -> dict:
         raise Unusable(f"{len(inputs)} inputs and {len(outputs)} outputs")
     tests = {"inputs": inputs, "outputs": outputs, "fn_name": name or None, "prefix": IMPORTS}
     if not name:
-        return tests | {key: [as_text(x) for x in tests[key]] for key in IO_TESTS}
+        return tests | {key: [as_text(x) for x in tests[key]] for key in ("inputs", "outputs")}
     if packed and all(isinstance(x, str) for x in inputs + outputs):
         try:
-            tests["inputs"] = [[json.loads(x) for x in text.split("\n")] for text in inputs]
-            tests["outputs"] = [json.loads(text) for text in outputs]
+            tests |= json_calls(inputs, outputs)
         except ValueError:
             raise Unusable("arguments or results that are no JSON") from None
     tests["inputs"] = [int_keys(x) if isinstance(x, list) else [x] for x in tests["inputs"]]
     return tests | {"outputs": [int_keys(x) for x in tests["outputs"]], "wrapped": True}
+
+
+def json_calls(inputs: list[str], outputs: list[str]) -> dict[str, list]:
+    """Calls with a JSON value a line for each argument, and results as JSON. Raises ValueError."""
+    lines = [[line for line in text.split("\n") if line] for text in inputs]
+    return {
+        "inputs": [list(map(json.loads, x)) for x in lines],
+        "outputs": [*map(json.loads, outputs)],
+    }
 
 
 def int_keys(value: object) -> object:
@@ -367,40 +371,13 @@ def from_livecodebench(row: dict) -> Problem:
         raise Unusable("no test")
     name = json.loads(row.get("metadata") or "{}").get("func_name")
     inputs, outputs = ([case[key] for case in cases] for key in IO)
-    if cases[0]["testtype"] == "functional":  # one JSON value a line
-        inputs = [[json.loads(line) for line in text.split("\n") if line] for text in inputs]
-        outputs = [json.loads(text) for text in outputs]
-    else:
-        name = None
-    tests = {"inputs": inputs, "outputs": outputs, "fn_name": name, "prefix": IMPORTS}
+    tests = {"inputs": inputs, "outputs": outputs, "fn_name": None, "prefix": IMPORTS}
+    if cases[0]["testtype"] == "functional":
+        tests |= json_calls(inputs, outputs) | {"fn_name": name}
     text = row["question_content"] + how_to_answer(tests, row["starter_code"])
     about = {"starter": row["starter_code"], "difficulty": row["difficulty"]}
     about["date"] = str(row["contest_date"])[:10]
     return Problem(str(row["question_id"]), text, tests, **about)
-
-
-def private_tests(text: str) -> list[dict]:
-    """Tests as JSON, or JSON pickled, deflated and in base64. Raises ValueError.
-
-    A pickle may name any function to be called, so ours may name none: containers and text only.
-    """
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    packed = zlib.decompressobj()
-    data = packed.decompress(base64.b64decode(text, validate=True), MAX_UNPACKED)
-    if not packed.eof:
-        raise ValueError(f"private tests of more than {MAX_UNPACKED >> 20} MiB, or cut")
-    try:
-        return json.loads(Plain(io.BytesIO(data)).load())
-    except (pickle.UnpicklingError, EOFError, IndexError) as error:
-        raise ValueError(f"private tests: {error}") from error
-
-
-class Plain(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> object:
-        raise pickle.UnpicklingError(f"a pickle that names {module}.{name} is refused")
 
 
 # The first format all of whose fields a row has.

@@ -34,6 +34,7 @@ from jail.values import NO_CAPS, encode
 
 ANSWER_S = 60  # for the zygote to start, or to clean up after a program
 TICK_S = 0.02  # how often we look whether a program has reported; a limit may be exceeded by it
+OUTPUT_BYTES = 4 << 20  # that a program may print on one input; some contests want 1e5 numbers
 PIPE_BYTES = 1 << 16  # that a pipe holds: a child that has more to say waits for us
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 ENVIRONMENT |= {"LD_BIND_NOW": "1"}  # else every child links the C functions it calls once more
@@ -70,20 +71,24 @@ def cause_of_death(wait_status: int) -> Run:
 class Sandbox:
     """One zygote. For one thread at a time; after any exception from run() or check() it is closed.
 
-    timeout_s is for one input (or one call of a check), program_timeout_s for all of them,
-    output_kb for what one input may print. mode "auto" raises SandboxUnavailable where the kernel
-    isolates nothing; "weak" uses resource limits only.
+    timeout_s is for one input (or one call of a check), program_timeout_s for all of them. mode
+    "auto" raises SandboxUnavailable where the kernel isolates nothing; "weak" uses resource limits
+    only.
     """
 
     def __init__(
-        self, *, timeout_s: float = 2.0, program_timeout_s: float = 10.0, memory_mb: int = 512,
-        output_kb: int = 4096, mode: str = "auto",
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        timeout_s: float = 2.0,
+        program_timeout_s: float = 10.0,
+        memory_mb: int = 512,
+        mode: str = "auto",
+    ) -> None:
         self.timeout_s, self.program_timeout_s = timeout_s, program_timeout_s
         self._limits = {
             "memory_mb": memory_mb,
             "cpu_s": math.ceil(program_timeout_s) + 1,
-            "output_bytes": output_kb << 10,
+            "output_bytes": OUTPUT_BYTES,
             "walls": mode != "weak",
         }
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -14,9 +14,10 @@ import pytest
 from config import Config, UserError
 from data import load_problems, read_rows, source_files
 from equality import ORACLES, agrees
-from formats import Unusable, listed_tests, private_tests, to_problem
+from formats import Unusable, listed_tests, to_problem
 from reward import judge, make_question
 from sandbox import Pool, Sandbox
+from tools.unpack import private_tests
 from train import judge_and_trace
 
 TWICE = "def twice(n):\n    return 2 * n"
@@ -435,7 +436,7 @@ def test_a_pickle_that_names_anything_is_refused(data, tmp_path, capsys):
 
 
 def test_packed_tests_that_would_fill_the_memory_are_refused(monkeypatch):
-    monkeypatch.setattr("formats.MAX_UNPACKED", 1000)
+    monkeypatch.setattr("tools.unpack.MAX_UNPACKED", 1000)
     bomb = base64.b64encode(zlib.compress(b"0" * 10_000)).decode()
     with pytest.raises(ValueError, match="of more than"):
         private_tests(bomb)

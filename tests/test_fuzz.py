@@ -133,7 +133,7 @@ def test_any_program_can_be_looked_at(text):
 @some
 @given(texts(), texts())
 def test_outputs_of_all_kinds_are_compared(expected, got):
-    expected, got = expected[: 4 << 20], got[: 4 << 20]  # what output_kb allows
+    expected, got = expected[: 4 << 20], got[: 4 << 20]  # OUTPUT_BYTES
     with Clock(expected):
         same_stdout(expected, got)
         assert same_stdout(expected, expected)
