@@ -15,9 +15,9 @@ from batch import Group, choose_batch, extend_buffer
 from config import Config
 from data import Problem
 from policy import split_batch
-from reward import Question
+from reward import Question, Score
 from rollout import Response
-from tools.rundir import State
+from tools.rundir import State, sample_row
 from train import set_advantages, subtract_kl, update
 
 
@@ -81,6 +81,16 @@ def test_gradient_does_not_depend_on_the_split_into_micro_batches(one_process, m
 def test_flat_groups_give_exactly_zero_gradient(one_process):
     stats, gradient = one_update(PLAIN, make_groups(flat=True))
     assert stats["grad_norm"] == 0 and not gradient.any()
+
+
+def test_a_group_is_flat_by_its_rewards_whatever_its_advantages():
+    """REINFORCE++ whitens over all groups, so a flat one has advantages there."""
+    question = Question("", "", None, {"output": "1"})
+    for rewards, flat in (([1.0, 1.0, 1.0], True), ([1.0, 0.0, 1.0], False)):
+        group = make_groups()[0]
+        group.question, group.rewards, group.programs = question, rewards, [None] * 3
+        group.outcomes = [Score("wrong", 0.0, {}, [])] * 3
+        assert sample_row(1, group, 0)["_flat"] is flat
 
 
 def test_a_step_of_flat_groups_moves_nothing_momentum_neither(one_process):
