@@ -313,22 +313,21 @@ def train(cfg: Config) -> None:
     directory = model_directory(cfg.model)
     tokenizer = AutoTokenizer.from_pretrained(directory)
     problems = fitting(load_problems(cfg.problems, cfg=cfg), tokenizer, cfg)
-    policy = load_policy(cfg, directory, device, cfg.offload)
-    reference = load_policy(cfg, directory, device, offload=True) if cfg.kl_coef else None
-    optimizer = torch.optim.AdamW(
-        policy.parameters(), cfg.lr, betas=(0.9, 0.95), weight_decay=cfg.weight_decay, fused=True
-    )
-    state = run.restore(policy, optimizer) if cfg.resume else State()
-    run.say(f"starting the sampler, {cfg.engine} (some 10 s)")
-    engine = make_engine(cfg, directory, device)
-    engine.sync(named_weights(policy))
     with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
         examples = pool.submit(worked_examples, cfg).result()
         walls = pool.submit(lambda sandbox: sandbox.layers).result()
         where = f"{world} process(es) on {device.type} in {cfg.compute_dtype}"
         run.say(f"{len(problems)} problems, {where}; sandbox: {walls}")
-
         tasks = {t: make_items(t, cfg, pool, examples) for t in cfg.eval_tasks if cfg.eval_every}
+        policy = load_policy(cfg, directory, device, cfg.offload)
+        reference = load_policy(cfg, directory, device, offload=True) if cfg.kl_coef else None
+        optimizer = torch.optim.AdamW(
+            policy.parameters(), cfg.lr, (0.9, 0.95), weight_decay=cfg.weight_decay, fused=True
+        )
+        state = run.restore(policy, optimizer) if cfg.resume else State()
+        run.say(f"starting the sampler, {cfg.engine} (some 10 s)")
+        engine = make_engine(cfg, directory, device)
+        engine.sync(named_weights(policy))
 
         def evaluate_if_due() -> None:
             if run.evaluation_due(state.step):

@@ -4,10 +4,13 @@
 
 Every failed program is traced again on the first `align_inputs` inputs of its problem, as training
 does. A program counts as asked about if one of them gives a question that is not too long a prompt;
-else the reason of the first stands.
+else the reason of the first stands. Then, ten steps at a time: how many of those failed programs
+can be asked about, and of what was asked in these steps, how old the programs were and how many
+there were.
 """
 
 import json
+import statistics
 import sys
 from collections import Counter
 from pathlib import Path
@@ -49,10 +52,31 @@ def main(run: Path) -> None:
     failed = [r for r in rows if r["objective"] == "code" and r["status"] != "passed"]
     with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
         made = [pool.submit(outcome, problems[r["task_id"]], r, cfg) for r in failed]
-        counts = Counter(future.result() for future in made)
+        reasons = [future.result() for future in made]
+    counts = Counter(reasons)
     for reason, count in counts.most_common():
         print(f"{count:5} {count / len(failed):6.1%}  {reason}")
     print(f"{len(failed):5} failed programs of {len(rows)} samples")
+    print_by_steps(rows, [(r["step"], reason) for r, reason in zip(failed, reasons, strict=True)])
+
+
+def print_by_steps(rows: list[dict], failed: list[tuple[int, str]], size: int = 10) -> None:
+    """A line for every `size` steps. failed: step and outcome of each failed program."""
+    print(
+        "\n     steps   can be asked about   questions   programs   problems   steps since written"
+    )
+    for first in range(1, rows[-1]["step"] + 1, size):
+        steps = range(first, first + size)
+        reasons = [reason for step, reason in failed if step in steps]
+        answers = [r for r in rows if r["step"] in steps and r["objective"] == "align"]
+        questions = {(r["step"], r["source"], r["call"]): r for r in answers}
+        ages = [step - int(source.partition("/")[0]) for step, source, _ in questions]
+        asked = f"{reasons.count('asked'):4} of {len(reasons):4} failed"
+        programs, tasks = {source for _, source, _ in questions}, {r["task_id"] for r in answers}
+        print(
+            f"{first:5} to {first + size - 1:2}   {asked}   {len(questions):9}   {len(programs):8}"
+            f"   {len(tasks):8}   {statistics.median(ages or [0]):19.0f}"
+        )
 
 
 if __name__ == "__main__":

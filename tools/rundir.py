@@ -186,7 +186,7 @@ class RunDir:
         return (
             f"step {m['step']:>4}/{self.cfg.steps} | code {code} | align {align} "
             f"({m['align/share']:.0%}, buffer {m['align/buffer']}) | grad {m['grad_norm']:.2f} | "
-            f"gap {m['mismatch/mean']:.3f} | {m['time/step']:.1f} s: sample "
+            f"mismatch {m['mismatch/mean']:.3f} | {m['time/step']:.1f} s: sample "
             f"{m['time/sample']:.1f} judge {m['time/judge']:.1f} train {m['time/train']:.1f} | "
             f"{self.spent / done * left / 60:.0f} min left"
         )
