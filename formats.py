@@ -280,10 +280,8 @@ def io_tests(text: str | dict, packed: bool = False) -> dict:
 def json_calls(inputs: list[str], outputs: list[str]) -> dict[str, list]:
     """Calls with a JSON value a line for each argument, and results as JSON. Raises ValueError."""
     lines = [[line for line in text.split("\n") if line] for text in inputs]
-    return {
-        "inputs": [list(map(json.loads, x)) for x in lines],
-        "outputs": [*map(json.loads, outputs)],
-    }
+    calls = [[json.loads(line) for line in call] for call in lines]
+    return {"inputs": calls, "outputs": [json.loads(text) for text in outputs]}
 
 
 def int_keys(value: object) -> object:

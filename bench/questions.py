@@ -5,8 +5,8 @@
 Every failed program is traced again on the first `align_inputs` inputs of its problem, as training
 does. A program counts as asked about if one of them gives a question that is not too long a prompt;
 else the reason of the first stands. Then, ten steps at a time: how many of those failed programs
-can be asked about, and of what was asked in these steps, how old the programs were and how many
-there were.
+can be asked about; of what was asked in these steps, how many programs it was about and how old
+they were; and the values most often asked for and most often answered.
 """
 
 import json
@@ -61,22 +61,26 @@ def main(run: Path) -> None:
 
 
 def print_by_steps(rows: list[dict], failed: list[tuple[int, str]], size: int = 10) -> None:
-    """A line for every `size` steps. failed: step and outcome of each failed program."""
-    print(
-        "\n     steps   can be asked about   questions   programs   problems   steps since written"
-    )
+    """Three lines for every `size` steps. failed: step and outcome of each failed program."""
     for first in range(1, rows[-1]["step"] + 1, size):
         steps = range(first, first + size)
         reasons = [reason for step, reason in failed if step in steps]
         answers = [r for r in rows if r["step"] in steps and r["objective"] == "align"]
         questions = {(r["step"], r["source"], r["call"]): r for r in answers}
         ages = [step - int(source.partition("/")[0]) for step, source, _ in questions]
-        asked = f"{reasons.count('asked'):4} of {len(reasons):4} failed"
         programs, tasks = {source for _, source, _ in questions}, {r["task_id"] for r in answers}
-        print(
-            f"{first:5} to {first + size - 1:2}   {asked}   {len(questions):9}   {len(programs):8}"
-            f"   {len(tasks):8}   {statistics.median(ages or [0]):19.0f}"
-        )
+        asked = f"{reasons.count('asked')} of {len(reasons)} failed programs can be asked about"
+        about = f"{len(questions)} questions on {len(programs)} programs of {len(tasks)} problems"
+        age = f"written {statistics.median(ages or [0]):.0f} steps before"
+        print(f"\nsteps {first} to {first + size - 1}: {asked}; {about}, {age}")
+        targets = [value for q in questions.values() for value in q["target"].values()]
+        print("  asked for:", commonest(targets))
+        print("  answered: ", commonest([v for a in answers for v in a["predicted"].values()]))
+
+
+def commonest(values: list[str]) -> str:
+    """The three values that are there most often, with their shares."""
+    return ", ".join(f"{v} {n / len(values):.0%}" for v, n in Counter(values).most_common(3))
 
 
 if __name__ == "__main__":

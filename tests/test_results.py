@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 import results.run
+from bench.questions import print_by_steps
 from config import Config, load_config
 from results import table
 from results.run import ARMS, SETTINGS, curve, evaluation, keys
@@ -213,3 +214,19 @@ def test_the_demo_ends_with_what_its_tasks_measure():
     assert lines[0].split() == ["basics,", "pass@1", "20.0%", "40.0%", "+20.0%"]
     assert lines[1].split() == ["basics-trace,", "score", "10.0%", "25.0%", "+15.0%"]
     assert RunDir.before_and_after(SimpleNamespace(evaluations=lambda: rows[:2])) == ""
+
+
+def test_questions_are_told_ten_steps_at_a_time(capsys):
+    def answer(step: int, source: str, target: str, predicted: str) -> dict:
+        row = {"step": step, "objective": "align", "source": source, "call": "f(1)"}
+        return row | {"task_id": "a", "target": {"x": target}, "predicted": {"x": predicted}}
+
+    twice = [answer(9, "2/0/1", "3", predicted) for predicted in ("0", "3")]
+    rows = [*twice, answer(12, "2/0/1", "3", "0"), answer(13, "3/1/0", "4", "0")]
+    print_by_steps(rows, [(9, "asked"), (10, "error"), (11, "error")])
+    first, second = capsys.readouterr().out.strip().split("\n\n")
+    assert "steps 1 to 10: 1 of 2 failed programs" in first and "1 questions on 1 pro" in first
+    assert "written 7 steps before" in first and "asked for: 3 100%" in first
+    assert "answered:  0 50%, 3 50%" in first
+    assert "0 of 1 failed" in second and "2 questions on 2 programs of 1 problems" in second
+    assert "written 10 steps before" in second and "answered:  0 100%" in second

@@ -212,6 +212,13 @@ def test_old_run_is_never_overwritten(undisturbed, tiny_model, tiny_problems):
     assert (run / "metrics.jsonl").read_bytes() == before
 
 
+def test_a_wrong_task_is_refused_before_a_model_loads(tiny_model, tiny_problems, tmp_path):
+    more = ("--name=n", "--eval_every=1", "--eval_tasks=basic")
+    output = finish(start(tiny_model, tiny_problems, tmp_path, *more), code=1)
+    assert "unknown task 'basic'" in output.splitlines()[-1]
+    assert "starting the sampler" not in output
+
+
 def test_run_without_a_checkpoint_is_set_aside(tiny_model, tiny_problems, tmp_path):
     (tmp_path / "n").mkdir()  # as a run leaves it that was killed in its first step
     (tmp_path / "n" / "eval.jsonl").write_text('{"step": 0}\n')
