@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass, field
 
 from config import Config
-from data import Problem, chat_ids, code_text, data_order
+from data import Problem, chat_ids, code_ids, code_text, data_order
 from reward import Question, question_messages, question_text
 from rollout import Response
 from tools.rundir import State
@@ -72,9 +72,8 @@ def code_groups(
     state.position += count
     groups = []
     for index, problem in enumerate((problems[i] for i in order), start=first):
-        text = code_text(problem, cfg)
-        ids = chat_ids(tokenizer, [{"role": "user", "content": text}])
-        groups.append(Group(index, text, ids, problem=problem))
+        ids = code_ids(tokenizer, problem, cfg)
+        groups.append(Group(index, code_text(problem, cfg), ids, problem=problem))
     return groups
 
 

@@ -65,6 +65,7 @@ class Config:
     temperature: float = 1.0  # of sampling; the trainer divides its logits by it, too
     stop: tuple = ()  # texts that end a response besides EOS; () is the paper's form
     code_template: str = CODE_TEMPLATE  # {prompt}
+    begin: bool = False  # programs go on from the problem's `begin`, where it has one
     # --- reward
     reward: str = "binary"  # binary: 1 if all tests pass; fraction: share of tests that pass
     timeout_s: float = 2.0  # wall-clock limit of a program on one test

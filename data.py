@@ -236,12 +236,11 @@ def fitting(problems: list[Problem], tokenizer, cfg: Config) -> list[Problem]:
     """
     kept, refused = [], Counter()
     for problem in problems:
-        messages = [{"role": "user", "content": code_text(problem, cfg)}]
         if cfg.difficulty and problem.difficulty not in cfg.difficulty:
             refused["another difficulty"] += 1
         elif n_tests(problem) < cfg.min_tests:
             refused["too few tests"] += 1
-        elif len(chat_ids(tokenizer, messages)) > cfg.max_prompt_tokens:
+        elif len(code_ids(tokenizer, problem, cfg)) > cfg.max_prompt_tokens:
             refused["too long a prompt"] += 1
         else:
             kept.append(with_fewer_tests(problem, cfg.max_tests))
@@ -277,6 +276,17 @@ def code_text(problem: Problem, cfg: Config) -> str:
     """The user turn that asks for a program, from cfg.code_template."""
     start = f"\n\nStart like this:\n```python\n{problem.starter}\n```" if problem.starter else ""
     return fill(cfg.code_template, prompt=problem.prompt + start)
+
+
+def beginning(problem: Problem, cfg: Config) -> str:
+    """The beginning of every answer, put there before the model goes on; "" without cfg.begin."""
+    return f"```python\n{problem.begin}" if cfg.begin and problem.begin else ""
+
+
+def code_ids(tokenizer, problem: Problem, cfg: Config) -> list[int]:
+    """Token ids of the prompt that asks for a program, with what is begun of the answer."""
+    ids = chat_ids(tokenizer, [{"role": "user", "content": code_text(problem, cfg)}])
+    return ids + tokenizer.encode(beginning(problem, cfg), add_special_tokens=False)
 
 
 def chat_ids(tokenizer, messages: list[dict]) -> list[int]:

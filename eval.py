@@ -106,7 +106,8 @@ def answer(
             else:
                 jobs.append((i, g))
                 seed = random.Random(f"eval/{cfg.seed}/{task}/{i}/{g}").getrandbits(31)
-                requests.append(Request(ids, seed, tokens, cfg.eval_temperature, stop))
+                text = items[i].chat_begun if chat else ""
+                requests.append(Request(ids, seed, tokens, cfg.eval_temperature, stop, text))
     done = list(results.values())
     quiet = None if dist.get_rank() == 0 else True  # a bar is for rank 0, and for a terminal
     bar = tqdm(
@@ -358,9 +359,9 @@ def evaluate_model(cfg: Config, pool: Pool, out: Path) -> list[dict]:
 
 def describe(cfg: Config, directory: str) -> dict:
     """What a sample depends on; `digest` is of all that, weights (size and time) included."""
-    keys = ("compute_dtype", "engine", "stop", "code_template", "align_template", "align_examples")
-    keys += ("max_variables", "align_output", "align_values", "problems", "data_dir", "max_tokens")
-    keys += ("timeout_s", "program_timeout_s", "memory_mb", "sandbox")
+    keys = ("compute_dtype", "engine", "stop", "code_template", "begin", "align_template")
+    keys += ("align_examples", "max_variables", "align_output", "align_values", "problems")
+    keys += ("data_dir", "max_tokens", "timeout_s", "program_timeout_s", "memory_mb", "sandbox")
     keys += ("eval_since", "eval_until", "eval_release")
     files = [path.stat() for path in sorted(Path(directory).glob("*.safetensors"))]
     all_ = [getattr(cfg, key) for key in keys] + [(s.st_size, s.st_mtime_ns) for s in files]

@@ -44,6 +44,7 @@ class Problem:
     tests: dict
     solution: str = ""
     starter: str = ""  # code to start from, shown where a program is asked for
+    begin: str = ""  # how a program begins; with cfg.begin the model goes on from there
     difficulty: str = ""
     family: str = ""
     date: str = ""  # when it was published: "2024-08-17"
@@ -73,9 +74,9 @@ def to_problem(row: dict, where: str) -> Problem:
 
 def own(row: dict, where: str) -> Problem:
     """Our own format; see the README."""
-    if not isinstance(row["prompt"], str) or not isinstance(row.get("starter", ""), str):
-        raise UserError(f"{where}: prompt and starter must be text")
-    keys = ("solution", "starter", "difficulty", "family", "date")
+    if not all(isinstance(row.get(key, ""), str) for key in ("prompt", "starter", "begin")):
+        raise UserError(f"{where}: prompt, starter and begin must be text")
+    keys = ("solution", "starter", "begin", "difficulty", "family", "date")
     about = {key: str(row[key]) for key in keys if row.get(key) is not None}
     return Problem(str(row["task_id"]), row["prompt"], row["tests"], **about)
 

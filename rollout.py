@@ -35,6 +35,7 @@ class Request:
     max_tokens: int
     temperature: float
     stop: tuple[str, ...] = ()
+    begun: str = ""  # of the answer, at the end of the prompt; the response's text begins with it
 
 
 @dataclass
@@ -187,6 +188,7 @@ class VllmEngine:
                 if output.finished:
                     index = int(output.request_id.partition("/")[2])
                     responses[index] = response = _from_vllm(output.outputs[0])
+                    response.text = requests[index].begun + response.text
                     if on_finish:
                         on_finish(index, response)
 
@@ -310,8 +312,9 @@ class HfEngine:
         """Update the text and tell whether EOS, a stop text or max_tokens ends the response."""
         eos = self.model.generation_config.eos_token_id
         eos = eos if isinstance(eos, list) else [eos, self.tokenizer.eos_token_id]
-        response.text = self.tokenizer.decode(response.token_ids, skip_special_tokens=True)
-        response.finished = response.token_ids[-1] in eos or any(s in response.text for s in r.stop)
+        text = self.tokenizer.decode(response.token_ids, skip_special_tokens=True)
+        response.text = r.begun + text
+        response.finished = response.token_ids[-1] in eos or any(stop in text for stop in r.stop)
         return response.finished or len(response.token_ids) >= r.max_tokens
 
     @torch.no_grad()

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from config import Config, UserError, fill
-from data import chat_ids, code_text, load_problems, source_rows
+from data import beginning, chat_ids, code_text, load_problems, source_rows
 from formats import Problem
 from jail.values import encode
 from reward import (
@@ -84,6 +84,7 @@ class Item:
     task_id: str
     messages: list[dict]
     grade: Callable[[Sandbox, str], dict]
+    chat_begun: str = ""  # the beginning of a chat model's answer, which it goes on with
     base: str = ""  # what a model without a chat template reads,
     begun: str = ""  # the beginning of the answer, which it goes on with,
     base_stop: tuple[str, ...] = ()  # and what ends it
@@ -135,7 +136,8 @@ def answer_tokens(task: str, cfg: Config) -> int:
 def prompt_ids(tokenizer, item: Item) -> list[int]:
     """Of a chat where the tokenizer has a template, else of a file to go on with."""
     if tokenizer.chat_template or not item.base:
-        return chat_ids(tokenizer, item.messages)
+        ids = chat_ids(tokenizer, item.messages)
+        return ids + tokenizer.encode(item.chat_begun, add_special_tokens=False)
     return tokenizer.encode(item.base + item.begun)
 
 
@@ -155,8 +157,8 @@ def code_item(problem: Problem, cfg: Config) -> Item:
 
     chat = [{"role": "user", "content": code_text(problem, cfg)}]
     labels = {"difficulty": problem.difficulty, "date": problem.date}
-    texts = base_text(problem)
-    return Item(problem.task_id, chat, grade, *texts, BASE_STOPS, is_code=True, **labels)
+    texts = (beginning(problem, cfg), *base_text(problem), BASE_STOPS)
+    return Item(problem.task_id, chat, grade, *texts, is_code=True, **labels)
 
 
 def grade_program(sandbox: Sandbox, problem: Problem, program: str | None) -> dict:
@@ -273,7 +275,7 @@ def assertion_item(
     grade = partial(grade_assertion, **wanted)
     labels = {"date": str(row.get("contest_date", ""))[:10]}
     labels["difficulty"] = str(row.get("difficulty", ""))
-    return Item(task_id, messages, grade, base, begun, ("\n",), **labels)
+    return Item(task_id, messages, grade, "", base, begun, ("\n",), **labels)
 
 
 def grade_assertion(

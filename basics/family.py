@@ -163,16 +163,20 @@ class Family:
             "task_id": task_id,
             "prompt": prompt,
             "starter": self.starter(shown[0][1]),
+            "begin": f"{self.head}\n    result =",
             "tests": {"inputs": inputs, "outputs": outputs, "fn_name": self.name},
             "solution": program,
             "difficulty": self.difficulty,
             "family": self.name,
         }
 
+    @property
+    def head(self) -> str:
+        return f"def {self.name}({', '.join(self.kinds)}):"
+
     def starter(self, value: object) -> str:
         """A frame with a variable for the answer; left to itself, the model writes one-liners."""
-        head = f"def {self.name}({', '.join(self.kinds)}):"
-        return f"{head}\n    result = {type(value)()!r}\n    ...\n    return result"
+        return f"{self.head}\n    result = {type(value)()!r}\n    ...\n    return result"
 
     def _cases(self, reference: Callable, constants: dict, rng: random.Random) -> tuple[list, list]:
         """Shown examples and hidden tests, each a list of (arguments, value); they share none."""

@@ -83,6 +83,8 @@ FOUR_SHOTS = "".join(
 )
 SETTINGS = {
     "smollm": ["configs/demo.py"],
+    # `def f(x):` and `result =` are given, and the model goes on: programs keep having a variable.
+    "begin": ["configs/demo.py", "--begin=True"],
     # Not instructed: it is shown programs first, and stopped where it asks its own question. One
     # step at the demo's learning rate, and half of what it writes no longer parses.
     "gemma": [

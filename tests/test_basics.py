@@ -163,6 +163,12 @@ def test_the_frame_names_the_function_gives_the_type_and_does_not_pass():
         assert any(start != value for start, value in got), problem["task_id"]
 
 
+def test_what_is_begun_is_the_frame_up_to_its_first_value():
+    for problem in ALL:
+        begin, frame = problem["begin"], problem["starter"]
+        assert begin.endswith("\n    result =") and frame.startswith(begin), problem["task_id"]
+
+
 def test_the_first_three_tests_are_ordered_by_size():
     """Alignment asks about the first one; the edge cases come after these."""
     for problem in ALL:

@@ -5,9 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
+from test_grpo import Letters
 
 from config import Config, UserError
-from data import code_text, data_order, load_problems
+from data import code_ids, code_text, data_order, load_problems
 from formats import Problem
 from tasks import output_item
 
@@ -56,9 +57,9 @@ def test_missing_key_is_named(tmp_path, key):
     assert f"p.jsonl:1: the problem has no '{key}'" in refusal(write(tmp_path, row))
 
 
-@pytest.mark.parametrize("change", [{"prompt": 7}, {"starter": None}])
+@pytest.mark.parametrize("change", [{"prompt": 7}, {"starter": None}, {"begin": 1}])
 def test_text_that_is_none_is_named(tmp_path, change):
-    assert "p.jsonl:1: prompt and starter" in refusal(write(tmp_path, GOOD | change))
+    assert "p.jsonl:1: prompt, starter and begin" in refusal(write(tmp_path, GOOD | change))
 
 
 def test_a_starter_is_shown_where_a_program_is_asked_for(tmp_path):
@@ -67,6 +68,14 @@ def test_a_starter_is_shown_where_a_program_is_asked_for(tmp_path):
     assert "```" not in code_text(plain, cfg) and "Write f." in code_text(plain, cfg)
     assert "Write f.\n\nStart like this:\n```python\ndef f(x): ...\n```" in code_text(framed, cfg)
     assert "def f(x)" not in output_item(framed, cfg).messages[-1]["content"]
+
+
+def test_a_program_is_begun_where_that_is_asked_for(tmp_path):
+    plain, begun = load_problems(write(tmp_path, GOOD, GOOD | {"begin": "def f(x):\n    y ="}))
+    letters, asked = Letters(), Config(begin=True)
+    prompt = code_ids(letters, plain, asked)
+    assert prompt == code_ids(letters, plain, Config()) == code_ids(letters, begun, Config())
+    assert code_ids(letters, begun, asked) == prompt + list(b"```python\ndef f(x):\n    y =")
 
 
 @pytest.mark.parametrize(

@@ -246,7 +246,7 @@ class Letters:
 
     chat_template = None
 
-    def encode(self, text):
+    def encode(self, text, **_):
         return list(text.encode())
 
 

@@ -29,6 +29,12 @@ def requests(temperature=1.0, n=4, stop=()):
     ]
 
 
+def texts(engine, begun, stop=()):
+    """Of two samples of one prompt."""
+    asked = [Request(PROMPTS[1], g, 24, 1.0, stop, begun) for g in range(2)]
+    return [(r.text, r.finished) for r in engine.sample(asked)]
+
+
 def gap(model, responses, n=4, temperature=1.0):
     """|log p of the trainer - log p of the sampler| of every sampled token."""
     answers = [[r.token_ids for r in responses[i * n : (i + 1) * n]] for i in range(len(PROMPTS))]
@@ -49,6 +55,14 @@ def engines(one_process, random_model):
         name: make_engine(Config(engine=name, dtype="float32", **CFG), random_model, one_process)
         for name in ("vllm", "hf")
     }
+
+
+@pytest.mark.parametrize("name", ["vllm", "hf"])
+def test_a_text_begins_with_what_was_begun_and_does_not_stop_there(engines, name):
+    plain = texts(engines[name], "")
+    assert texts(engines[name], "a\nb") == [("a\nb" + text, ended) for text, ended in plain]
+    stopped = texts(engines[name], "a\nb", stop=("\nb",))
+    assert [ended for _, ended in stopped] == [ended or "\nb" in text for text, ended in plain]
 
 
 @pytest.fixture
