@@ -81,10 +81,31 @@ FOUR_SHOTS = "".join(
         ),
     )
 )
+EXAMPLES = load_config([str(ROOT / "configs/demo.py")]).align_examples
+STRAIGHT = [
+    (
+        "def plural(word):\n    ending = 's'\n    result = word + ending\n    return result",
+        "plural('cat')",
+    ),
+    (
+        "def with_tax(price):\n    tax = price // 10\n    result = price + tax\n    return result",
+        "with_tax(50)",
+    ),
+    (
+        "def is_long(word):\n    size = len(word)\n    answer = size > 6\n    return answer",
+        "is_long('tiger')",
+    ),
+]
 SETTINGS = {
     "smollm": ["configs/demo.py"],
     # `def f(x):` and `result =` are given, and the model goes on: programs keep having a variable.
-    "begin": ["configs/demo.py", "--begin=True"],
+    # With five worked examples, all with variables, more of its first answers parse (47, not 36 %).
+    "begin": [
+        "configs/demo.py",
+        "--begin=True",
+        f"--align_examples={[*EXAMPLES[:2], *STRAIGHT]}",
+        "--max_prompt_tokens=800",
+    ],
     # Not instructed: it is shown programs first, and stopped where it asks its own question. One
     # step at the demo's learning rate, and half of what it writes no longer parses.
     "gemma": [
@@ -102,7 +123,6 @@ SETTINGS = {
         "--temperature=0.5",
     ],
 }
-EXAMPLES = load_config([str(ROOT / "configs/demo.py")]).align_examples
 ARMS = {
     "base": None,  # not trained
     "grpo": ["--align_ratio=0"],
