@@ -8,8 +8,8 @@ import random
 from dataclasses import dataclass, field
 
 from config import Config
-from data import Problem, chat_ids, code_ids, code_text, data_order
-from reward import Question, question_messages, question_text
+from data import Problem, beginning, chat_ids, code_ids, code_text, data_order
+from reward import Question, question_beginning, question_messages, question_text
 from rollout import Response
 from tools.rundir import State
 
@@ -23,6 +23,7 @@ class Group:
     prompt_ids: list[int]
     problem: Problem | None = None  # a code group has a problem,
     question: Question | None = None  # an alignment group a question
+    begun: str = ""  # the beginning of every answer, at the end of prompt_ids
     responses: list[Response] = field(default_factory=list)  # G of each of these
     programs: list[str | None] = field(default_factory=list)
     outcomes: list = field(default_factory=list)  # Verdict or Score
@@ -56,12 +57,19 @@ def choose_batch(
     state.buffer = [q for i, q in enumerate(state.buffer) if i not in chosen]
     groups = code_groups(cfg, state, problems, tokenizer, cfg.prompts_per_step - n_align)
     for question in questions:
-        ids = chat_ids(tokenizer, question_messages(question, examples, cfg))
-        groups.append(Group(0, question_text(question, cfg), ids, question=question))
+        ids = question_ids(tokenizer, question, examples, cfg)
+        text, begun = question_text(question, cfg), question_beginning(question, cfg)
+        groups.append(Group(0, text, ids, question=question, begun=begun))
     rng.shuffle(groups)  # so that each optimizer step and each rank gets some of both
     for index, group in enumerate(groups):
         group.index = index
     return groups
+
+
+def question_ids(tokenizer, question: Question, examples: list[Question], cfg: Config) -> list[int]:
+    """Token ids of the prompt that asks for values, with what is begun of the answer."""
+    ids = chat_ids(tokenizer, question_messages(question, examples, cfg))
+    return ids + tokenizer.encode(question_beginning(question, cfg), add_special_tokens=False)
 
 
 def code_groups(
@@ -73,7 +81,8 @@ def code_groups(
     groups = []
     for index, problem in enumerate((problems[i] for i in order), start=first):
         ids = code_ids(tokenizer, problem, cfg)
-        groups.append(Group(index, code_text(problem, cfg), ids, problem=problem))
+        text, begun = code_text(problem, cfg), beginning(problem, cfg)
+        groups.append(Group(index, text, ids, problem=problem, begun=begun))
     return groups
 
 
@@ -88,8 +97,8 @@ def extend_buffer(
     known = {q.key for q in state.buffer} | set(state.asked)
     for question in (q for group in groups for q in group.questions if q.has_variables):
         if question.key not in known:
-            messages = question_messages(question, examples, cfg)
-            if len(chat_ids(tokenizer, messages)) <= cfg.max_prompt_tokens:
+            ids = question_ids(tokenizer, question, examples, cfg)
+            if len(ids) <= cfg.max_prompt_tokens:
                 known.add(question.key)
                 state.buffer.append(question)
     del state.buffer[: -cfg.buffer_size]

@@ -359,10 +359,10 @@ def evaluate_model(cfg: Config, pool: Pool, out: Path) -> list[dict]:
 
 def describe(cfg: Config, directory: str) -> dict:
     """What a sample depends on; `digest` is of all that, weights (size and time) included."""
-    keys = ("compute_dtype", "engine", "stop", "code_template", "begin", "align_template")
-    keys += ("align_examples", "max_variables", "align_output", "align_values", "problems")
-    keys += ("data_dir", "max_tokens", "timeout_s", "program_timeout_s", "memory_mb", "sandbox")
-    keys += ("eval_since", "eval_until", "eval_release")
+    keys = ("compute_dtype", "engine", "stop", "code_template", "begin", "problems", "data_dir")
+    keys += ("align_begin", "align_template", "align_examples", "align_output", "align_values")
+    keys += ("max_variables", "max_tokens", "timeout_s", "program_timeout_s", "memory_mb")
+    keys += ("sandbox", "eval_since", "eval_until", "eval_release")
     files = [path.stat() for path in sorted(Path(directory).glob("*.safetensors"))]
     all_ = [getattr(cfg, key) for key in keys] + [(s.st_size, s.st_mtime_ns) for s in files]
     return {

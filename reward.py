@@ -265,6 +265,11 @@ def question_text(question: Question, cfg: Config) -> str:
     return fill(cfg.align_template, program=question.program, action=action, names=names)
 
 
+def question_beginning(question: Question, cfg: Config) -> str:
+    """The beginning of every answer, put there before the model goes on; "" without align_begin."""
+    return f"{next(iter(question.target))} =" if cfg.align_begin else ""
+
+
 def question_messages(question: Question, examples: list[Question], cfg: Config) -> list[dict]:
     """Chat turns: each worked example as a question already answered, then the question."""
     turns = []

@@ -34,6 +34,7 @@ from reward import (
     extract_program,
     judge,
     make_question,
+    question_beginning,
     question_messages,
     score_answer,
     show_call,
@@ -189,7 +190,8 @@ def trace_item(pool: Pool, problem: Problem, examples: list[Question], cfg: Conf
     question = pool.submit(make_question, problem.solution, first, name, anything).result()
     if isinstance(question, str):
         raise RuntimeError(f"{problem.task_id}: its reference program gives no trace: {question}")
-    return question_item(problem, question, question_messages(question, examples, cfg))
+    messages = question_messages(question, examples, cfg)
+    return question_item(problem, question, messages, question_beginning(question, cfg))
 
 
 def output_item(problem: Problem, cfg: Config) -> Item:
@@ -204,14 +206,16 @@ def output_item(problem: Problem, cfg: Config) -> Item:
     return question_item(problem, question, [*turns, {"role": "user", "content": text}])
 
 
-def question_item(problem: Problem, question: Question, messages: list[dict]) -> Item:
+def question_item(
+    problem: Problem, question: Question, messages: list[dict], begun: str = ""
+) -> Item:
     def grade(sandbox: Sandbox, text: str) -> dict:
         score = score_answer(text, question, format_bonus=0.0)
         shown = {"predicted": score.predicted, "target": question.shown_target()}
         right = score.status == "right"
         return {"passed": right, "status": score.status, "score": score.reward} | shown
 
-    return Item(problem.task_id, messages, grade, difficulty=problem.difficulty)
+    return Item(problem.task_id, messages, grade, begun, difficulty=problem.difficulty)
 
 
 # --------------------------------------------------------------------------- assertions

@@ -33,7 +33,7 @@ from algorithms import (
 )
 from batch import Group, choose_batch, code_groups, extend_buffer
 from config import Config, UserError, check_world, load_config
-from data import Problem, beginning, fitting, load_problems
+from data import Problem, fitting, load_problems
 from eval import evaluate
 from policy import MicroBatch, Policy, load_policy, named_weights, split_batch
 from ranks import gather, leave_ranks, set_up_ranks
@@ -99,7 +99,7 @@ def sample_and_judge(
             max_tokens=cfg.max_tokens,
             temperature=cfg.temperature,
             stop=cfg.stop,
-            begun=beginning(group.problem, cfg) if group.problem else "",
+            begun=group.begun,
         )
         for group in groups
         for g in range(size)

@@ -96,16 +96,19 @@ STRAIGHT = [
         "is_long('tiger')",
     ),
 ]
+BEGUN = [
+    "configs/demo.py",
+    "--begin=True",
+    f"--align_examples={[*EXAMPLES[:2], *STRAIGHT]}",
+    "--max_prompt_tokens=800",
+]
 SETTINGS = {
     "smollm": ["configs/demo.py"],
     # `def f(x):` and `result =` are given, and the model goes on: programs keep having a variable.
     # With five worked examples, all with variables, more of its first answers parse (47, not 36 %).
-    "begin": [
-        "configs/demo.py",
-        "--begin=True",
-        f"--align_examples={[*EXAMPLES[:2], *STRAIGHT]}",
-        "--max_prompt_tokens=800",
-    ],
+    "begin": BEGUN,
+    # ... and `name =`, too, the first name that is asked for: nearly all parse.
+    "begin-all": [*BEGUN, "--align_begin=True"],
     # Not instructed: it is shown programs first, and stopped where it asks its own question. One
     # step at the demo's learning rate, and half of what it writes no longer parses.
     "gemma": [

@@ -24,6 +24,7 @@ from tools import probe_plot  # noqa: E402
 SETTINGS = {  # the first is the main one: its curves and probes are drawn
     "smollm": "SmolLM2-135M-Instruct on `basics`",
     "begin": "SmolLM2-135M-Instruct on `basics`, programs begun",
+    "begin-all": "SmolLM2-135M-Instruct on `basics`, programs and answers begun",
     "gemma": "Gemma 3 270M, not instructed, on `basics`",
     "mbpp": "SmolLM2-135M-Instruct on MBPP's training split",
 }

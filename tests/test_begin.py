@@ -1,15 +1,18 @@
-"""Programs that go on from a given beginning, in training and in evaluation alike."""
+"""Programs and answers that go on from a given beginning, in training as in evaluation."""
+
+import dataclasses
 
 import pytest
 from test_grpo import Letters
 
-from batch import code_groups
+from batch import choose_batch, code_groups
 from config import Config
 from eval import evaluate
 from formats import Problem
+from reward import Question
 from rollout import Response
 from sandbox import Pool
-from tasks import code_item
+from tasks import code_item, prompt_ids, trace_item
 from tools.rundir import State
 from train import Clock, sample_and_judge
 
@@ -26,11 +29,14 @@ class Chat(Letters):
 
 
 class Scripted:
-    """An engine that answers every request with REST, and keeps the requests."""
+    """An engine that answers every request with `rest`, and keeps the requests."""
+
+    def __init__(self, rest):
+        self.rest = rest
 
     def sample(self, requests, on_finish):
         self.requests = requests
-        responses = [Response([1], [-1.0], r.begun + REST, True) for r in requests]
+        responses = [Response([1], [-1.0], r.begun + self.rest, True) for r in requests]
         for index, response in enumerate(responses):
             on_finish(index, response)
         return responses
@@ -38,7 +44,7 @@ class Scripted:
 
 @pytest.mark.parametrize("begin", [True, False])
 def test_training_and_evaluation_go_on_from_the_same_beginning(begin, one_process):
-    cfg, engine = Config(begin=begin, samples_per_prompt=2), Scripted()
+    cfg, engine = Config(begin=begin, samples_per_prompt=2), Scripted(REST)
     with Pool(1, **cfg.limits) as pool:
         groups = code_groups(cfg, State(step=1), [PROBLEM], Chat(), 1)
         sample_and_judge(cfg, 1, groups, engine, pool, Clock())
@@ -51,3 +57,20 @@ def test_training_and_evaluation_go_on_from_the_same_beginning(begin, one_proces
     assert bytes(trained.prompt_ids).decode().endswith(trained.begun or "else.\n")
     assert groups[0].rewards == [float(begin)] * 2 and row["pass@1"] == float(begin)
     assert (groups[0].programs[0] == f"{PROBLEM.begin}{REST[:-4]}") == begin
+
+
+@pytest.mark.parametrize("begin", [True, False])
+def test_an_answer_goes_on_from_the_first_name(begin, one_process):
+    cfg = Config(align_begin=begin, prompts_per_step=2, samples_per_prompt=2)
+    program = "def twice(x):\n    y = 2 * x\n    return y + 0"
+    question = Question(program, [1], "twice", {"y": 2, "output": 2}, "t", "1/0/0")
+    groups = choose_batch(cfg, State(step=2, buffer=[question]), [PROBLEM], [], Chat())
+    (group,) = (group for group in groups if group.question)
+    assert group.begun == ("y =" if begin else "")
+    assert bytes(group.prompt_ids).decode().endswith("for each.\ny =" if begin else "for each.\n")
+    with Pool(1, **cfg.limits) as pool:
+        sample_and_judge(cfg, 2, [group], Scripted(" 2\noutput = 2"), pool, Clock())
+        problem = dataclasses.replace(PROBLEM, solution=program)
+        item = trace_item(pool, problem, [], cfg)
+    assert group.rewards == pytest.approx([1.0 if begin else 0.45] * 2)
+    assert prompt_ids(Chat(), item) == group.prompt_ids and item.chat_begun == group.begun
