@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 import results.run
+from bench.form import compare
 from bench.questions import print_by_steps
 from config import Config, load_config
 from results import table
@@ -230,3 +231,25 @@ def test_questions_are_told_ten_steps_at_a_time(capsys):
     assert "answered:  0 50%, 3 50%" in first
     assert "0 of 1 failed" in second and "2 questions on 2 programs of 1 problems" in second
     assert "written 10 steps before" in second and "answered:  0 100%" in second
+
+
+def test_form_compares_only_answers_with_every_value(tmp_path):
+    """And only problems of which both runs have one."""
+
+    def write(name, *results):
+        (tmp_path / name / "eval").mkdir(parents=True)
+        target = {"x": "1", "output": "2"}
+        found = [
+            {"task_id": task, "score": score, "target": target, "predicted": predicted}
+            for task, score, predicted in results
+        ]
+        rows = [{"task": "basics", "results": []}, {"task": "basics-trace", "results": found}]
+        (tmp_path / name / "eval/sampled.json").write_text(json.dumps(rows))
+        return tmp_path / name
+
+    every, some = {"x": "1", "output": "3"}, {"x": "1"}
+    a = write("a", ("p", 0.0, every), ("p", 0.5, some), ("q", 0.5, every), ("r", 0.5, some))
+    b = write("b", ("p", 1.0, every), ("p", 0.5, every), ("q", 0.5, every), ("r", 1.0, every))
+    line = compare(a, b, "sampled")
+    assert "all values 50%, 100%" in line and "the 2 problems" in line
+    assert "right 25.0%, 62.5%: +37.5% " in line

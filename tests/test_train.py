@@ -1,5 +1,6 @@
 """The whole loop on a tiny model: learning data flows, a killed run resumes to the same bits."""
 
+import dataclasses
 import json
 import resource
 import signal
@@ -13,6 +14,9 @@ import tiny
 import torch
 import torch.distributed.checkpoint as dcp
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from config import Config, UserError
+from tools.rundir import RunDir
 
 ROOT = Path(__file__).parent.parent
 FAST = [
@@ -195,6 +199,19 @@ def test_full_disk_is_one_sentence_and_no_half_checkpoint(tiny_model, tiny_probl
     output = finish(process, code=1)
     assert output.splitlines()[-1].startswith("error: cannot write the checkpoint of step 1")
     assert list((tmp_path / "f" / "ckpt").iterdir()) == []
+
+
+def test_a_run_that_is_older_than_a_key_has_its_default(one_process, tmp_path):
+    cfg = Config(out_dir=str(tmp_path), resume=True)
+    cfg.run_dir.mkdir()
+    old = dataclasses.asdict(cfg)
+    del old["begin"]
+    (cfg.run_dir / "config.json").write_text(json.dumps(old))
+    with pytest.raises(UserError, match="begin: False -> True"):
+        RunDir(dataclasses.replace(cfg, begin=True))
+    RunDir(cfg)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # RunDir has its own
+    assert json.loads((cfg.run_dir / "config.json").read_text())["begin"] is False
 
 
 def test_resume_refuses_another_config_and_names_the_keys(undisturbed, tiny_model, tiny_problems):

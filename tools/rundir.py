@@ -80,11 +80,12 @@ class RunDir:
             old = json.loads((self.path / "config.json").read_text())
         except (OSError, ValueError) as error:
             raise UserError(f"nothing to resume in {self.path}: {error}") from error
-        new = json.loads(json.dumps(asdict(self.cfg)))
+        new, default = (json.loads(json.dumps(asdict(cfg))) for cfg in (self.cfg, Config()))
+        old = default | old  # a run may be older than a key
         changed = [
-            f"{key}: {old.get(key)!r} -> {value!r}"
+            f"{key}: {old[key]!r} -> {value!r}"
             for key, value in new.items()
-            if key not in FREE_KEYS and old.get(key) != value
+            if key not in FREE_KEYS and old[key] != value
         ]
         if changed:
             raise UserError(

@@ -1,0 +1,51 @@
+"""Is it the form of the answers that got better, or the values in them?
+
+    python bench/form.py out/smollm-grpo-3 out/smollm-coderl-3     # two runs of results/run.py
+
+An answer about variables earns nothing for a value that it does not give, so a model that learns
+no more than to answer in the asked form scores higher, too. Here only the answers count that give
+a value for each name, and only the problems of which both runs have such an answer: the share of
+values right in these, the difference with its interval over problems, and p of a paired test.
+Left out: the problems of which one run has none; those may be the harder ones.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from stats import by_problem, paired_difference  # noqa: E402
+
+
+def answers(run: Path, label: str, task: str = "basics-trace") -> list[dict]:
+    rows = json.loads((run / "eval" / f"{label}.json").read_text())
+    return next(row["results"] for row in rows if row["task"] == task)
+
+
+def whole(results: list[dict]) -> list[dict]:
+    """The answers that give a value for each name."""
+    return [r for r in results if r["target"].keys() == (r["predicted"] or {}).keys()]
+
+
+def compare(a: Path, b: Path, label: str) -> str:
+    """One line: share of whole answers and values right in these, of both runs."""
+    found = [answers(run, label) for run in (a, b)]
+    shares = [len(whole(results)) / len(results) for results in found]
+    means = [by_problem(whole(results), "basics-trace") for results in found]
+    d = paired_difference(*means)
+    right = [sum(mean[k] for k in means[0].keys() & means[1].keys()) / d.n for mean in means]
+    return (
+        f"{label:<8} answers with all values {shares[0]:.0%}, {shares[1]:.0%}; of these, on the "
+        f"{d.n} problems of which both have some, right {right[0]:.1%}, {right[1]:.1%}: "
+        f"{d.mean:+.1%} ({d.low:+.1%} to {d.high:+.1%}), p = {d.p:.2g}"
+    )
+
+
+if __name__ == "__main__":
+    try:
+        runs = [Path(argument) for argument in sys.argv[1:3]]
+        for label in ("sampled", "greedy"):
+            print(compare(*runs, label))
+    except (OSError, KeyError, TypeError, StopIteration) as error:
+        sys.exit(f"error: {error!r}; usage: python bench/form.py out/A out/B, evaluated both")
