@@ -68,8 +68,8 @@ def choose_batch(
 
 def question_ids(tokenizer, question: Question, examples: list[Question], cfg: Config) -> list[int]:
     """Token ids of the prompt that asks for values, with what is begun of the answer."""
-    ids = chat_ids(tokenizer, question_messages(question, examples, cfg))
-    return ids + tokenizer.encode(question_beginning(question, cfg), add_special_tokens=False)
+    messages = question_messages(question, examples, cfg)
+    return chat_ids(tokenizer, messages, question_beginning(question, cfg))
 
 
 def code_groups(

@@ -83,7 +83,7 @@ class Config:
     align_inputs: int = 1  # ask about a failed program on its first so many test inputs
     max_complexity: int = 10  # failed programs with more decision points are not asked about
     buffer_size: int = 20_000  # questions kept: the newest
-    align_begin: bool = False  # answers go on from `name =`, the first name that is asked for
+    align_begin: bool = False  # answers go on from `name =`, the first asked for; no gain so far
     align_template: str = ALIGN_TEMPLATE  # {program}, {action}, {names}
     align_examples: tuple = ()  # worked examples: (program, call), answered by a real trace
     # --- objective and optimizer

@@ -285,14 +285,15 @@ def beginning(problem: Problem, cfg: Config) -> str:
 
 def code_ids(tokenizer, problem: Problem, cfg: Config) -> list[int]:
     """Token ids of the prompt that asks for a program, with what is begun of the answer."""
-    ids = chat_ids(tokenizer, [{"role": "user", "content": code_text(problem, cfg)}])
-    return ids + tokenizer.encode(beginning(problem, cfg), add_special_tokens=False)
+    messages = [{"role": "user", "content": code_text(problem, cfg)}]
+    return chat_ids(tokenizer, messages, beginning(problem, cfg))
 
 
-def chat_ids(tokenizer, messages: list[dict]) -> list[int]:
-    """Token ids of a chat up to where the assistant answers; base models get the bare text."""
+def chat_ids(tokenizer, messages: list[dict], begun: str = "") -> list[int]:
+    """Token ids of a chat up to where the assistant answers, or goes on from `begun`; base models
+    get the bare text."""
     if tokenizer.chat_template:
-        return tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, return_dict=False
-        )
-    return tokenizer.encode("\n\n".join(m["content"] for m in messages) + "\n\n")
+        ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    else:
+        ids = tokenizer.encode("\n\n".join(m["content"] for m in messages) + "\n\n")
+    return ids + tokenizer.encode(begun, add_special_tokens=False) if begun else ids

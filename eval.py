@@ -106,7 +106,7 @@ def answer(
             else:
                 jobs.append((i, g))
                 seed = random.Random(f"eval/{cfg.seed}/{task}/{i}/{g}").getrandbits(31)
-                text = items[i].chat_begun if chat else ""
+                text = items[i].chat_begun if items[i].as_chat(chat) else ""
                 requests.append(Request(ids, seed, tokens, cfg.eval_temperature, stop, text))
     done = list(results.values())
     quiet = None if dist.get_rank() == 0 else True  # a bar is for rank 0, and for a terminal

@@ -93,6 +93,10 @@ class Item:
     difficulty: str = ""
     date: str = ""
 
+    def as_chat(self, template: bool) -> bool:
+        """Whether it is put as a chat: to a model with a template, or for want of another form."""
+        return template or not self.base
+
 
 def make_items(task: str, cfg: Config, pool: Pool, examples: list[Question]) -> list[Item]:
     """All items of a task, in a fixed order. Raises UserError for an unknown task or no item."""
@@ -136,15 +140,14 @@ def answer_tokens(task: str, cfg: Config) -> int:
 
 def prompt_ids(tokenizer, item: Item) -> list[int]:
     """Of a chat where the tokenizer has a template, else of a file to go on with."""
-    if tokenizer.chat_template or not item.base:
-        ids = chat_ids(tokenizer, item.messages)
-        return ids + tokenizer.encode(item.chat_begun, add_special_tokens=False)
+    if item.as_chat(bool(tokenizer.chat_template)):
+        return chat_ids(tokenizer, item.messages, item.chat_begun)
     return tokenizer.encode(item.base + item.begun)
 
 
 def whole_answer(item: Item, text: str, chat: bool) -> str:
     """What is graded: a chat answer as it is, a base model's put together and cut where it ends."""
-    if chat or not item.base:
+    if item.as_chat(chat):
         return text
     ends = [text.find(stop) for stop in item.base_stop if stop in text]
     text = item.begun + text[: min(ends, default=None)]

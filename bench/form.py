@@ -17,10 +17,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from stats import by_problem, paired_difference  # noqa: E402
 
+TASK = "basics-trace"
 
-def answers(run: Path, label: str, task: str = "basics-trace") -> list[dict]:
+
+def answers(run: Path, label: str) -> list[dict]:
     rows = json.loads((run / "eval" / f"{label}.json").read_text())
-    return next(row["results"] for row in rows if row["task"] == task)
+    return next(row["results"] for row in rows if row["task"] == TASK)
 
 
 def whole(results: list[dict]) -> list[dict]:
@@ -32,7 +34,7 @@ def compare(a: Path, b: Path, label: str) -> str:
     """One line: share of whole answers and values right in these, of both runs."""
     found = [answers(run, label) for run in (a, b)]
     shares = [len(whole(results)) / len(results) for results in found]
-    means = [by_problem(whole(results), "basics-trace") for results in found]
+    means = [by_problem(whole(results), TASK) for results in found]
     d = paired_difference(*means)
     right = [sum(mean[k] for k in means[0].keys() & means[1].keys()) / d.n for mean in means]
     return (
@@ -43,9 +45,10 @@ def compare(a: Path, b: Path, label: str) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python bench/form.py out/A out/B, two runs of results/run.py")
     try:
-        runs = [Path(argument) for argument in sys.argv[1:3]]
         for label in ("sampled", "greedy"):
-            print(compare(*runs, label))
-    except (OSError, KeyError, TypeError, StopIteration) as error:
-        sys.exit(f"error: {error!r}; usage: python bench/form.py out/A out/B, evaluated both")
+            print(compare(Path(sys.argv[1]), Path(sys.argv[2]), label))
+    except (OSError, KeyError, TypeError, ValueError, StopIteration) as error:
+        sys.exit(f"error: cannot compare {sys.argv[1]} with {sys.argv[2]}: {error!r}")

@@ -82,7 +82,7 @@ FOUR_SHOTS = "".join(
     )
 )
 EXAMPLES = load_config([str(ROOT / "configs/demo.py")]).align_examples
-STRAIGHT = [
+STRAIGHT = [  # worked examples without a loop, every one with a variable
     (
         "def plural(word):\n    ending = 's'\n    result = word + ending\n    return result",
         "plural('cat')",
@@ -96,6 +96,7 @@ STRAIGHT = [
         "is_long('tiger')",
     ),
 ]
+# `def f(x):` and `result =` are given, and the model goes on: programs keep having a variable.
 BEGUN = [
     "configs/demo.py",
     "--begin=True",
@@ -104,10 +105,7 @@ BEGUN = [
 ]
 SETTINGS = {
     "smollm": ["configs/demo.py"],
-    # `def f(x):` and `result =` are given, and the model goes on: programs keep having a variable.
-    # With five worked examples, all with variables, more of its first answers parse (47, not 36 %).
     "begin": BEGUN,
-    # ... and `name =`, too, the first name that is asked for: nearly all parse.
     "begin-all": [*BEGUN, "--align_begin=True"],
     # Not instructed: it is shown programs first, and stopped where it asks its own question. One
     # step at the demo's learning rate, and half of what it writes no longer parses.

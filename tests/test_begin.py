@@ -72,5 +72,9 @@ def test_an_answer_goes_on_from_the_first_name(begin, one_process):
         sample_and_judge(cfg, 2, [group], Scripted(" 2\noutput = 2"), pool, Clock())
         problem = dataclasses.replace(PROBLEM, solution=program)
         item = trace_item(pool, problem, [], cfg)
+        # a model without a chat template is asked the same way
+        rest = " 2\noutput = 2" if begin else "y = 2\noutput = 2"
+        (row,) = evaluate(cfg, Scripted(rest), Letters(), pool, {"basics-trace": [item]})
+    assert row["score"] == 1
     assert group.rewards == pytest.approx([1.0 if begin else 0.45] * 2)
     assert prompt_ids(Chat(), item) == group.prompt_ids and item.chat_begun == group.begun
