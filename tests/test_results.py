@@ -8,8 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import tiny
 
 import results.run
+from bench.ceiling import questions, shown
 from bench.form import compare
 from bench.questions import print_by_steps
 from config import Config, load_config
@@ -32,6 +34,7 @@ from results.table import (
     told,
     with_tables,
 )
+from sandbox import Pool
 from tools.rundir import RunDir, State, step_metrics
 
 ROOT = Path(__file__).parent.parent
@@ -253,3 +256,23 @@ def test_form_compares_only_answers_with_every_value(tmp_path):
     line = compare(a, b, "sampled")
     assert "all values 50%, 100%" in line and "the 2 problems" in line
     assert "right 25.0%, 62.5%: +37.5% " in line
+
+
+def test_the_ceiling_shows_true_answers_to_the_questions_of_a_run(tmp_path):
+    """About the failed programs, and only those that a question can be made of."""
+    problems = tiny.write_problems(tmp_path / "tiny.jsonl")
+    cfg = Config(problems=str(problems), align_inputs=2)
+    rows = [
+        {"id": f"2/0/{g}", "objective": "code", "task_id": "tiny/1", "response": response}
+        for g, response in enumerate([tiny.PROGRAM.format(k) for k in (1, 4, 4)] + ["no program"])
+    ]
+    (tmp_path / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tokenizer = tiny.make_tokenizer()
+    with Pool(1, **cfg.limits) as pool:
+        asked = questions(tmp_path, cfg, [], tokenizer, pool)
+    assert [(q.call, q.source) for q in asked] == [("f(1)", "2/0/1"), ("f(5)", "2/0/1")]
+    group = shown(asked[1], 7, [], tokenizer, cfg)
+    assert group.index == 7 and "y = x + 4" in tokenizer.decode(group.prompt_ids)
+    (response,) = group.responses
+    assert tokenizer.decode(response.token_ids) == "y = 9\noutput = 9<|end|>"
+    assert group.advantages == [1.0] and len(response.logprobs) == len(response.token_ids)
