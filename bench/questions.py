@@ -5,8 +5,9 @@
 Every failed program is traced again on the first `align_inputs` inputs of its problem, as training
 does. A program counts as asked about if one of them gives a question that is not too long a prompt;
 else the reason of the first stands. Then, ten steps at a time: how many of those failed programs
-can be asked about; of what was asked in these steps, how many programs it was about and how old
-they were; and the values most often asked for and most often answered.
+can be asked about; of what was asked in these steps, how many programs it was about, how old they
+were, and how many questions were flat (all answers earned the same, so nothing was learned); and
+the values most often asked for and most often answered.
 """
 
 import json
@@ -67,11 +68,13 @@ def print_by_steps(rows: list[dict], failed: list[tuple[int, str]], size: int = 
         reasons = [reason for step, reason in failed if step in steps]
         answers = [r for r in rows if r["step"] in steps and r["objective"] == "align"]
         questions = {(r["step"], r["source"], r["call"]): r for r in answers}
+        earned = {(r["step"], r["source"], r["call"], r["reward"]) for r in answers}
+        flat = sum(n == 1 for n in Counter(key[:3] for key in earned).values())
         ages = [step - int(source.partition("/")[0]) for step, source, _ in questions]
         programs, tasks = {source for _, source, _ in questions}, {r["task_id"] for r in answers}
         asked = f"{reasons.count('asked')} of {len(reasons)} failed programs can be asked about"
         about = f"{len(questions)} questions on {len(programs)} programs of {len(tasks)} problems"
-        age = f"written {statistics.median(ages or [0]):.0f} steps before"
+        age = f"written {statistics.median(ages or [0]):.0f} steps before, {flat} flat"
         print(f"\nsteps {first} to {first + size - 1}: {asked}; {about}, {age}")
         targets = [value for q in questions.values() for value in q["target"].values()]
         print("  asked for:", commonest(targets))
