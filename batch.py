@@ -43,11 +43,12 @@ def choose_batch(
     """The step's prompts, the same on every rank: alignment as far as the buffer goes, else code.
 
     First the newest question about each problem, the newest of them before the others, then the
-    rest, the newest first. None is ever asked twice.
+    rest, the newest first. None is ever asked twice. With align_varied, those that one value would
+    answer count as older than all others.
     """
     rng = random.Random(f"batch/{cfg.seed}/{state.step}")
     n_align = min(round(cfg.align_ratio * cfg.prompts_per_step), len(state.buffer))
-    age = [(q.source_step, rng.random()) for q in state.buffer]
+    age = [(q.is_varied or not cfg.align_varied, q.source_step, rng.random()) for q in state.buffer]
     newest_last = sorted(range(len(age)), key=age.__getitem__)
     newest = set({state.buffer[i].task_id: i for i in newest_last}.values())  # of each problem
     newest_last.sort(key=newest.__contains__)  # is stable

@@ -146,9 +146,8 @@ ARMS = {
     "coderl-lr1e-5": ["--lr=1e-5"],
     "grpo-60": ["--align_ratio=0", "--steps=60"],
     "coderl-60": ["--steps=60"],
-    # as many samples a step, of twice the prompts
-    "grpo-wide": ["--align_ratio=0", "--prompts_per_step=16", "--samples_per_prompt=4"],
-    "coderl-wide": ["--prompts_per_step=16", "--samples_per_prompt=4"],
+    "coderl-varied": ["--align_varied=True"],
+    "coderl-varied-60": ["--align_varied=True", "--steps=60"],
 }
 TRAINING = ("--temperature=", "--max_tokens=")  # flags that eval.py is not given
 BASICS = "basics,basics-trace,basics-output"

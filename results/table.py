@@ -46,8 +46,8 @@ NAMES = {
     "coderl-lr1e-5": "CodeRL+, learning rate 1e-5",
     "grpo-60": "GRPO, 60 steps",
     "coderl-60": "CodeRL+, 60 steps",
-    "grpo-wide": "GRPO, 16 prompts of 4 samples",
-    "coderl-wide": "CodeRL+, 16 prompts of 4 samples",
+    "coderl-varied": "CodeRL+, varied questions first",
+    "coderl-varied-60": "CodeRL+, varied questions first, 60 steps",
 }
 EARLIER = {  # runs at temperature 1 that results/run.py does not make any more: arm -> name
     "base": "before training",
@@ -63,7 +63,8 @@ EARLIER = {  # runs at temperature 1 that results/run.py does not make any more:
 PAIRS = [("grpo", "coderl"), ("grpo-rpp", "coderl-rpp"), ("grpo-dapo", "coderl-dapo")]
 PAIRS += [("base", "grpo"), ("grpo", "align"), ("grpo-lr1e-5", "coderl-lr1e-5")]
 PAIRS += [("grpo", "coderl-0.2"), ("grpo", "coderl-0.6"), ("grpo", "coderl-paper")]
-PAIRS += [("grpo-60", "coderl-60"), ("grpo-wide", "coderl-wide")]
+PAIRS += [("grpo-60", "coderl-60"), ("grpo", "coderl-varied")]
+PAIRS += [("grpo-60", "coderl-varied-60")]
 COLUMNS = [  # evaluation, task, heading
     ("sampled", "basics", "`basics`"),
     ("sampled", "basics-trace", "`basics-trace`"),
