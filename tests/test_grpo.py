@@ -301,3 +301,19 @@ def test_questions_of_a_step_are_about_different_problems_while_there_are_some()
     assert sorted(g.question.task_id for g in groups if g.question) == ["a", "b", "c"]
     assert [q.task_id for q in state.buffer] == ["c", "c"]
     assert min(q.source_step for q in state.buffer) == 2  # of c, one of the newest was asked
+
+
+def test_questions_that_one_value_would_answer_may_be_asked_last():
+    """Only on demand, and 1 and True are two values."""
+    targets = [{"x": 1, "output": 2}, {"x": 1, "output": True}, {"x": 1, "output": 1}, {"x": 1}]
+    asked = [
+        Question(f"def f():\n    return {n}", [], "f", target, f"t{n}", f"{n + 1}/0/0")
+        for n, target in enumerate(targets)
+    ]
+    problems = [Problem(str(n), f"Write f{n}.", {"inputs": [[]], "outputs": [n]}) for n in range(9)]
+    for varied, left in ((False, ["t0", "t1"]), (True, ["t2", "t3"])):
+        cfg = Config(prompts_per_step=8, align_ratio=0.25, align_varied=varied)
+        state = State(buffer=list(asked), step=5)
+        groups = choose_batch(cfg, state, problems, [], Letters())
+        assert sum(bool(g.question) for g in groups) == 2
+        assert [q.task_id for q in state.buffer] == left
