@@ -6,8 +6,8 @@ Every failed program is traced again on the first `align_inputs` inputs of its p
 does. A program counts as asked about if one of them gives a question that is not too long a prompt;
 else the reason of the first stands. Then, ten steps at a time: how many of those failed programs
 can be asked about; of what was asked in these steps, how many programs it was about, how old they
-were, and how many questions were flat (all answers earned the same, so nothing was learned); and
-the values most often asked for and most often answered.
+were, how many questions were flat (all answers earned the same, so nothing was learned) and how
+many ask for one value under all names; and the values most often asked for and most often answered.
 """
 
 import json
@@ -74,8 +74,10 @@ def print_by_steps(rows: list[dict], failed: list[tuple[int, str]], size: int = 
         programs, tasks = {source for _, source, _ in questions}, {r["task_id"] for r in answers}
         asked = f"{reasons.count('asked')} of {len(reasons)} failed programs can be asked about"
         about = f"{len(questions)} questions on {len(programs)} programs of {len(tasks)} problems"
-        age = f"written {statistics.median(ages or [0]):.0f} steps before, {flat} flat"
-        print(f"\nsteps {first} to {first + size - 1}: {asked}; {about}, {age}")
+        same = sum(len(set(q["target"].values())) == 1 for q in questions.values())
+        age = f"written {statistics.median(ages or [0]):.0f} steps before"
+        kinds = f"{flat} flat, {same} of one value"
+        print(f"\nsteps {first} to {first + size - 1}: {asked}; {about}, {age}; {kinds}")
         targets = [value for q in questions.values() for value in q["target"].values()]
         print("  asked for:", commonest(targets))
         print("  answered: ", commonest([v for a in answers for v in a["predicted"].values()]))

@@ -228,13 +228,19 @@ def test_questions_are_told_ten_steps_at_a_time(capsys):
 
     twice = [answer(9, "2/0/1", "3", predicted) for predicted in ("0", "3")]
     rows = [*twice, answer(12, "2/0/1", "3", "0"), answer(13, "3/1/0", "4", "0")]
+    rows[-1]["target"]["y"] = "3"
     print_by_steps(rows, [(9, "asked"), (10, "error"), (11, "error")])
     first, second = capsys.readouterr().out.strip().split("\n\n")
     assert "steps 1 to 10: 1 of 2 failed programs" in first and "1 questions on 1 pro" in first
-    assert "written 7 steps before, 0 flat" in first and "asked for: 3 100%" in first
+    assert (
+        "written 7 steps before; 0 flat, 1 of one value" in first and "asked for: 3 100%" in first
+    )
     assert "answered:  0 50%, 3 50%" in first
     assert "0 of 1 failed" in second and "2 questions on 2 programs of 1 problems" in second
-    assert "written 10 steps before, 2 flat" in second and "answered:  0 100%" in second
+    assert (
+        "written 10 steps before; 2 flat, 1 of one value" in second
+        and "answered:  0 100%" in second
+    )
 
 
 def test_form_compares_only_answers_with_every_value(tmp_path):
