@@ -5,7 +5,8 @@
 An answer about variables earns nothing for a value that it does not give, so a model that learns
 no more than to answer in the asked form scores higher, too. Here only the answers count that give
 a value for each name, and only the problems of which both runs have such an answer: the share of
-values right in these, the difference with its interval over problems, and p of a paired test.
+values right in these, the difference with its interval over problems, and p of a paired test. And
+how many of all answers give one and the same value for several names.
 Left out: the problems of which one run has none; those may be the harder ones.
 """
 
@@ -30,17 +31,25 @@ def whole(results: list[dict]) -> list[dict]:
     return [r for r in results if r["target"].keys() == (r["predicted"] or {}).keys()]
 
 
+def repeats(result: dict) -> bool:
+    """Whether an answer gives one and the same value for several names."""
+    values = list((result["predicted"] or {}).values())
+    return len(values) > 1 and len(set(values)) == 1
+
+
 def compare(a: Path, b: Path, label: str) -> str:
     """One line: share of whole answers and values right in these, of both runs."""
     found = [answers(run, label) for run in (a, b)]
     shares = [len(whole(results)) / len(results) for results in found]
+    repeated = [sum(map(repeats, results)) / len(results) for results in found]
     means = [by_problem(whole(results), TASK) for results in found]
     d = paired_difference(*means)
     right = [sum(mean[k] for k in means[0].keys() & means[1].keys()) / d.n for mean in means]
     return (
         f"{label:<8} answers with all values {shares[0]:.0%}, {shares[1]:.0%}; of these, on the "
         f"{d.n} problems of which both have some, right {right[0]:.1%}, {right[1]:.1%}: "
-        f"{d.mean:+.1%} ({d.low:+.1%} to {d.high:+.1%}), p = {d.p:.2g}"
+        f"{d.mean:+.1%} ({d.low:+.1%} to {d.high:+.1%}), p = {d.p:.2g}; "
+        f"one value for several names {repeated[0]:.0%}, {repeated[1]:.0%}"
     )
 
 

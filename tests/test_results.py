@@ -257,12 +257,13 @@ def test_form_compares_only_answers_with_every_value(tmp_path):
         (tmp_path / name / "eval/sampled.json").write_text(json.dumps(rows))
         return tmp_path / name
 
-    every, some = {"x": "1", "output": "3"}, {"x": "1"}
+    every, some, twice = {"x": "1", "output": "3"}, {"x": "1"}, {"x": "1", "output": "1"}
     a = write("a", ("p", 0.0, every), ("p", 0.5, some), ("q", 0.5, every), ("r", 0.5, some))
-    b = write("b", ("p", 1.0, every), ("p", 0.5, every), ("q", 0.5, every), ("r", 1.0, every))
+    b = write("b", ("p", 1.0, every), ("p", 0.5, every), ("q", 0.5, every), ("r", 1.0, twice))
     line = compare(a, b, "sampled")
     assert "all values 50%, 100%" in line and "the 2 problems" in line
     assert "right 25.0%, 62.5%: +37.5% " in line
+    assert line.endswith("one value for several names 0%, 25%")
 
 
 def test_the_ceiling_shows_true_answers_to_the_questions_of_a_run(tmp_path):
