@@ -81,7 +81,7 @@ class Config:
     max_variables: int = 3  # ask for the last-defined so many variables
     align_values: str = "end"  # read at the end of the run, or at each name's last binding
     align_inputs: int = 1  # ask about a failed program on its first so many test inputs
-    align_varied: bool = False  # questions that one value, repeated, would answer are asked last
+    align_varied: bool = False  # ask questions of one value only at the end; no gain so far
     max_complexity: int = 10  # failed programs with more decision points are not asked about
     buffer_size: int = 20_000  # questions kept: the newest
     align_begin: bool = False  # answers go on from `name =`, the first asked for; no gain so far
