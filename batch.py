@@ -4,6 +4,7 @@ A Group is one prompt and what becomes of it. The buffer holds the questions tha
 gave; those asked leave it. Left out: a curriculum, and any choice by difficulty.
 """
 
+import json
 import random
 from dataclasses import dataclass, field
 
@@ -48,7 +49,9 @@ def choose_batch(
     """
     rng = random.Random(f"batch/{cfg.seed}/{state.step}")
     n_align = min(round(cfg.align_ratio * cfg.prompts_per_step), len(state.buffer))
-    age = [(q.is_varied or not cfg.align_varied, q.source_step, rng.random()) for q in state.buffer]
+    age = [
+        (not cfg.align_varied or is_varied(q), q.source_step, rng.random()) for q in state.buffer
+    ]
     newest_last = sorted(range(len(age)), key=age.__getitem__)
     newest = set({state.buffer[i].task_id: i for i in newest_last}.values())  # of each problem
     newest_last.sort(key=newest.__contains__)  # is stable
@@ -65,6 +68,11 @@ def choose_batch(
     for index, group in enumerate(groups):
         group.index = index
     return groups
+
+
+def is_varied(question: Question) -> bool:
+    """Is more than one value asked for? Else one guess, repeated, may be all right."""
+    return len({json.dumps(value) for value in question.target.values()}) > 1
 
 
 def question_ids(tokenizer, question: Question, examples: list[Question], cfg: Config) -> list[int]:

@@ -174,11 +174,6 @@ class Question:
         return self.target.keys() != {OUTPUT}
 
     @property
-    def is_varied(self) -> bool:
-        """Is more than one value asked for? Else one guess, repeated, may be all right."""
-        return len({json.dumps(value) for value in self.target.values()}) > 1
-
-    @property
     def call(self) -> str:
         """`f([1, 2], 3)`, or the text of stdin."""
         return show_call(self.input, self.fn_name)

@@ -1,6 +1,6 @@
 """What would the model learn of a run's questions if it were shown the answers?
 
-    python bench/ceiling.py out/begin-coderl-0 --steps=30,60,120   # a run of results/run.py
+    python bench/ceiling.py out/begin-coderl-0 --steps=30,60   # a run of results/run.py
 
 The failed programs of the run give the questions that its buffer held. Supervised, from the model
 the run began with: each step takes as many questions as the run has answers about values in a step,
@@ -47,8 +47,10 @@ def run_config(run: Path) -> Config:
     return dataclasses.replace(cfg, **known, max_tokens=Config.max_tokens, tis_cap=0.0)
 
 
-def questions(run: Path, cfg: Config, examples: list[Question], tokenizer, pool: Pool) -> list:
-    """All that could have been asked about the failed programs of `run`."""
+def questions(
+    run: Path, cfg: Config, examples: list[Question], tokenizer, pool: Pool
+) -> list[Question]:
+    """All that could have been asked about the failed programs of `run`. Raises UserError."""
     problems = {p.task_id: p for p in load_problems(cfg.problems, cfg=cfg)}
     rows = [row for row, _ in read_jsonl(run / "samples.jsonl") if row["objective"] == "code"]
     made = [
@@ -58,10 +60,14 @@ def questions(run: Path, cfg: Config, examples: list[Question], tokenizer, pool:
     state, group = State(), Group(0, "", [])
     group.questions = [question for future in made for question in future.result()[2]]
     extend_buffer(cfg, state, [group], examples, tokenizer)
+    if not state.buffer:
+        raise UserError(f"{run} gives no question: was it trained with --align_ratio=0?")
     return state.buffer
 
 
-def shown(question: Question, index: int, examples: list[Question], tokenizer, cfg: Config):
+def shown(
+    question: Question, index: int, examples: list[Question], tokenizer, cfg: Config
+) -> Group:
     """The question as a group of one sample, the true answer, which is to become more probable."""
     ids = tokenizer.encode(answer_text(question), add_special_tokens=False)
     ids.append(tokenizer.eos_token_id)

@@ -31,17 +31,17 @@ def whole(results: list[dict]) -> list[dict]:
     return [r for r in results if r["target"].keys() == (r["predicted"] or {}).keys()]
 
 
-def repeats(result: dict) -> bool:
-    """Whether an answer gives one and the same value for several names."""
-    values = list((result["predicted"] or {}).values())
-    return len(values) > 1 and len(set(values)) == 1
+def repeated(results: list[dict], key: str) -> str:
+    """Share of the answers ("predicted") or questions ("target") of one value for several names."""
+    values = [list((result[key] or {}).values()) for result in results]
+    share = sum(len(v) > 1 and len(set(v)) == 1 for v in values) / len(values)
+    return f"{share:.0%}"
 
 
 def compare(a: Path, b: Path, label: str) -> str:
     """One line: share of whole answers and values right in these, of both runs."""
     found = [answers(run, label) for run in (a, b)]
     shares = [len(whole(results)) / len(results) for results in found]
-    repeated = [sum(map(repeats, results)) / len(results) for results in found]
     means = [by_problem(whole(results), TASK) for results in found]
     d = paired_difference(*means)
     right = [sum(mean[k] for k in means[0].keys() & means[1].keys()) / d.n for mean in means]
@@ -49,7 +49,8 @@ def compare(a: Path, b: Path, label: str) -> str:
         f"{label:<8} answers with all values {shares[0]:.0%}, {shares[1]:.0%}; of these, on the "
         f"{d.n} problems of which both have some, right {right[0]:.1%}, {right[1]:.1%}: "
         f"{d.mean:+.1%} ({d.low:+.1%} to {d.high:+.1%}), p = {d.p:.2g}; "
-        f"one value for several names {repeated[0]:.0%}, {repeated[1]:.0%}"
+        f"one value for several names {', '.join(repeated(r, 'predicted') for r in found)} "
+        f"(asked for: {repeated(found[0], 'target')})"
     )
 
 
