@@ -45,7 +45,9 @@ def test_a_rank_that_does_not_come_is_named(tmp_path):
     """
     body = "set_up_ranks(2)\ntime.sleep([1.5, 100, 0][dist.get_rank()])\n"
     body += "try: gather(1, 'sampling')\nexcept Exception as error:\n"
-    body += "    print(type(error).__name__, '|', error, flush=True)\n    raise\n"
+    # one write a line: what ranks print in pieces may mix
+    body += "    line = f'{type(error).__name__} | {error}\\n'\n"
+    body += "    print(line, end='', flush=True)\n    raise\n"
     start = time.monotonic()
     done = ranks(tmp_path, body, 3)
     assert time.monotonic() - start < 60 and done.returncode
