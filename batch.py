@@ -39,16 +39,18 @@ class Group:
 
 
 def choose_batch(
-    cfg: Config, state: State, problems: list[Problem], examples: list[Question], tokenizer
-) -> list[Group]:
-    """The step's prompts, the same on every rank: alignment as far as the buffer goes, else code.
+    cfg: Config, state: State, problems: list[Problem], examples: list[Question], tokenizer,
+    n: int, n_align: int, first: int = 0,
+) -> list[Group]:  # fmt: skip
+    """`n` prompts, the same on every rank: `n_align` of them questions as far as the buffer goes,
+    the rest problems. Their places in the step's batch begin at `first`.
 
     First the newest question about each problem, the newest of them before the others, then the
     rest, the newest first. None is ever asked twice. With align_varied, those that one value would
     answer count as older than all others.
     """
     rng = random.Random(f"batch/{cfg.seed}/{state.step}")
-    n_align = min(round(cfg.align_ratio * cfg.prompts_per_step), len(state.buffer))
+    n_align = min(n_align, len(state.buffer))
     age = [
         (not cfg.align_varied or is_varied(q), q.source_step, rng.random()) for q in state.buffer
     ]
@@ -59,13 +61,13 @@ def choose_batch(
     questions = [state.buffer[i] for i in sorted(chosen)]
     state.asked += [q.key for q in questions]
     state.buffer = [q for i, q in enumerate(state.buffer) if i not in chosen]
-    groups = code_groups(cfg, state, problems, tokenizer, cfg.prompts_per_step - n_align)
+    groups = code_groups(cfg, state, problems, tokenizer, n - n_align)
     for question in questions:
         ids = question_ids(tokenizer, question, examples, cfg)
         text, begun = question_text(question, cfg), question_beginning(question, cfg)
         groups.append(Group(0, text, ids, question=question, begun=begun))
     rng.shuffle(groups)  # so that each optimizer step and each rank gets some of both
-    for index, group in enumerate(groups):
+    for index, group in enumerate(groups, start=first):
         group.index = index
     return groups
 
@@ -82,16 +84,16 @@ def question_ids(tokenizer, question: Question, examples: list[Question], cfg: C
 
 
 def code_groups(
-    cfg: Config, state: State, problems: list[Problem], tokenizer, count: int, first: int = 0
+    cfg: Config, state: State, problems: list[Problem], tokenizer, count: int
 ) -> list[Group]:
-    """The next `count` problems of the data order; their places in the batch begin at `first`."""
+    """The next `count` problems of the data order."""
     order = data_order(problems, state.position, count, cfg.seed)
     state.position += count
     groups = []
-    for index, problem in enumerate((problems[i] for i in order), start=first):
+    for problem in (problems[i] for i in order):
         ids = code_ids(tokenizer, problem, cfg)
         text, begun = code_text(problem, cfg), beginning(problem, cfg)
-        groups.append(Group(index, text, ids, problem=problem, begun=begun))
+        groups.append(Group(0, text, ids, problem=problem, begun=begun))
     return groups
 
 

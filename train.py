@@ -31,7 +31,7 @@ from algorithms import (
     token_weights,
     whitening,
 )
-from batch import Group, choose_batch, code_groups, extend_buffer
+from batch import Group, choose_batch, extend_buffer
 from config import Config, UserError, check_world, load_config
 from data import Problem, fitting, load_problems
 from eval import evaluate
@@ -154,16 +154,16 @@ def set_advantages(cfg: Config, groups: list[Group]) -> None:
 
 
 def resample_flat(
-    cfg: Config, state: State, groups: list[Group], problems: list[Problem], tokenizer, engine,
-    pool: Pool, clock: Clock,
+    cfg: Config, state: State, groups: list[Group], problems: list[Problem],
+    examples: list[Question], tokenizer, engine, pool: Pool, clock: Clock,
 ) -> list[Group]:  # fmt: skip
-    """DAPO's dynamic sampling: `resample_rounds` times a new problem for each flat group, also of
-    alignment. The flat ones stay for the log; update() leaves them out."""
+    """DAPO's dynamic sampling: `resample_rounds` times a new problem for each flat group, a new
+    question for one of alignment. The flat ones stay for the log; update() leaves them out."""
     latest, made = groups, []
     for _ in range(cfg.resample_rounds):
-        flat = sum(not any(group.advantages) for group in latest)
-        first = len(groups) + len(made)
-        fresh = code_groups(cfg, state, problems, tokenizer, flat, first)
+        flat = [group.objective for group in latest if not any(group.advantages)]
+        n, n_align, first = len(flat), flat.count("align"), len(groups) + len(made)
+        fresh = choose_batch(cfg, state, problems, examples, tokenizer, n, n_align, first)
         latest = rollout(cfg, state.step, fresh, engine, pool, clock)
         made += latest
     return made
@@ -339,11 +339,13 @@ def train(cfg: Config) -> None:
         while state.step < cfg.steps and not stop:
             state.step += 1
             clock = Clock()
-            groups = choose_batch(cfg, state, problems, examples, tokenizer)
+            n, n_align = cfg.prompts_per_step, round(cfg.align_ratio * cfg.prompts_per_step)
+            groups = choose_batch(cfg, state, problems, examples, tokenizer, n, n_align)
             groups = rollout(cfg, state.step, groups, engine, pool, clock)
             if cfg.algo == "dapo" and cfg.code_weight:
-                more = resample_flat(cfg, state, groups, problems, tokenizer, engine, pool, clock)
-                groups += more
+                groups += resample_flat(
+                    cfg, state, groups, problems, examples, tokenizer, engine, pool, clock
+                )
             extend_buffer(cfg, state, groups, examples, tokenizer)
             watch.look("sampled")
             engine.sleep()

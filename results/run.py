@@ -133,6 +133,8 @@ ARMS = {
     "coderl-rpp": ["--algo=reinforce++"],
     "grpo-dapo": ["--align_ratio=0", "--algo=dapo", "--clip_high=0.28"],
     "coderl-dapo": ["--algo=dapo", "--clip_high=0.28"],
+    "grpo-dapo-60": ["--align_ratio=0", "--algo=dapo", "--clip_high=0.28", "--steps=60"],
+    "coderl-dapo-60": ["--algo=dapo", "--clip_high=0.28", "--steps=60"],
     "coderl-0.2": ["--align_ratio=0.2"],
     "coderl-0.6": ["--align_ratio=0.6"],
     # without the example of a program that has an output and nothing else

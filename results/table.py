@@ -38,6 +38,8 @@ NAMES = {
     "coderl-rpp": "CodeRL+ with REINFORCE++",
     "grpo-dapo": "DAPO",
     "coderl-dapo": "CodeRL+ with DAPO",
+    "grpo-dapo-60": "DAPO, 60 steps",
+    "coderl-dapo-60": "CodeRL+ with DAPO, 60 steps",
     "coderl-0.2": "CodeRL+, a share of 0.2",
     "coderl-0.6": "CodeRL+, a share of 0.6",
     "coderl-paper": "CodeRL+, the paper's reward form",
@@ -64,7 +66,7 @@ PAIRS = [("grpo", "coderl"), ("grpo-rpp", "coderl-rpp"), ("grpo-dapo", "coderl-d
 PAIRS += [("base", "grpo"), ("grpo", "align"), ("grpo-lr1e-5", "coderl-lr1e-5")]
 PAIRS += [("grpo", "coderl-0.2"), ("grpo", "coderl-0.6"), ("grpo", "coderl-paper")]
 PAIRS += [("grpo-60", "coderl-60"), ("grpo", "coderl-varied")]
-PAIRS += [("grpo-60", "coderl-varied-60")]
+PAIRS += [("grpo-60", "coderl-varied-60"), ("grpo-dapo-60", "coderl-dapo-60")]
 COLUMNS = [  # evaluation, task, heading
     ("sampled", "basics", "`basics`"),
     ("sampled", "basics-trace", "`basics-trace`"),

@@ -61,10 +61,10 @@ def test_training_and_evaluation_go_on_from_the_same_beginning(begin, one_proces
 
 @pytest.mark.parametrize("begin", [True, False])
 def test_an_answer_goes_on_from_the_first_name(begin, one_process):
-    cfg = Config(align_begin=begin, prompts_per_step=2, samples_per_prompt=2)
+    cfg = Config(align_begin=begin, samples_per_prompt=2)
     program = "def twice(x):\n    y = 2 * x\n    return y + 0"
     question = Question(program, [1], "twice", {"y": 2, "output": 2}, "t", "1/0/0")
-    groups = choose_batch(cfg, State(step=2, buffer=[question]), [PROBLEM], [], Chat())
+    groups = choose_batch(cfg, State(step=2, buffer=[question]), [PROBLEM], [], Chat(), 2, 1)
     (group,) = (group for group in groups if group.question)
     assert group.begun == ("y =" if begin else "")
     assert bytes(group.prompt_ids).decode().endswith("for each.\ny =" if begin else "for each.\n")

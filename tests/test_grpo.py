@@ -18,7 +18,7 @@ from policy import split_batch
 from reward import Question, Score
 from rollout import Response
 from tools.rundir import State, sample_row
-from train import set_advantages, subtract_kl, update
+from train import resample_flat, set_advantages, subtract_kl, update
 
 
 # ------------------------------------------------------------------ a whole update
@@ -256,11 +256,11 @@ def test_the_newest_questions_go_first_and_none_stays():
         for n, step in enumerate([1, 1, 2, 2, 2, 2, 3, 3])
     ]
     problems = [Problem(str(n), f"Write f{n}.", {"inputs": [[]], "outputs": [n]}) for n in range(9)]
-    cfg = Config(prompts_per_step=8, align_ratio=0.4)  # three questions a step
+    cfg = Config()
     state, seen = State(buffer=list(asked)), []
     for step in (3, 4, 5):
         state.step = step
-        groups = choose_batch(cfg, state, problems, [], Letters())
+        groups = choose_batch(cfg, state, problems, [], Letters(), 8, 3)
         assert [g.index for g in groups] == list(range(8))
         seen.append({int(g.question.source.split("/")[2]) for g in groups if g.question})
     assert seen[0] > {6, 7} and seen[1] < {2, 3, 4, 5} and seen[2] == {0, 1}
@@ -279,12 +279,12 @@ def test_a_program_without_variables_gives_no_question():
 
 def test_what_was_asked_is_not_asked_again():
     question = Question("def f():\n    return 1", [], "f", {"x": 1}, "t", "1/0/0")
-    cfg, state = Config(prompts_per_step=8, align_ratio=0.4), State(step=1)
+    cfg, state = Config(), State(step=1)
     problems = [Problem(str(n), f"Write f{n}.", {"inputs": [[]], "outputs": [n]}) for n in range(9)]
     failed = Group(0, "", [], problems[0], questions=[question])
     extend_buffer(cfg, state, [failed, failed], [], Letters())
     assert state.buffer == [question]
-    choose_batch(cfg, state, problems, [], Letters())
+    choose_batch(cfg, state, problems, [], Letters(), 8, 3)
     extend_buffer(cfg, state, [failed], [], Letters())
     assert state.buffer == []
 
@@ -295,9 +295,9 @@ def test_questions_of_a_step_are_about_different_problems_while_there_are_some()
         for n, (task, step) in enumerate([("a", 1), ("b", 1), ("c", 3), ("c", 3), ("c", 2)])
     ]
     problems = [Problem(str(n), f"Write f{n}.", {"inputs": [[]], "outputs": [n]}) for n in range(9)]
-    cfg = Config(prompts_per_step=8, align_ratio=0.4)  # three questions a step
+    cfg = Config()
     state = State(buffer=list(asked), step=4)
-    groups = choose_batch(cfg, state, problems, [], Letters())
+    groups = choose_batch(cfg, state, problems, [], Letters(), 8, 3)
     assert sorted(g.question.task_id for g in groups if g.question) == ["a", "b", "c"]
     assert [q.task_id for q in state.buffer] == ["c", "c"]
     assert min(q.source_step for q in state.buffer) == 2  # of c, one of the newest was asked
@@ -312,8 +312,35 @@ def test_questions_that_one_value_would_answer_may_be_asked_last():
     ]
     problems = [Problem(str(n), f"Write f{n}.", {"inputs": [[]], "outputs": [n]}) for n in range(9)]
     for varied, left in ((False, ["t0", "t1"]), (True, ["t2", "t3"])):
-        cfg = Config(prompts_per_step=8, align_ratio=0.25, align_varied=varied)
+        cfg = Config(align_varied=varied)
         state = State(buffer=list(asked), step=5)
-        groups = choose_batch(cfg, state, problems, [], Letters())
+        groups = choose_batch(cfg, state, problems, [], Letters(), 8, 2)
         assert sum(bool(g.question) for g in groups) == 2
         assert [q.task_id for q in state.buffer] == left
+
+
+def test_dapo_asks_another_question_for_a_flat_one(monkeypatch):
+    """And takes another problem for a flat problem, or where no question is left."""
+    asked = [Question("def f():\n    return 1", [n], "f", {"x": 1}, "t", "1/0/0") for n in range(2)]
+    problems = [Problem(str(n), f"Write f{n}.", {"inputs": [[]], "outputs": [n]}) for n in range(9)]
+    rounds = []
+
+    def rollout(cfg, step, groups, *_):
+        for group in groups:
+            group.advantages = [0.0, 0.0]
+        rounds.append([(group.index, group.objective) for group in groups])
+        return groups
+
+    monkeypatch.setattr("train.rollout", rollout)
+    first = [
+        Group(0, "", [], problems[0], advantages=[0.0, 0.0]),
+        Group(1, "", [], question=asked[0], advantages=[0.0, 0.0]),
+        Group(2, "", [], question=asked[0], advantages=[1.0, -1.0]),
+        Group(3, "", [], problems[0], advantages=[1.0, -1.0]),
+    ]
+    cfg, state = Config(resample_rounds=3), State(step=2, buffer=list(asked))
+    made = resample_flat(cfg, state, first, problems, [], Letters(), None, None, None)
+    assert [sorted(index for index, _ in groups) for groups in rounds] == [[4, 5], [6, 7], [8, 9]]
+    kinds = [sorted(kind for _, kind in groups) for groups in rounds]
+    assert kinds == [["align", "code"], ["align", "code"], ["code", "code"]]
+    assert len(made) == 6 and state.buffer == [] and state.position == 4
