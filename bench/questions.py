@@ -6,8 +6,10 @@ Every failed program is traced again on the first `align_inputs` inputs of its p
 does. A program counts as asked about if one of them gives a question that is not too long a prompt;
 else the reason of the first stands. Then, ten steps at a time: how many of those failed programs
 can be asked about; of what was asked in these steps, how many programs it was about, how old they
-were, how many questions were flat (all answers earned the same, so nothing was learned) and how
-many ask for one value under all names; and the values most often asked for and most often answered.
+were, how many questions were flat (all answers earned the same, so nothing was learned; of those,
+how many were answered all right, and how many with no right value) and how many ask for one value
+under all names; the entropy of the answers (nats a token, the mean over steps); and the values most
+often asked for and most often answered.
 """
 
 import json
@@ -50,6 +52,7 @@ def main(run: Path) -> None:
         raise UserError(f"cannot read {run}/config.json: {error}") from error
     problems = {p.task_id: p for p in load_problems(cfg.problems, cfg=cfg)}
     rows = [row for row, _ in read_jsonl(run / "samples.jsonl")]
+    metrics = [row for row, _ in read_jsonl(run / "metrics.jsonl")]
     failed = [r for r in rows if r["objective"] == "code" and r["status"] != "passed"]
     with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
         made = [pool.submit(outcome, problems[r["task_id"]], r, cfg) for r in failed]
@@ -58,25 +61,35 @@ def main(run: Path) -> None:
     for reason, count in counts.most_common():
         print(f"{count:5} {count / len(failed):6.1%}  {reason}")
     print(f"{len(failed):5} failed programs of {len(rows)} samples")
-    print_by_steps(rows, [(r["step"], reason) for r, reason in zip(failed, reasons, strict=True)])
+    outcomes = [(r["step"], reason) for r, reason in zip(failed, reasons, strict=True)]
+    print_by_steps(rows, outcomes, metrics)
 
 
-def print_by_steps(rows: list[dict], failed: list[tuple[int, str]], size: int = 10) -> None:
+def print_by_steps(
+    rows: list[dict], failed: list[tuple[int, str]], metrics: list[dict], size: int = 10
+) -> None:
     """Three lines for every `size` steps. failed: step and outcome of each failed program."""
     for first in range(1, rows[-1]["step"] + 1, size):
         steps = range(first, first + size)
         reasons = [reason for step, reason in failed if step in steps]
         answers = [r for r in rows if r["step"] in steps and r["objective"] == "align"]
         questions = {(r["step"], r["source"], r["call"]): r for r in answers}
-        earned = {(r["step"], r["source"], r["call"], r["reward"]) for r in answers}
-        flat = sum(n == 1 for n in Counter(key[:3] for key in earned).values())
+        earned: dict[tuple, set] = {}
+        for r in answers:
+            right = len(r["correct"]) / len(r["target"])
+            earned.setdefault((r["step"], r["source"], r["call"]), set()).add((r["reward"], right))
+        flat = [found for found in earned.values() if len({reward for reward, _ in found}) == 1]
         ages = [step - int(source.partition("/")[0]) for step, source, _ in questions]
         programs, tasks = {source for _, source, _ in questions}, {r["task_id"] for r in answers}
         asked = f"{reasons.count('asked')} of {len(reasons)} failed programs can be asked about"
         about = f"{len(questions)} questions on {len(programs)} programs of {len(tasks)} problems"
         same = sum(len(set(q["target"].values())) == 1 for q in questions.values())
         age = f"written {statistics.median(ages or [0]):.0f} steps before"
-        kinds = f"{flat} flat, {same} of one value"
+        ends = [sum({right for _, right in found} == {end} for found in flat) for end in (1, 0)]
+        kinds = f"{len(flat)} flat ({ends[0]} all right, {ends[1]} all wrong), {same} of one value"
+        found = [m["entropy/align"] for m in metrics if m["step"] in steps]
+        entropy = statistics.mean([e for e in found if e is not None] or [0])
+        kinds += f", entropy {entropy:.2f}"
         print(f"\nsteps {first} to {first + size - 1}: {asked}; {about}, {age}; {kinds}")
         targets = [value for q in questions.values() for value in q["target"].values()]
         print("  asked for:", commonest(targets))

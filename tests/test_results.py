@@ -224,21 +224,29 @@ def test_the_demo_ends_with_what_its_tasks_measure():
 def test_questions_are_told_ten_steps_at_a_time(capsys):
     def answer(step: int, source: str, target: str, predicted: str) -> dict:
         row = {"step": step, "objective": "align", "source": source, "call": "f(1)"}
-        row |= {"reward": float(target == predicted)}
+        right = target == predicted
+        row |= {"reward": float(right), "correct": ["x"] if right else []}
         return row | {"task_id": "a", "target": {"x": target}, "predicted": {"x": predicted}}
 
     twice = [answer(9, "2/0/1", "3", predicted) for predicted in ("0", "3")]
     rows = [*twice, answer(12, "2/0/1", "3", "0"), answer(13, "3/1/0", "4", "0")]
     rows[-1]["target"]["y"] = "3"
-    print_by_steps(rows, [(9, "asked"), (10, "error"), (11, "error")])
+    rows.append(answer(14, "3/1/1", "5", "5"))
+    entropies = {1: None, 8: 0.4, 9: 0.6, 12: 0.1}
+    metrics = [{"step": step, "entropy/align": value} for step, value in entropies.items()]
+    print_by_steps(rows, [(9, "asked"), (10, "error"), (11, "error")], metrics)
     first, second = capsys.readouterr().out.strip().split("\n\n")
     assert "steps 1 to 10: 1 of 2 failed programs" in first and "1 questions on 1 pro" in first
-    assert "written 7 steps before; 0 flat, 1 of one value" in first
+    assert (
+        "written 7 steps before; 0 flat (0 all right, 0 all wrong), 1 of one value, entropy 0.50"
+        in first
+    )
     assert "asked for: 3 100%" in first
     assert "answered:  0 50%, 3 50%" in first
-    assert "0 of 1 failed" in second and "2 questions on 2 programs of 1 problems" in second
-    assert "written 10 steps before; 2 flat, 1 of one value" in second
-    assert "answered:  0 100%" in second
+    assert "0 of 1 failed" in second and "3 questions on 3 programs of 1 problems" in second
+    assert "written 10 steps before; 3 flat (1 all right, 2 all wrong), 2 of one value" in second
+    assert "entropy 0.10" in second
+    assert "answered:  0 67%, 5 33%" in second
 
 
 def test_form_compares_only_answers_with_every_value(tmp_path):
