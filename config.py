@@ -99,7 +99,7 @@ class Config:
     kl_coef: float = 0.0  # weight of the KL to the starting model; 0 loads no reference
     kl_estimator: str = "k3"  # k1, k2 or k3
     kl_in: str = "loss"  # loss: of each token; reward: taken off the answer's reward
-    resample_rounds: int = 3  # dapo: how often flat groups are replaced by other problems
+    resample_rounds: int = 3  # dapo: how often flat groups are replaced by others
     tis_cap: float = 2.0  # cap of the importance weight trainer/sampler; 0 turns it off
     micro_tokens: int = 4096  # tokens of a forward pass; lower it when memory runs out
     checkpoint_layers: bool = False  # keep no activations inside layers, make them again backward
