@@ -148,13 +148,12 @@ ARMS = {
     "coderl-lr1e-5": ["--lr=1e-5"],
     "grpo-60": ["--align_ratio=0", "--steps=60"],
     "coderl-60": ["--steps=60"],
-    "coderl-t1-60": ["--temperature=1", "--steps=60"],
     "coderl-varied": ["--align_varied=True"],
     "coderl-varied-60": ["--align_varied=True", "--steps=60"],
 }
 TRAINING = ("--temperature=", "--max_tokens=")  # flags that eval.py is not given
 BASICS = "basics,basics-trace,basics-output"
-EVALUATIONS = {  # name -> flags of eval.py; "sampled" at the temperature of the setting
+EVALUATIONS = {  # name -> flags of eval.py; "sampled" at the temperature of training
     "mbpp": ["--tasks=mbpp", "--temperature=0"],  # where it is trained on
     "sampled": [f"--tasks={BASICS}", "--n=4"],
     "greedy": [f"--tasks={BASICS}", "--temperature=0"],
@@ -258,8 +257,7 @@ def main() -> None:
     notes.parent.mkdir(parents=True, exist_ok=True)
     write_whole(notes, json.dumps(row))
     given = [x for x in SETTINGS[setting] if not x.startswith(TRAINING)]
-    temperature = load_config(SETTINGS[setting]).temperature  # for all arms
-    given += [f"--seed={seed}", f"--temperature={temperature:g}"]
+    given += [f"--seed={seed}", f"--temperature={cfg.temperature:g}"]
     if ARMS[arm] is not None:
         train(cfg, training)
         row["samples_per_step"] = cfg.prompts_per_step * cfg.samples_per_prompt

@@ -48,7 +48,6 @@ NAMES = {
     "coderl-lr1e-5": "CodeRL+, learning rate 1e-5",
     "grpo-60": "GRPO, 60 steps",
     "coderl-60": "CodeRL+, 60 steps",
-    "coderl-t1-60": "CodeRL+, temperature 1, 60 steps",
     "coderl-varied": "CodeRL+, varied questions first",
     "coderl-varied-60": "CodeRL+, varied questions first, 60 steps",
 }
@@ -67,8 +66,7 @@ PAIRS = [("grpo", "coderl"), ("grpo-rpp", "coderl-rpp"), ("grpo-dapo", "coderl-d
 PAIRS += [("base", "grpo"), ("grpo", "align"), ("grpo-lr1e-5", "coderl-lr1e-5")]
 PAIRS += [("grpo", "coderl-0.2"), ("grpo", "coderl-0.6"), ("grpo", "coderl-paper")]
 PAIRS += [("grpo-60", "coderl-60"), ("grpo", "coderl-varied")]
-PAIRS += [("grpo-60", "coderl-t1-60"), ("grpo-60", "coderl-varied-60")]
-PAIRS += [("grpo-dapo-60", "coderl-dapo-60")]
+PAIRS += [("grpo-60", "coderl-varied-60"), ("grpo-dapo-60", "coderl-dapo-60")]
 COLUMNS = [  # evaluation, task, heading
     ("sampled", "basics", "`basics`"),
     ("sampled", "basics-trace", "`basics-trace`"),
