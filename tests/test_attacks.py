@@ -336,7 +336,9 @@ def test_no_reward_is_forged(box, name):
 
 @pytest.mark.parametrize("look", set(LOOKS) - {"look_in_proc"})  # there is no /proc
 def test_the_look_finds_what_is_there(box, look):
-    program = f"{FIND}\nmine = [{SECRET}]\ntext = b'{SECRET}' * 100_000\nprint({look}())"
+    # many small objects lie everywhere on the heap, where a large one lies apart
+    text = f"[b'{SECRET} %d' % n for n in range(100_000)]"
+    program = f"{FIND}\nmine = [{SECRET}]\ntext = {text}\nprint({look}())"
     assert run(box, program, str(SECRET)).stdout == f"{SECRET}\n"
 
 
