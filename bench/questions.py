@@ -65,12 +65,10 @@ def main(run: Path) -> None:
     print_by_steps(rows, outcomes, metrics)
 
 
-def print_by_steps(
-    rows: list[dict], failed: list[tuple[int, str]], metrics: list[dict], size: int = 10
-) -> None:
-    """Three lines for every `size` steps. failed: step and outcome of each failed program."""
-    for first in range(1, rows[-1]["step"] + 1, size):
-        steps = range(first, first + size)
+def print_by_steps(rows: list[dict], failed: list[tuple[int, str]], metrics: list[dict]) -> None:
+    """Three lines for every ten steps. failed: step and outcome of each failed program."""
+    for first in range(1, rows[-1]["step"] + 1, 10):
+        steps = range(first, first + 10)
         reasons = [reason for step, reason in failed if step in steps]
         answers = [r for r in rows if r["step"] in steps and r["objective"] == "align"]
         questions = {(r["step"], r["source"], r["call"]): r for r in answers}
@@ -87,10 +85,10 @@ def print_by_steps(
         age = f"written {statistics.median(ages or [0]):.0f} steps before"
         ends = [sum({right for _, right in found} == {end} for found in flat) for end in (1, 0)]
         kinds = f"{len(flat)} flat ({ends[0]} all right, {ends[1]} all wrong), {same} of one value"
-        found = [m["entropy/align"] for m in metrics if m["step"] in steps]
-        entropy = statistics.mean([e for e in found if e is not None] or [0])
+        entropies = [m["entropy/align"] for m in metrics if m["step"] in steps]
+        entropy = statistics.mean([e for e in entropies if e is not None] or [0])
         kinds += f", entropy {entropy:.2f}"
-        print(f"\nsteps {first} to {first + size - 1}: {asked}; {about}, {age}; {kinds}")
+        print(f"\nsteps {first} to {first + 9}: {asked}; {about}, {age}; {kinds}")
         targets = [value for q in questions.values() for value in q["target"].values()]
         print("  asked for:", commonest(targets))
         print("  answered: ", commonest([v for a in answers for v in a["predicted"].values()]))

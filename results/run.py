@@ -5,7 +5,7 @@
     python results/run.py gemma coderl 0         # after python tools/prepare.py models/gemma3-270m
 
 The arms of a setting differ in the flags below and in nothing else. Samples a step (but DAPO
-samples other problems for flat groups), steps and learning rate are the same unless an arm's name
+samples others for flat groups), steps and learning rate are the same unless an arm's name
 says so; the rate was chosen by what plain GRPO does on held-out problems. Weights stay in out/,
 with 6 GB of checkpoints; the file holds what results/table.py needs.
 Left out: running arms side by side, which on two cores would spoil the times.
