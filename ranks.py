@@ -36,9 +36,10 @@ def set_up_ranks(timeout_s: float = 1800) -> torch.device:
         device = torch.device("cpu")
         dist.init_process_group("gloo")
         tune_heap()
-    patience = timedelta(seconds=timeout_s)
-    meeting["group"] = dist.new_group(backend="gloo", timeout=patience)
-    meeting["patience"] = patience
+    # Only rank 0 learns who is missing, and torchrun ends everybody once one rank fails. The others,
+    # who go by the timeout of the group, outlast it, even where it comes last.
+    meeting["patience"] = timedelta(seconds=timeout_s)
+    meeting["group"] = dist.new_group(backend="gloo", timeout=3 * meeting["patience"])
     return device
 
 
@@ -61,11 +62,8 @@ def gather(item: object, task: str = "its work") -> list:
     """
     if dist.get_world_size() == 1:
         return [item]
-    # Only rank 0 learns who is missing, and torchrun ends everybody once one rank fails: the others
-    # outlast it, even where it comes last.
-    patience = meeting["patience"] * (1 if dist.get_rank() == 0 else 3)
     try:
-        dist.monitored_barrier(meeting["group"], patience, wait_all_ranks=True)
+        dist.monitored_barrier(meeting["group"], meeting["patience"], wait_all_ranks=True)
     except RuntimeError as error:
         raise UserError(
             f"{task} took too long on some rank: {first_line(error)}; give a larger "

@@ -43,7 +43,7 @@ def test_a_rank_that_does_not_come_is_named(tmp_path):
 
     Also where rank 0, which knows the culprit, is the last to come.
     """
-    body = "set_up_ranks(2)\ntime.sleep([1.5, 100, 0][dist.get_rank()])\n"
+    body = "set_up_ranks(3)\ntime.sleep([3.5, 100, 0][dist.get_rank()])\n"
     body += "try: gather(1, 'sampling')\nexcept Exception as error:\n"
     # one write a line: what ranks print in pieces may mix
     body += "    line = f'{type(error).__name__} | {error}\\n'\n"
