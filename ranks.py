@@ -36,8 +36,8 @@ def set_up_ranks(timeout_s: float = 1800) -> torch.device:
         device = torch.device("cpu")
         dist.init_process_group("gloo")
         tune_heap()
-    # Only rank 0 learns who is missing, and torchrun ends everybody once one rank fails. The others,
-    # who go by the timeout of the group, outlast it, even where it comes last.
+    # Only rank 0 learns who is missing, and torchrun ends everybody once one rank fails: the
+    # others, who go by the timeout of the group, outlast it, even where it comes last.
     meeting["patience"] = timedelta(seconds=timeout_s)
     meeting["group"] = dist.new_group(backend="gloo", timeout=3 * meeting["patience"])
     return device
