@@ -103,26 +103,28 @@ BEGUN = [
     f"--align_examples={[*EXAMPLES[:2], *STRAIGHT]}",
     "--max_prompt_tokens=800",
 ]
+# Not instructed: it is shown programs first, and stopped where it asks its own question. One
+# step at the demo's learning rate, and half of what it writes no longer parses.
+GEMMA = [
+    "configs/demo.py",
+    "--model=models/gemma3-270m",
+    f"--code_template={FOUR_SHOTS}{CODE_TEMPLATE}",
+    "--lr=5e-6",
+    '--stop=["\\n```\\n", "\\n\\n```", "\\n\\nWrite "]',
+]
+MBPP = [
+    "--problems=mbpp",
+    "--max_tokens=160",
+    "--max_prompt_tokens=1024",
+    "--temperature=0.5",
+]
 SETTINGS = {
     "smollm": ["configs/demo.py"],
     "begin": BEGUN,
     "begin-all": [*BEGUN, "--align_begin=True"],
-    # Not instructed: it is shown programs first, and stopped where it asks its own question. One
-    # step at the demo's learning rate, and half of what it writes no longer parses.
-    "gemma": [
-        "configs/demo.py",
-        "--model=models/gemma3-270m",
-        f"--code_template={FOUR_SHOTS}{CODE_TEMPLATE}",
-        "--lr=5e-6",
-        '--stop=["\\n```\\n", "\\n\\n```", "\\n\\nWrite "]',
-    ],
-    "mbpp": [
-        "configs/demo.py",
-        "--problems=mbpp",
-        "--max_tokens=160",
-        "--max_prompt_tokens=1024",
-        "--temperature=0.5",
-    ],
+    "gemma": GEMMA,
+    "mbpp": ["configs/demo.py", *MBPP],
+    "gemma-mbpp": [*GEMMA, *MBPP],
 }
 ARMS = {
     "base": None,  # not trained
@@ -264,7 +266,7 @@ def main() -> None:
         row["curve"] = curve(ROOT / cfg.run_dir / "metrics.jsonl")
         given.append(f"--model=out/{name}/hf")
     tasks = EVALUATIONS | {name: EXTRA[name] for name in extra}
-    if setting != "mbpp":
+    if cfg.problems != "mbpp":
         del tasks["mbpp"]
     for label in (label for label in tasks if label not in row["evaluations"]):
         path = ROOT / "out" / name / "eval" / f"{label}.json"

@@ -27,6 +27,7 @@ SETTINGS = {  # the first is the main one: its curves and probes are drawn
     "begin-all": "SmolLM2-135M-Instruct on `basics`, programs and answers begun",
     "gemma": "Gemma 3 270M, not instructed, on `basics`",
     "mbpp": "SmolLM2-135M-Instruct on MBPP's training split",
+    "gemma-mbpp": "Gemma 3 270M, not instructed, on MBPP's training split",
 }
 MARKS = ("<!-- {}: written by results/table.py -->", "<!-- end of {} -->")
 NAMES = {
