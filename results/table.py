@@ -1,7 +1,7 @@
-"""The README's tables and the plots in this folder, from the runs in this folder.
+"""The tables of both READMEs and the plots in this folder, from the runs in this folder.
 
     python results/table.py            # write them
-    python results/table.py --check    # say whether the README has what the runs say (exit 1)
+    python results/table.py --check    # say whether they are what the runs say (exit 1)
 
 A number is the mean over seeds of the mean over problems; its interval is a bootstrap over problems
 of their values, averaged over seeds. Left out: an interval over seeds, of which there are too few.
@@ -68,6 +68,7 @@ PAIRS += [("base", "grpo"), ("grpo", "align"), ("grpo-lr1e-5", "coderl-lr1e-5")]
 PAIRS += [("grpo", "coderl-0.2"), ("grpo", "coderl-0.6"), ("grpo", "coderl-paper")]
 PAIRS += [("grpo-60", "coderl-60"), ("grpo", "coderl-varied")]
 PAIRS += [("grpo-60", "coderl-varied-60"), ("grpo-dapo-60", "coderl-dapo-60")]
+WITH_AND_WITHOUT = [pair for pair in PAIRS if pair[1].replace("coderl", "grpo") == pair[0]]
 COLUMNS = [  # evaluation, task, heading
     ("sampled", "basics", "`basics`"),
     ("sampled", "basics-trace", "`basics-trace`"),
@@ -201,6 +202,20 @@ def difference_table(runs: Runs, columns: list[tuple[str, str, str]]) -> list[st
     return table(["points", *(head for *_, head in columns)], rows)
 
 
+def pairs_table(settings: dict[str, Runs]) -> list[str]:
+    """What alignment adds to the same training without, in every setting."""
+    rows, columns = [], COLUMNS[:4]
+    for (setting, runs), pair in itertools.product(settings.items(), WITH_AND_WITHOUT):
+        cells = [told(*sides(runs, pair, label, task)) for label, task, _ in columns]
+        alike = [{(row["seed"], row["machine"]) for row in runs.get(arm, [])} for arm in pair]
+        seeds = " ".join(str(seed) for seed, _ in sorted(alike[0] & alike[1]))
+        if seeds:
+            made = ", ".join(f"`{setting} {arm} {seeds}`" for arm in pair)
+            rows.append([SETTINGS[setting], NAMES[pair[0]], *cells, made])
+    heads = ["on", "over", *(head for *_, head in columns), "`results/run.py`"]
+    return table(heads, rows)
+
+
 def probes(rows: list[dict]) -> list[dict]:
     """target -> what its probe found, of every seed that was probed."""
     found = (row["evaluations"].get("probe", {}).get("probe") for row in rows)
@@ -255,10 +270,10 @@ def cost_table(runs: Runs) -> list[str]:
     return table(["arm", "seconds a step", "cores", *heads], rows)
 
 
-def summary(runs: Runs) -> str:
+def summary(runs: Runs) -> list[str]:
     """The main arms, as trained."""
     chosen = {arm: runs[arm] for arm in ("base", "grpo", "coderl") if arm in runs}
-    return "\n".join(main_table(chosen, COLUMNS[:3]))
+    return main_table(chosen, COLUMNS[:3])
 
 
 def markdown(settings: dict[str, Runs]) -> str:
@@ -350,7 +365,7 @@ def with_tables(text: str, name: str, tables: str) -> str:
     """`text` with what stands between the marks of `name` replaced. Raises ValueError without."""
     begin, end = (mark.format(name) for mark in MARKS)
     if text.count(begin) != 1 or text.count(end) != 1:
-        raise ValueError(f"the README needs the marks {begin} and {end}, once each")
+        raise ValueError(f"a README needs the marks {begin} and {end}, once each")
     between = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
     return between.sub(lambda _: f"{begin}\n{tables}\n{end}", text)
 
@@ -359,23 +374,25 @@ def main() -> None:
     settings = read_runs(ROOT / "results")
     earlier = read_runs(ROOT / "results/earlier", EARLIER)[next(iter(SETTINGS))]
     runs = settings[next(iter(SETTINGS))]
-    readme = ROOT / "README.md"
-    text = with_tables(readme.read_text(), "summary", summary(runs))
-    text = with_tables(text, "earlier", "\n".join(earlier_table(earlier)))
-    wanted = {
-        readme: with_tables(text, "evidence", markdown(settings)),
-        ROOT / "results/curves.svg": plot(runs),
-    }
+    top, full = ROOT / "README.md", ROOT / "results/README.md"
+    wanted = {path: path.read_text() for path in (top, full)}
+    for path, name, lines in (
+        (top, "summary", summary(runs)),
+        (top, "pairs", pairs_table(settings)),
+        (full, "evidence", [markdown(settings)]),
+        (full, "earlier", earlier_table(earlier)),
+    ):
+        wanted[path] = with_tables(wanted[path], name, "\n".join(lines))
+    wanted[ROOT / "results/curves.svg"] = plot(runs)
     if found := probe_lines(runs):
         wanted[ROOT / "results/probe.svg"] = probe_plot.plot(found)
     stale = [p for p, text in wanted.items() if not p.exists() or p.read_text() != text]
+    names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
     if "--check" in sys.argv:
-        if stale:
-            sys.exit(f"error: {stale[0].name} is not what the runs say; python results/table.py")
-        return
+        sys.exit(f"error: not what the runs say: {names}; python results/table.py" if stale else 0)
     for path in stale:
         path.write_text(wanted[path])
-    print(f"written: {', '.join(path.name for path in stale) or 'nothing, all is as it should be'}")
+    print(f"written: {names or 'nothing, all is as it should be'}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The README's tables say what the runs in results/ say."""
+"""The tables of both READMEs say what the runs in results/ say."""
 
 import json
 import subprocess
@@ -26,6 +26,7 @@ from results.table import (
     difference,
     main_table,
     markdown,
+    pairs_table,
     plot,
     points,
     probe_lines,
@@ -58,7 +59,7 @@ def runs(*rows: dict) -> dict:
     return found
 
 
-def test_the_readme_and_the_plot_are_what_the_runs_say():
+def test_the_readmes_and_the_plots_are_what_the_runs_say():
     done = subprocess.run(
         [sys.executable, "results/table.py", "--check"], cwd=ROOT, capture_output=True, text=True
     )
@@ -149,6 +150,22 @@ def test_tables_and_plot_of_made_up_runs():
     assert points(rows["grpo"][0], "reward/code", "samples")[1][0] == 128.0
     elements = list(ElementTree.fromstring(plot(rows)).iter())
     assert sum(e.tag.endswith("polyline") for e in elements) == 4  # two runs, two panels with data
+
+
+def test_pairs_are_told_with_the_runs_that_made_them():
+    """Only those that differ in alignment alone, and only seeds that both have on like cores."""
+    rows = [run(arm, seed, [0.0, 1.0]) for arm in ("base", "grpo", "coderl") for seed in (0, 1)]
+    rows[-1]["machine"] = "2 x Other CPU"
+    rows += [run("align", 0, [1.0, 1.0]), run("grpo-60", 2, [0.0, 1.0])]
+    rows += [run("coderl-60", 2, [1.0, 1.0]), run("coderl-0.6", 0, [1.0, 1.0])]
+    _, _, *lines = pairs_table({"smollm": runs(*rows)})
+    cells = [line.strip("| ").split(" | ") for line in lines]
+    assert [c[1] for c in cells] == ["GRPO", "GRPO, 60 steps"]
+    assert cells[0][2].startswith("+0.0 (") and cells[1][2].startswith("+50.0 (")
+    assert [c[-1] for c in cells] == [
+        "`smollm grpo 0`, `smollm coderl 0`",
+        "`smollm grpo-60 2`, `smollm coderl-60 2`",
+    ]
 
 
 def test_probes_are_averaged_over_seeds():
