@@ -36,7 +36,7 @@ from ranks import gather, leave_ranks, set_up_ranks
 from reward import extract_program, worked_examples
 from rollout import Request, make_engine, model_directory
 from sandbox import Pool, Sandbox, SandboxUnavailable
-from stats import by_problem, chance, interval, pass_at_k
+from stats import by_problem, chance, families, interval, pass_at_k
 from tasks import (
     CODE,
     Item,
@@ -55,6 +55,7 @@ from tools.show import show
 FLAGS = {"--n": "eval_n", "--temperature": "eval_temperature", "--max_tokens": "eval_max_tokens"}
 FLAGS |= {"--tasks": "eval_tasks", "--limit": "eval_limit", "--release": "eval_release"}
 FLAGS |= {"--since": "eval_since", "--until": "eval_until"}
+LABELS = ("difficulty", "family", "date")  # of a problem; a result has them, too
 TOO_LONG = {"passed": False, "status": "too long", "score": 0.0}  # no room left for an answer
 
 
@@ -139,7 +140,7 @@ def answer(
 
 def result_row(item: Item, i: int, g: int, text: str, grade: dict) -> dict:
     row = {"task_id": item.task_id, "item": i, "sample": g, "completion": text} | grade
-    row |= {key: value for key in ("difficulty", "date") if (value := getattr(item, key))}
+    row |= {key: value for key in LABELS if (value := getattr(item, key))}
     return row | {"prompt": item.messages[-1]["content"]}
 
 
@@ -188,13 +189,13 @@ def drop_half_line(path: Path) -> None:
 def summarise(task: str, results: list[dict]) -> dict:
     """pass@k over problems for k = 1 and, with several samples each, the number of samples.
 
-    `interval` is for pass@1, of -trace tasks for the score: 95 %, a bootstrap over problems.
+    `interval` is for pass@1, of -trace tasks for the score: 95 %, a bootstrap over families.
     `chance`: what the same answers would earn, dealt to other questions.
     """
     row: dict = {"task": task} | rates(results)
     if task.endswith("-trace"):  # the share of variables right, whole answers or not
         row["score"] = sum(r["score"] for r in results) / len(results)
-    row["interval"] = interval(list(by_problem(results, task).values()))
+    row["interval"] = interval(by_problem(results, task), families(results))
     if task.endswith(("-trace", "-output")):
         row["chance"] = chance(results)
     row["n_samples"] = len(results)
@@ -263,7 +264,7 @@ def grade_samples(cfg: Config, path: Path, pool: Pool) -> dict:
         raise UserError(f"{path} holds no sample of what is graded; it needs at least one")
     results = []
     for problem, future in tqdm(zip(lines, futures, strict=True), task, len(lines), disable=None):
-        labels = {key: getattr(problem, key) for key in ("difficulty", "date")}
+        labels = {key: getattr(problem, key) for key in LABELS}
         results.append({"task_id": problem.task_id} | labels | future.result())
     if len({r["task_id"] for r in results}) < len(problems):
         print(f"{path}: not all of the {len(problems)} problems have a sample; those are left out")

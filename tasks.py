@@ -91,6 +91,7 @@ class Item:
     base_stop: tuple[str, ...] = ()  # and what ends it
     is_code: bool = False
     difficulty: str = ""
+    family: str = ""
     date: str = ""
 
     def as_chat(self, template: bool) -> bool:
@@ -160,7 +161,7 @@ def code_item(problem: Problem, cfg: Config) -> Item:
         return grade_program(sandbox, problem, extract_program(text))
 
     chat = [{"role": "user", "content": code_text(problem, cfg)}]
-    labels = {"difficulty": problem.difficulty, "date": problem.date}
+    labels = {"difficulty": problem.difficulty, "family": problem.family, "date": problem.date}
     texts = (beginning(problem, cfg), *base_text(problem), BASE_STOPS)
     return Item(problem.task_id, chat, grade, *texts, is_code=True, **labels)
 
@@ -218,7 +219,8 @@ def question_item(
         right = score.status == "right"
         return {"passed": right, "status": score.status, "score": score.reward} | shown
 
-    return Item(problem.task_id, messages, grade, begun, difficulty=problem.difficulty)
+    labels = {"difficulty": problem.difficulty, "family": problem.family}
+    return Item(problem.task_id, messages, grade, begun, **labels)
 
 
 # --------------------------------------------------------------------------- assertions

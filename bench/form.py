@@ -5,8 +5,8 @@
 An answer about variables earns nothing for a value that it does not give, so a model that learns
 no more than to answer in the asked form scores higher, too. Here only the answers count that give
 a value for each name, and only the problems of which both runs have such an answer: the share of
-values right in these, the difference with its interval over problems, and p of a paired test. And
-how many of all answers give one and the same value for several names.
+values right in these, the difference with its interval over families of problems, and p of a
+paired test. And how many of all answers give one and the same value for several names.
 Left out: the problems of which one run has none; those may be the harder ones.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from stats import by_problem, paired_difference  # noqa: E402
+from stats import by_problem, families, paired_difference  # noqa: E402
 
 TASK = "basics-trace"
 
@@ -43,7 +43,7 @@ def compare(a: Path, b: Path, label: str) -> str:
     found = [answers(run, label) for run in (a, b)]
     shares = [len(whole(results)) / len(results) for results in found]
     means = [by_problem(whole(results), TASK) for results in found]
-    d = paired_difference(*means)
+    d = paired_difference(*means, families(found[0]))
     right = [sum(mean[k] for k in means[0].keys() & means[1].keys()) / d.n for mean in means]
     return (
         f"{label:<8} answers with all values {shares[0]:.0%}, {shares[1]:.0%}; of these, on the "

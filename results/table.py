@@ -3,8 +3,9 @@
     python results/table.py            # write them
     python results/table.py --check    # say whether they are what the runs say (exit 1)
 
-A number is the mean over seeds of the mean over problems; its interval is a bootstrap over problems
-of their values, averaged over seeds. Left out: an interval over seeds, of which there are too few.
+A number is the mean over seeds of the mean over problems; its interval is a bootstrap over families
+of problems of their values, averaged over seeds (stats.py). The plots are drawn by curves.py.
+Left out: an interval over seeds, of which there are too few.
 """
 
 import itertools
@@ -12,12 +13,13 @@ import json
 import re
 import statistics
 import sys
-from html import escape
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from basics import problems  # noqa: E402
+from results.curves import mean, plot  # noqa: E402
 from stats import Difference, interval, paired_difference  # noqa: E402
 from tools import probe_plot  # noqa: E402
 
@@ -80,8 +82,8 @@ COLUMNS = [  # evaluation, task, heading
     ("humaneval", "humaneval", "HumanEval, greedy"),
     ("cruxeval", "cruxeval-o", "CRUXEval-O, first 200, greedy"),
 ]
-COLOURS = {"grpo": "#bc4c00", "coderl": "#1f6feb", "align": "#2da44e", "base": "#8c959f"}
 PROBED = ("passes", "value", "type")
+FAMILIES = [row["family"] for row in sorted(problems("heldout"), key=lambda row: row["task_id"])]
 FIRST, LAST = slice(5), slice(-5, None)  # steps of which the reward is told
 Runs = dict[str, list[dict]]  # arm of one setting -> its runs in order of seeds
 
@@ -104,18 +106,25 @@ def values(rows: list[dict], label: str, task: str) -> list[list[float]]:
     return [one["values"] for one in found if one]
 
 
-def mean(numbers: list[float]) -> float:
-    return sum(numbers) / len(numbers)
-
-
 def averaged(seeds: list[list[float]]) -> list[float]:
     return [mean(list(parts)) for parts in zip(*seeds, strict=True)]
 
 
-def cell(seeds: list[list[float]]) -> str:
+def by_place(values: list[float]) -> dict[str, float]:
+    return {str(place): value for place, value in enumerate(values)}
+
+
+def families(task: str, n: int) -> dict[str, str]:
+    """place -> family of n problems in order of ids: of basics, else each is its own."""
+    names = FAMILIES if task.startswith("basics") else range(n)
+    return {str(place): str(name) for place, name in zip(range(n), names, strict=True)}
+
+
+def cell(seeds: list[list[float]], task: str) -> str:
     if not seeds:
         return ""
-    low, high = interval(averaged(seeds))
+    found = by_place(averaged(seeds))
+    low, high = interval(found, families(task, len(found)))
     each = ", ".join(f"{100 * mean(seed):.1f}" for seed in seeds)
     several = f" [{each}]" if len(seeds) > 1 else ""
     return f"{100 * mean(averaged(seeds)):.1f} ({100 * low:.1f} to {100 * high:.1f}){several}"
@@ -132,7 +141,7 @@ def table(heads: list[str], rows: list[list[str]]) -> list[str]:
 def main_table(runs: Runs, columns: list[tuple[str, str, str]]) -> list[str]:
     rows = []
     for arm, of_arm in runs.items():
-        cells = [cell(values(of_arm, label, task)) for label, task, _ in columns]
+        cells = [cell(values(of_arm, label, task), task) for label, task, _ in columns]
         command = " ".join([of_arm[0]["setting"], arm, *(str(row["seed"]) for row in of_arm)])
         about = [f"`{command}`", cores(of_arm)] if any(cells) else ["", ""]
         rows.append([NAMES[arm], *cells, *about])
@@ -162,17 +171,18 @@ def sides(runs: Runs, pair: tuple[str, str], label: str, task: str) -> list[list
     return [[arm[seed] for seed in seeds] for arm in both]
 
 
-def difference(first: list[list[float]], second: list[list[float]]) -> Difference:
+def difference(first: list[list[float]], second: list[list[float]], task: str) -> Difference:
     """The second side minus the first, paired by problem, each averaged over its seeds."""
-    a, b = ({str(place): x for place, x in enumerate(averaged(side))} for side in (first, second))
-    return paired_difference(a, b)
+    a, b = (by_place(averaged(side)) for side in (first, second))
+    return paired_difference(a, b, families(task, len(a)))
 
 
-def told(first: list[list[float]], second: list[list[float]]) -> str:
+def told(runs: Runs, pair: tuple[str, str], label: str, task: str) -> str:
     """Mean, interval, each seed, p of a difference in points; nothing without a common seed."""
+    first, second = sides(runs, pair, label, task)
     if not first:
         return ""
-    d = difference(first, second)
+    d = difference(first, second, task)
     each = [f"{100 * (mean(b) - mean(a)):+.1f}" for a, b in zip(first, second, strict=True)]
     several = f" [{', '.join(each)}]" if len(each) > 1 else ""
     p = f"p = {d.p:.2g}" if d.p >= 0.001 else "p < 0.001"
@@ -186,7 +196,7 @@ def earlier_table(runs: Runs) -> list[str]:
     for arm, of_arm in runs.items():
         commits = ", ".join(dict.fromkeys(row["commit"] for row in of_arm))
         seeds = ", ".join(str(row["seed"]) for row in of_arm)
-        cells = [cell(values(of_arm, label, task)) for label, task, _ in columns]
+        cells = [cell(values(of_arm, label, task), task) for label, task, _ in columns]
         flags = " ".join(of_arm[0]["flags"])
         rows.append(
             [EARLIER[arm], *cells, f"{commits}, seed {seeds}: `{flags}`".replace(": ``", "")]
@@ -197,7 +207,7 @@ def earlier_table(runs: Runs) -> list[str]:
 def difference_table(runs: Runs, columns: list[tuple[str, str, str]]) -> list[str]:
     rows = []
     for pair in PAIRS:
-        cells = [told(*sides(runs, pair, label, task)) for label, task, _ in columns]
+        cells = [told(runs, pair, label, task) for label, task, _ in columns]
         rows.append([f"{NAMES[pair[1]]} − {NAMES[pair[0]]}", *cells])
     return table(["points", *(head for *_, head in columns)], rows)
 
@@ -206,7 +216,7 @@ def pairs_table(settings: dict[str, Runs]) -> list[str]:
     """What alignment adds to the same training without, in every setting."""
     rows, columns = [], COLUMNS[:4]
     for (setting, runs), pair in itertools.product(settings.items(), WITH_AND_WITHOUT):
-        cells = [told(*sides(runs, pair, label, task)) for label, task, _ in columns]
+        cells = [told(runs, pair, label, task) for label, task, _ in columns]
         alike = [{(row["seed"], row["machine"]) for row in runs.get(arm, [])} for arm in pair]
         seeds = " ".join(str(seed) for seed, _ in sorted(alike[0] & alike[1]))
         if seeds:
@@ -287,79 +297,6 @@ def markdown(settings: dict[str, Runs]) -> str:
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-# --------------------------------------------------------------------------- plots
-WIDTH, HEIGHT, LEFT, TOP, SMOOTH = 360, 200, 46, 40, 5  # of a panel; steps in a mean
-PANELS = [  # metric, axis, title
-    ("reward/code", "samples", "programs that pass, by samples"),
-    ("reward/code", "minutes", "programs that pass, by minutes"),
-    ("reward/align", "samples", "values of variables right, by samples"),
-]
-
-
-def points(row: dict, metric: str, axis: str) -> list[tuple[float, float]]:
-    """(x, mean of the last SMOOTH steps) of one run. x: samples or minutes since its start."""
-    found, recent, x = [], [], 0.0
-    for step, seconds, value in zip(
-        row["curve"]["step"], row["curve"]["time/step"], row["curve"][metric], strict=True
-    ):
-        x = float(row["samples_per_step"] * step) if axis == "samples" else x + seconds / 60
-        if value is not None:
-            recent = [*recent, value][-SMOOTH:]
-            found.append((x, mean(recent)))
-    return found
-
-
-def panel(runs: Runs, metric: str, axis: str, title: str, x0: int) -> list[str]:
-    """SVG elements of one panel whose left edge is at x0."""
-    lines = [
-        (arm, points(row, metric, axis))
-        for arm, rows in runs.items()
-        for row in rows
-        if arm in COLOURS and "curve" in row
-    ]
-    lines = [(arm, line) for arm, line in lines if line]
-    right = max((x for _, line in lines for x, _ in line), default=1.0)
-    top = max((y for _, line in lines for _, y in line), default=1.0)
-
-    def at(x: float, y: float) -> str:
-        return f"{x0 + LEFT + WIDTH * x / right:.1f},{TOP + HEIGHT * (1 - y / top):.1f}"
-
-    left, bottom = x0 + LEFT, TOP + HEIGHT
-    parts = [f'<text x="{left}" y="{TOP - 14}">{escape(title)}</text>']
-    for y in (0, top / 2, top):
-        height = bottom - HEIGHT * y / top
-        parts.append(f'<path d="M{left} {height:.1f}h{WIDTH}" stroke="#8884"/>')
-        parts.append(
-            f'<text x="{left - 6}" y="{height + 4:.1f}" text-anchor="end">{100 * y:.0f} %</text>'
-        )
-    for x, anchor in ((0.0, "start"), (right, "end")):
-        place = left + WIDTH * x / right
-        parts.append(
-            f'<text x="{place}" y="{bottom + 18}" text-anchor="{anchor}">{x:.0f} {axis}</text>'
-        )
-    for arm, line in lines:
-        path = " ".join(at(x, y) for x, y in line)
-        parts.append(
-            f'<polyline points="{path}" fill="none" stroke="{COLOURS[arm]}" stroke-width="1.6"/>'
-        )
-    return parts
-
-
-def plot(runs: Runs) -> str:
-    """The learning curves: a line a run, a colour an arm."""
-    wide, parts = WIDTH + LEFT + 30, []
-    for number, (metric, axis, title) in enumerate(PANELS):
-        parts += panel(runs, metric, axis, title, number * wide)
-    shown = [arm for arm in runs if arm in COLOURS and arm != "base"]
-    for number, arm in enumerate(shown):
-        x, y = LEFT + number * 170, TOP + HEIGHT + 44
-        parts.append(f'<path d="M{x} {y - 4}h22" stroke="{COLOURS[arm]}" stroke-width="2"/>')
-        parts.append(f'<text x="{x + 28}" y="{y}">{escape(NAMES[arm])}</text>')
-    size = f'width="{len(PANELS) * wide}" height="{TOP + HEIGHT + 60}"'
-    style = "<style>text{font:12px sans-serif;fill:#888}</style>"
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{style}{"".join(parts)}</svg>\n'
-
-
 # --------------------------------------------------------------------------- files
 def with_tables(text: str, name: str, tables: str) -> str:
     """`text` with what stands between the marks of `name` replaced. Raises ValueError without."""
@@ -383,7 +320,7 @@ def main() -> None:
         (full, "earlier", earlier_table(earlier)),
     ):
         wanted[path] = with_tables(wanted[path], name, "\n".join(lines))
-    wanted[ROOT / "results/curves.svg"] = plot(runs)
+    wanted[ROOT / "results/curves.svg"] = plot(runs, NAMES)
     if found := probe_lines(runs):
         wanted[ROOT / "results/probe.svg"] = probe_plot.plot(found)
     stale = [p for p, text in wanted.items() if not p.exists() or p.read_text() != text]

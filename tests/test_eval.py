@@ -60,7 +60,11 @@ def test_reference_solutions_of_basics_pass(tmp_path, pool):
     fenced = [
         {"task_id": p.task_id, "completion": f"```python\n{p.solution}\n```"} for p in problems
     ]
-    assert grade(tmp_path, pool, fenced, "basics")["pass@1"] == 1.0
+    row = grade(tmp_path, pool, fenced, "basics")
+    assert row["pass@1"] == 1.0
+    assert [result["family"] for result in row["results"]] == [p.family for p in problems]
+    low, high = row["interval"]  # Wilson's, of as many families
+    assert high == 1.0 and low == pytest.approx(1 - 1.96**2 / (37 + 1.96**2))
 
 
 def test_bad_samples_are_named_by_file_and_line(tmp_path, pool):
@@ -94,7 +98,7 @@ def test_samples_outside_the_window_are_not_graded(tmp_path):
 def test_every_heldout_reference_gives_a_trace_question(pool):
     """basics-trace asks about each held-out program; its true answer is graded as right."""
     items = make_items("basics-trace", Config(), pool, [])
-    assert len(items) == len(load_problems("basics", "heldout"))
+    assert [item.family for item in items] == [p.family for p in load_problems("basics", "heldout")]
     assert not any(item.grade(None, "nothing")["passed"] for item in items)
 
 
@@ -103,7 +107,7 @@ def test_output_task_shows_no_program_and_takes_the_true_output(pool):
     for problem, item in zip(
         problems, make_items("basics-output", Config(), pool, []), strict=True
     ):
-        assert "def " not in item.messages[-1]["content"]
+        assert "def " not in item.messages[-1]["content"] and item.family == problem.family
         right = f"output = {problem.tests['outputs'][0]!r}"
         grade = item.grade(None, right)
         assert (grade["passed"], grade["status"], grade["score"]) == (True, "right", 1.0)

@@ -17,6 +17,7 @@ from bench.form import compare
 from bench.questions import print_by_steps
 from config import Config, UserError, load_config
 from results import table
+from results.curves import plot, points
 from results.run import ARMS, SETTINGS, curve, evaluation, keys
 from results.table import (
     MARKS,
@@ -27,8 +28,6 @@ from results.table import (
     main_table,
     markdown,
     pairs_table,
-    plot,
-    points,
     probe_lines,
     probe_table,
     read_runs,
@@ -48,7 +47,7 @@ def run(arm: str, seed: int, values: list[float], reward: float = 0.5) -> dict:
     return {
         "setting": "smollm", "arm": arm, "seed": seed, "samples_per_step": 64, "machine": "2 x CPU",
         "curve": steps | {"reward/align": [None, None]},
-        "evaluations": {"sampled": {"basics": {"values": values}}},
+        "evaluations": {"sampled": {"basics": {"values": values * (160 // max(1, len(values)))}}},
     }  # fmt: skip
 
 
@@ -106,9 +105,9 @@ def test_the_seconds_of_a_step_are_a_median_and_of_like_cores():
 
 
 def test_a_number_is_the_mean_over_seeds_of_means_over_problems():
-    text = cell([[1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 1.0, 0.0]])
+    text = cell([[1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 1.0, 0.0]], "humaneval")
     assert text.startswith("62.5 (") and text.endswith("[50.0, 75.0]")
-    assert cell([]) == ""
+    assert cell([], "basics") == ""
 
 
 def test_a_difference_is_paired_by_problem_over_the_seeds_that_both_have():
@@ -117,11 +116,12 @@ def test_a_difference_is_paired_by_problem_over_the_seeds_that_both_have():
     b.append(run("coderl", 7, [0.0] * 40))  # GRPO has no seed 7
     first, second = sides(runs(*a, *b), ("grpo", "coderl"), "sampled", "basics")
     assert len(first) == len(second) == 2
-    d = difference(first, second)
-    assert (d.n, d.mean) == (40, 0.5)
+    d = difference(first, second, "basics")
+    assert (d.n, d.mean) == (160, 0.5)
     assert d.low == d.high == 0.5  # the same on every problem, however much problems differ
-    assert told(first, second) == "+50.0 (+50.0 to +50.0) [+50.0, +50.0], p < 0.001"
-    assert told(*sides(runs(*a), ("grpo", "coderl"), "sampled", "basics")) == ""
+    said = told(runs(*a, *b), ("grpo", "coderl"), "sampled", "basics")
+    assert said == "+50.0 (+50.0 to +50.0) [+50.0, +50.0], p < 0.001"
+    assert told(runs(*a), ("grpo", "coderl"), "sampled", "basics") == ""
     b[1]["machine"] = "2 x Other CPU"  # rounds otherwise, which is like another seed
     assert len(sides(runs(*a, *b), ("grpo", "coderl"), "sampled", "basics")[0]) == 1
     one = run("base", 0, [0.0, 0.5, 0.0, 0.5] * 10)
@@ -148,7 +148,7 @@ def test_tables_and_plot_of_made_up_runs():
     assert "| CodeRL+ − GRPO | +50.0 (" in text
     assert points(rows["grpo"][0], "reward/code", "minutes") == [(0.5, 0.0), (1.5, 0.25)]
     assert points(rows["grpo"][0], "reward/code", "samples")[1][0] == 128.0
-    elements = list(ElementTree.fromstring(plot(rows)).iter())
+    elements = list(ElementTree.fromstring(plot(rows, NAMES)).iter())
     assert sum(e.tag.endswith("polyline") for e in elements) == 4  # two runs, two panels with data
 
 

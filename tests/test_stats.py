@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 
 from config import UserError
-from stats import chance, interval, mcnemar, paired_difference, pass_at_k
+from stats import by_family, chance, families, interval, mcnemar, paired_difference, pass_at_k
 from tools.compare import compare
+
+
+def alone(values):
+    """Values by problem, and each problem a family of its own."""
+    found = {f"{k:03d}": float(value) for k, value in enumerate(values)}
+    return found, {key: key for key in found}
 
 
 @pytest.mark.parametrize("n, c", [(1, 0), (1, 1), (5, 2), (6, 6), (7, 0), (6, 5)])
@@ -43,24 +49,61 @@ def test_intervals_cover_the_truth_in_a_simulation(rate):
     rng = np.random.default_rng(0)
     covered = 0
     for seed in range(200):
-        low, high = interval(list((rng.random(160) < rate).astype(float)), seed)
+        low, high = interval(*alone(rng.random(160) < rate), seed)
         covered += low <= rate <= high
     assert 0.90 <= covered / 200 <= 0.99
 
 
 def test_intervals_of_all_wrong_and_all_right_are_no_points():
-    low, high = interval([0.0] * 100)
+    low, high = interval(*alone([0.0] * 100))
     assert low == 0.0 and 0.02 < high < 0.06
-    low, high = interval([1.0] * 100)
+    low, high = interval(*alone([1.0] * 100))
     assert 0.94 < low < 0.98 and high == 1.0
+    values, _ = alone([0.0] * 100)  # of ten families one knows less
+    assert interval(values, {key: key[1] for key in values})[1] > 0.2
+
+
+def twins(rng, rate):
+    """160 problems of 40 families: one result a family, which one in ten problems does not share.
+
+    rate: of a family. Returns values by problem and the families.
+    """
+    shared = np.repeat(rng.random(40) < rate, 4)
+    values, _ = alone(np.where(rng.random(160) < 0.1, rng.random(160) < rate, shared))
+    return values, {key: str(int(key) // 4) for key in values}
+
+
+def test_problems_of_a_family_are_drawn_together():
+    """Taken for independent, two intervals of five miss the truth, and luck passes for progress."""
+    rng = np.random.default_rng(0)
+    covered, found = {"families": 0, "problems": 0}, {"families": 0, "problems": 0}
+    for seed in range(200):
+        values, of = twins(rng, 0.35)
+        after, _ = twins(rng, 0.35)
+        for unit, members in (("families", of), ("problems", {key: key for key in of})):
+            low, high = interval(values, members, seed)
+            covered[unit] += low <= 0.35 <= high
+            found[unit] += not paired_difference(values, after, members, seed).noise
+    assert 0.88 <= covered["families"] / 200 <= 0.99 and covered["problems"] / 200 < 0.8
+    assert found["families"] / 200 <= 0.1 and found["problems"] / 200 > 0.2
+
+
+def test_a_mean_is_over_problems_however_large_the_families():
+    values = {"a": 1.0, "b": 1.0, "c": 1.0, "d": 0.0}
+    of = {"a": "x", "b": "x", "c": "x", "d": "y"}
+    sums, sizes = by_family(values, of)
+    assert (sums.tolist(), sizes.tolist()) == ([3.0, 0.0], [3, 1])
+    d = paired_difference(dict.fromkeys(values, 0.0), values, of)
+    assert (d.n, d.mean, d.test) == (4, 0.75, "sign flips")
+    rows = [{"task_id": "a", "family": "x"}, {"task_id": "b", "family": ""}, {"task_id": "c"}]
+    assert families(rows) == {"a": "x", "b": "b", "c": "c"}
 
 
 def test_an_interval_depends_on_the_seed_alone():
-    values = [0.0, 1.0, 0.5, 1.0] * 10
-    assert interval(values, 3) == interval(values, 3)
-    assert interval(values * 10)[1] - interval(values * 10)[0] < 0.5 * (
-        interval(values)[1] - interval(values)[0]
-    )
+    few, many = ([0.0, 1.0, 0.5, 1.0] * times for times in (10, 100))
+    assert interval(*alone(few), 3) == interval(*alone(few), 3)
+    (low, high), (lower, higher) = interval(*alone(few)), interval(*alone(many))
+    assert higher - lower < 0.5 * (high - low)
 
 
 @pytest.mark.parametrize("gained, lost", [(0, 0), (5, 0), (3, 7), (10, 10), (12, 3)])
@@ -77,8 +120,8 @@ def test_mcnemar_equals_counting_all_coin_tosses(gained, lost):
 
 def pairs(rate_a, rate_b, n, seed):
     rng = random.Random(seed)
-    a = {str(k): float(rng.random() < rate_a) for k in range(n)}
-    return a, {key: float(rng.random() < rate_b) for key in a}
+    a, of = alone([rng.random() < rate_a for _ in range(n)])
+    return a, {key: float(rng.random() < rate_b) for key in a}, of
 
 
 def test_luck_is_called_a_difference_in_about_one_of_twenty_cases():
@@ -88,8 +131,8 @@ def test_luck_is_called_a_difference_in_about_one_of_twenty_cases():
     said = []
     for seed in range(60):
         rng = random.Random(seed)
-        a, b = ({str(k): rng.randrange(5) / 4 for k in range(60)} for _ in range(2))
-        d = paired_difference(a, b)
+        (a, of), (b, _) = (alone([rng.randrange(5) / 4 for _ in range(60)]) for _ in range(2))
+        d = paired_difference(a, b, of)
         assert d.test == "sign flips"
         said.append(not d.noise)
     assert sum(said) / len(said) <= 0.15
@@ -98,31 +141,37 @@ def test_luck_is_called_a_difference_in_about_one_of_twenty_cases():
 def test_a_true_difference_is_found_with_its_sign():
     d = paired_difference(*pairs(0.2, 0.5, 160, 0))
     assert not d.noise and d.mean > 0.15 and d.low > 0 and d.test == "McNemar" and d.n == 160
-    a, b = pairs(0.2, 0.5, 160, 0)
-    assert paired_difference(b, a).mean == -d.mean
+    a, b, of = pairs(0.2, 0.5, 160, 0)
+    assert paired_difference(b, a, of).mean == -d.mean
 
 
 def test_only_shared_problems_are_compared():
-    d = paired_difference({"a": 1.0, "b": 0.0}, {"b": 1.0, "c": 0.0})
+    of = {key: key for key in "abc"}
+    d = paired_difference({"a": 1.0, "b": 0.0}, {"b": 1.0, "c": 0.0}, of)
     assert (d.n, d.mean) == (1, 1.0)
     with pytest.raises(ValueError, match="share no problem"):
-        paired_difference({"a": 1.0}, {"b": 1.0})
+        paired_difference({"a": 1.0}, {"b": 1.0}, of)
 
 
-def result(path, values, task="humaneval"):
+def result(path, values, task="humaneval", families=None):
     rows = [{"task_id": key, "passed": bool(v), "score": v} for key, v in values.items()]
+    rows = [row | {"family": families[row["task_id"]]} if families else row for row in rows]
     path.write_text(json.dumps({"task": task, "results": rows}))
     return str(path)
 
 
 def test_compare_says_what_is_noise_and_what_is_not(tmp_path):
-    a, b = pairs(0.2, 0.5, 160, 0)
+    a, b, _ = pairs(0.2, 0.5, 160, 0)
     first, better = result(tmp_path / "a.json", a), result(tmp_path / "b.json", b)
-    same = result(tmp_path / "c.json", a | {"0": 1.0 - a["0"]})
+    same = result(tmp_path / "c.json", a | {"000": 1.0 - a["000"]})
     lines = compare([first, better, same]).splitlines()
     assert lines[0] == "humaneval" and lines[1].split()[0] == first
     assert lines[2].endswith("160 problems: a difference") and "+" in lines[2]
     assert "noise" in lines[3] and "McNemar" in lines[3]
+    of = {key: str(int(key) // 80) for key in a}  # two families tell nothing
+    kin = [result(tmp_path / f"{k}.json", x, families=of) for k, x in enumerate((a, b))]
+    line = compare(kin).splitlines()[2]
+    assert "sign flips" in line and "noise" in line
 
 
 def test_compare_refuses_what_cannot_be_compared(tmp_path):

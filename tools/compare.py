@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from config import UserError
-from stats import by_problem, interval, paired_difference
+from stats import by_problem, families, interval, paired_difference
 
 
 def read_results(path: str) -> dict[str, dict]:
@@ -48,23 +48,23 @@ def compare(paths: list[str]) -> str:
     width = max(map(len, paths))
     lines = []
     for task in shared:
-        base = values(files[first][task], first)
-        lines += [task, f"  {first:<{width}}  {share(list(base.values()))}"]
+        base, of = values(files[first][task], first), families(files[first][task]["results"])
+        lines += [task, f"  {first:<{width}}  {share(base, of)}"]
         for path in (path for path in others if task in files[path]):
             theirs = values(files[path][task], path)
             try:
-                d = paired_difference(base, theirs)
+                d = paired_difference(base, theirs, of)
             except ValueError as error:
                 raise UserError(f"{path}: {task}: {error} (with {first})") from error
             said = "noise, as far as these problems tell" if d.noise else "a difference"
             lines.append(
-                f"  {path:<{width}}  {share(list(theirs.values()))}   "
+                f"  {path:<{width}}  {share(theirs, families(files[path][task]['results']))}   "
                 f"{100 * d.mean:+.1f} points ({100 * d.low:+.1f} to {100 * d.high:+.1f}), "
                 f"p = {d.p:.3g}, {d.test}, {d.n} problems: {said}"
             )
     return "\n".join(lines)
 
 
-def share(found: list[float]) -> str:
-    low, high = interval(found)
-    return f"{sum(found) / len(found):6.1%} ({low:.1%} to {high:.1%})"
+def share(found: dict[str, float], of: dict[str, str]) -> str:
+    low, high = interval(found, of)
+    return f"{sum(found.values()) / len(found):6.1%} ({low:.1%} to {high:.1%})"
