@@ -31,6 +31,14 @@ SETTINGS = {  # the first is the main one: its curves and probes are drawn
     "mbpp": "SmolLM2-135M-Instruct on MBPP's training split",
     "gemma-mbpp": "Gemma 3 270M, not instructed, on MBPP's training split",
 }
+BRIEF = {  # in the table of pairs
+    "smollm": "SmolLM2",
+    "begin": "SmolLM2, programs begun",
+    "begin-all": "SmolLM2, answers begun, too",
+    "gemma": "Gemma 3",
+    "mbpp": "SmolLM2 on MBPP",
+    "gemma-mbpp": "Gemma 3 on MBPP",
+}
 MARKS = ("<!-- {}: written by results/table.py -->", "<!-- end of {} -->")
 NAMES = {
     "base": "before training",
@@ -221,8 +229,8 @@ def pairs_table(settings: dict[str, Runs]) -> list[str]:
         seeds = " ".join(str(seed) for seed, _ in sorted(alike[0] & alike[1]))
         if seeds:
             made = ", ".join(f"`{setting} {arm} {seeds}`" for arm in pair)
-            rows.append([SETTINGS[setting], NAMES[pair[0]], *cells, made])
-    heads = ["on", "over", *(head for *_, head in columns), "`results/run.py`"]
+            rows.append([BRIEF[setting], NAMES[pair[0]], *cells, made])
+    heads = ["model", "over", *(head for *_, head in columns), "`results/run.py`"]
     return table(heads, rows)
 
 

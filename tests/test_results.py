@@ -84,7 +84,7 @@ def test_earlier_runs_are_told_by_their_name_and_flags():
 
 
 def test_every_arm_is_a_valid_configuration_and_has_a_name():
-    assert set(ARMS) == set(NAMES) and list(SETTINGS) == list(table.SETTINGS)
+    assert set(ARMS) == set(NAMES) and list(SETTINGS) == list(table.SETTINGS) == list(table.BRIEF)
     for setting in SETTINGS.values():
         plain = load_config(setting)
         for arm, flags in ARMS.items():
