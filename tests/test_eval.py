@@ -97,8 +97,10 @@ def test_samples_outside_the_window_are_not_graded(tmp_path):
 
 def test_every_heldout_reference_gives_a_trace_question(pool):
     """basics-trace asks about each held-out program; its true answer is graded as right."""
+    families = [p.family for p in load_problems("basics", "heldout")]
     items = make_items("basics-trace", Config(), pool, [])
-    assert [item.family for item in items] == [p.family for p in load_problems("basics", "heldout")]
+    assert [item.family for item in items] == families
+    assert [item.family for item in make_items("basics", Config(), pool, [])] == families
     assert not any(item.grade(None, "nothing")["passed"] for item in items)
 
 
