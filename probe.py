@@ -255,7 +255,7 @@ def balanced(y: torch.Tensor, guessed: torch.Tensor, classes: int) -> float:
 
 def fit(
     train: torch.Tensor, labels: torch.Tensor, families: list[str], test: torch.Tensor,
-    truth: torch.Tensor, problems: list[str], classes: int, seed: int,
+    truth: torch.Tensor, test_families: list[str], classes: int, seed: int,
 ) -> dict:  # fmt: skip
     """Probe every layer. train, test: (examples, layers, width); labels, truth: class numbers.
 
@@ -293,17 +293,17 @@ def fit(
         "shuffled": shuffled,
         "best_layer": best_layer,
         "best": accuracy[best_layer],
-        "interval": spread(truth, guesses[best_layer], problems, classes, seed),
+        "interval": spread(truth, guesses[best_layer], test_families, classes, seed),
     }
 
 
 def spread(
-    truth: torch.Tensor, guessed: torch.Tensor, problems: list[str], classes: int, seed: int
+    truth: torch.Tensor, guessed: torch.Tensor, families: list[str], classes: int, seed: int
 ) -> list[float]:
-    """95 % bootstrap interval over problems, whose examples stay together."""
+    """95 % bootstrap interval over families, whose examples stay together."""
     rng, places = random.Random(f"spread/{seed}"), {}
-    for place, problem in enumerate(problems):
-        places.setdefault(problem, []).append(place)
+    for place, family in enumerate(families):
+        places.setdefault(family, []).append(place)
     groups = list(places.values())
     draws = []
     for _ in range(1_000):
@@ -342,9 +342,9 @@ def probe(cfg: Config, directory: str, pool: Pool) -> dict:
                 cache |= zip(new, last_states(model, list(map(list, new))), strict=True)
             features.append(torch.stack([cache[key] for key in keys]))
             labels.append(torch.tensor([classes.index(e.label) for e in part]))
-        families, problems = [e.family for e in train], [e.task_id for e in test]
+        families = [[e.family for e in part] for part in (train, test)]
         found = fit(
-            features[0], labels[0], families, features[1], labels[1], problems,
+            features[0], labels[0], families[0], features[1], labels[1], families[1],
             len(classes), cfg.seed,
         )  # fmt: skip
         sizes = {"n_train": len(train), "n_test": len(test)}

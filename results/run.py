@@ -48,39 +48,53 @@ def {0}:
 ```
 
 """
-FOUR_SHOTS = "".join(
-    SHOT.format(*shot)
-    for shot in (
-        (
-            "double(x)",
-            "twice the number `x`",
-            "double(4) returns 8",
-            "0",
-            "    result = x * 2",
-        ),
-        (
-            "first_letters(words)",
-            "a list of the first letter of each word in the list `words`",
-            "first_letters(['ab', 'cd']) returns ['a', 'c']",
-            "[]",
-            "    result = []\n    for word in words:\n        result.append(word[0])",
-        ),
-        (
-            "total(nums)",
-            "the sum of the numbers in the list `nums`",
-            "total([1, 2, 3]) returns 6",
-            "0",
-            "    result = 0\n    for n in nums:\n        result += n",
-        ),
-        (
-            "shout(text)",
-            "the text `text` with '!' added at its end",
-            "shout('hi') returns 'hi!'",
-            "''",
-            "    result = text + '!'",
-        ),
-    )
-)
+TESTED_SHOT = """\
+Write a function to find {1}.
+Your code should pass these tests:
+
+assert {2}
+
+Answer with one Python code block and nothing else.
+
+```python
+def {0}:
+{4}
+    return result
+```
+
+"""
+SHOTS = [
+    (
+        "double(x)",
+        "twice the number `x`",
+        "double(4) returns 8",
+        "0",
+        "    result = x * 2",
+    ),
+    (
+        "first_letters(words)",
+        "a list of the first letter of each word in the list `words`",
+        "first_letters(['ab', 'cd']) returns ['a', 'c']",
+        "[]",
+        "    result = []\n    for word in words:\n        result.append(word[0])",
+    ),
+    (
+        "total(nums)",
+        "the sum of the numbers in the list `nums`",
+        "total([1, 2, 3]) returns 6",
+        "0",
+        "    result = 0\n    for n in nums:\n        result += n",
+    ),
+    (
+        "shout(text)",
+        "the text `text` with '!' added at its end",
+        "shout('hi') returns 'hi!'",
+        "''",
+        "    result = text + '!'",
+    ),
+]
+FOUR_SHOTS = "".join(SHOT.format(*shot) for shot in SHOTS)
+FOUR_TESTED = "".join(TESTED_SHOT.format(*shot) for shot in SHOTS).replace(" returns ", " == ")
 EXAMPLES = load_config([str(ROOT / "configs/demo.py")]).align_examples
 STRAIGHT = [  # worked examples without a loop, every one with a variable
     (
@@ -124,7 +138,7 @@ SETTINGS = {
     "begin-all": [*BEGUN, "--align_begin=True"],
     "gemma": GEMMA,
     "mbpp": ["configs/demo.py", *MBPP],
-    "gemma-mbpp": [*GEMMA, *MBPP],
+    "gemma-mbpp": [*GEMMA, *MBPP, f"--code_template={FOUR_TESTED}{CODE_TEMPLATE}"],
 }
 ARMS = {
     "base": None,  # not trained

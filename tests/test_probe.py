@@ -26,6 +26,7 @@ from probe import (
     make_examples,
     probe,
     program_ids,
+    spread,
 )
 from sandbox import Pool
 from tools.probe_plot import main, plot
@@ -47,8 +48,8 @@ def planted(strength: float, n: int = 300, layers: int = 3, width: int = 20):
     labels = torch.randint(0, 3, (2 * n,), generator=noise)
     states[:, 1, :3] += strength * torch.nn.functional.one_hot(labels, 3)
     families = [f"f{k % 25}" for k in range(n)]
-    problems = [f"p{k // 2}" for k in range(n)]
-    return fit(states[:n], labels[:n], families, states[n:], labels[n:], problems, 3, seed=0)
+    others = [f"t{k // 2}" for k in range(n)]
+    return fit(states[:n], labels[:n], families, states[n:], labels[n:], others, 3, seed=0)
 
 
 def test_a_planted_label_is_found_in_its_layer_and_nowhere_else():
@@ -68,6 +69,15 @@ def test_without_a_signal_the_interval_holds_chance():
     found = planted(0.0)
     low, high = found["interval"]
     assert low < 1 / 3 < high
+
+
+def test_examples_of_a_family_are_drawn_together():
+    truth = torch.tensor([0, 1] * 80)
+    guessed = torch.where(torch.arange(160) < 80, truth, 1 - truth)  # right in half the families
+    wide, narrow = (
+        spread(truth, guessed, [str(k // size) for k in range(160)], 2, seed=0) for size in (16, 1)
+    )
+    assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0]) > 0
 
 
 def test_balanced_accuracy_of_a_constant_guess_is_chance():
