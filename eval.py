@@ -31,7 +31,7 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 from config import Config, UserError, check_tp, load_config
-from data import read_jsonl
+from data import Problem, read_jsonl
 from ranks import gather, leave_ranks, set_up_ranks
 from reward import extract_program, worked_examples
 from rollout import Request, make_engine, model_directory
@@ -55,7 +55,6 @@ from tools.show import show
 FLAGS = {"--n": "eval_n", "--temperature": "eval_temperature", "--max_tokens": "eval_max_tokens"}
 FLAGS |= {"--tasks": "eval_tasks", "--limit": "eval_limit", "--release": "eval_release"}
 FLAGS |= {"--since": "eval_since", "--until": "eval_until"}
-LABELS = ("difficulty", "family", "date")  # of a problem; a result has them, too
 TOO_LONG = {"passed": False, "status": "too long", "score": 0.0}  # no room left for an answer
 
 
@@ -101,7 +100,7 @@ def answer(
         stop = cfg.stop if chat else items[i].base_stop
         for g in range(cfg.eval_n):
             if samples and (known := samples.of(task, items, i, g)):
-                results[i, g] = known
+                results[i, g] = known | labels(items[i])
             elif tokens < 1:
                 results[i, g] = result_row(items[i], i, g, "", TOO_LONG)
             else:
@@ -139,9 +138,12 @@ def answer(
 
 
 def result_row(item: Item, i: int, g: int, text: str, grade: dict) -> dict:
-    row = {"task_id": item.task_id, "item": i, "sample": g, "completion": text} | grade
-    row |= {key: value for key in LABELS if (value := getattr(item, key))}
-    return row | {"prompt": item.messages[-1]["content"]}
+    row = {"task_id": item.task_id, "item": i, "sample": g, "completion": text}
+    return row | grade | labels(item) | {"prompt": item.messages[-1]["content"]}
+
+
+def labels(of: Item | Problem) -> dict[str, str]:
+    return {key: value for key in ("difficulty", "family", "date") if (value := getattr(of, key))}
 
 
 class Samples:
@@ -264,8 +266,7 @@ def grade_samples(cfg: Config, path: Path, pool: Pool) -> dict:
         raise UserError(f"{path} holds no sample of what is graded; it needs at least one")
     results = []
     for problem, future in tqdm(zip(lines, futures, strict=True), task, len(lines), disable=None):
-        labels = {key: getattr(problem, key) for key in LABELS}
-        results.append({"task_id": problem.task_id} | labels | future.result())
+        results.append({"task_id": problem.task_id} | labels(problem) | future.result())
     if len({r["task_id"] for r in results}) < len(problems):
         print(f"{path}: not all of the {len(problems)} problems have a sample; those are left out")
     return summarise(task, results)

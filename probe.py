@@ -254,7 +254,7 @@ def balanced(y: torch.Tensor, guessed: torch.Tensor, classes: int) -> float:
 
 
 def fit(
-    train: torch.Tensor, labels: torch.Tensor, families: list[str], test: torch.Tensor,
+    train: torch.Tensor, labels: torch.Tensor, train_families: list[str], test: torch.Tensor,
     truth: torch.Tensor, test_families: list[str], classes: int, seed: int,
 ) -> dict:  # fmt: skip
     """Probe every layer. train, test: (examples, layers, width); labels, truth: class numbers.
@@ -262,10 +262,10 @@ def fit(
     The penalty of a layer, and the layer that is called the best, are chosen by cross-validation
     over the training families, never on the test's.
     """
-    names = sorted(set(families))
+    names = sorted(set(train_families))
     random.Random(f"probe/{seed}").shuffle(names)
     folds = min(FOLDS, len(names))
-    fold = torch.tensor([names.index(family) % folds for family in families])
+    fold = torch.tensor([names.index(family) % folds for family in train_families])
     noise = torch.Generator().manual_seed(seed)
     shuffles = [torch.randperm(len(labels), generator=noise) for _ in range(SHUFFLES)]
     accuracy, shuffled, validated, guesses = [], [], [], []

@@ -26,8 +26,9 @@ def by_problem(results: list[dict], task: str) -> dict[str, float]:
 
 
 def families(results: list[dict]) -> dict[str, str]:
-    """task_id -> its family; a problem without one is a family of its own."""
-    return {r["task_id"]: r.get("family") or r["task_id"] for r in results}
+    """task_id -> its family, where one of its results names it, else a family of its own."""
+    named = {r["task_id"]: r["family"] for r in results if r.get("family")}
+    return {r["task_id"]: named.get(r["task_id"], r["task_id"]) for r in results}
 
 
 def chance(results: list[dict]) -> float:
@@ -55,14 +56,15 @@ def pass_at_k(n: int, passed: int, k: int) -> float:
 def interval(values: dict[str, float], of: dict[str, str], seed: int = 0) -> tuple[float, float]:
     """95 % interval of the mean of `values` in 0..1 by problem: percentile bootstrap.
 
-    of: families(). Where all are 0, or all 1, every draw is the same; then Wilson's interval for
-    as many families, which is not a point.
+    of: families(). Where all are 0, or all 1, every draw is the same, and of one family one knows
+    nothing; so an interval that reaches 0 or 1 is no narrower than Wilson's for as many families.
     """
     sums, sizes = by_family(values, of)
-    if set(values.values()) in ({0.0}, {1.0}):
-        shrink = 1.96**2 / (len(sums) + 1.96**2)
-        return (1.0 - shrink, 1.0) if sums[0] else (0.0, shrink)
-    return resampled(sums, sizes, seed)
+    if len(sums) == 1:
+        return 0.0, 1.0
+    low, high = resampled(sums, sizes, seed)
+    wilson = 1.96**2 / (len(sums) + 1.96**2)
+    return min(low, 1.0 - wilson) if high == 1.0 else low, max(high, wilson) if low == 0.0 else high
 
 
 def by_family(values: dict[str, float], of: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
@@ -86,6 +88,7 @@ class Difference:
     """Mean of b - a over the problems that both have; `p` is two-sided, of no difference at all."""
 
     n: int
+    families: int
     mean: float
     low: float
     high: float
@@ -104,18 +107,19 @@ def paired_difference(
 
     One sample each, pass or fail, and no two problems of a family: McNemar's exact test (of the
     problems on which they differ, how lopsided are the two kinds, were it a fair coin?). Else:
-    signs of the families' differences flipped at random. The interval is a bootstrap of them.
+    signs of the families' differences flipped at random. The interval is a bootstrap of them; of
+    one family it is all there is.
     """
     shared = a.keys() & b.keys()
     if not shared:
         raise ValueError("the two evaluations share no problem")
     x, sizes = by_family({key: b[key] - a[key] for key in shared}, of)
-    low, high = resampled(x, sizes, seed)
+    low, high = resampled(x, sizes, seed) if len(x) > 1 else (-1.0, 1.0)
     if sizes.max() == 1 and {side[key] for key in shared for side in (a, b)} <= {0.0, 1.0}:
         p, test = mcnemar(int((x > 0).sum()), int((x < 0).sum())), "McNemar"
     else:
         p, test = sign_flips(x, seed), "sign flips"
-    return Difference(len(shared), float(x.sum() / sizes.sum()), low, high, p, test)
+    return Difference(len(shared), len(x), float(x.sum() / sizes.sum()), low, high, p, test)
 
 
 def mcnemar(gained: int, lost: int) -> float:

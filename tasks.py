@@ -284,6 +284,7 @@ def assertion_item(
     grade = partial(grade_assertion, **wanted)
     labels = {"date": str(row.get("contest_date", ""))[:10]}
     labels["difficulty"] = str(row.get("difficulty", ""))
+    labels["family"] = str(row.get("question_id") or "")  # LiveCodeBench asks several of a problem
     return Item(task_id, messages, grade, "", base, begun, ("\n",), **labels)
 
 

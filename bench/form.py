@@ -43,12 +43,12 @@ def compare(a: Path, b: Path, label: str) -> str:
     found = [answers(run, label) for run in (a, b)]
     shares = [len(whole(results)) / len(results) for results in found]
     means = [by_problem(whole(results), TASK) for results in found]
-    d = paired_difference(*means, families(found[0]))
+    d = paired_difference(*means, families([*found[0], *found[1]]))
     right = [sum(mean[k] for k in means[0].keys() & means[1].keys()) / d.n for mean in means]
     return (
         f"{label:<8} answers with all values {shares[0]:.0%}, {shares[1]:.0%}; of these, on the "
-        f"{d.n} problems of which both have some, right {right[0]:.1%}, {right[1]:.1%}: "
-        f"{d.mean:+.1%} ({d.low:+.1%} to {d.high:+.1%}), p = {d.p:.2g}; "
+        f"{d.n} problems ({d.families} families) of which both have some, right {right[0]:.1%}, "
+        f"{right[1]:.1%}: {d.mean:+.1%} ({d.low:+.1%} to {d.high:+.1%}), p = {d.p:.2g}; "
         f"one value for several names {', '.join(repeated(r, 'predicted') for r in found)} "
         f"(asked for: {repeated(found[0], 'target')})"
     )

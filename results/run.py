@@ -29,12 +29,12 @@ from tools.rundir import write_whole  # noqa: E402
 SHOT = """\
 Write a Python function `{0}` that returns {1}.
 
-Example: {2}
+Example: {2} returns {3}
 
 Start like this:
 ```python
 def {0}:
-    result = {3}
+    result = {4}
     ...
     return result
 ```
@@ -43,7 +43,7 @@ Answer with one Python code block and nothing else.
 
 ```python
 def {0}:
-{4}
+{5}
     return result
 ```
 
@@ -52,49 +52,46 @@ TESTED_SHOT = """\
 Write a function to find {1}.
 Your code should pass these tests:
 
-assert {2}
+assert {2} == {3}
 
 Answer with one Python code block and nothing else.
 
 ```python
 def {0}:
-{4}
+{5}
     return result
 ```
 
 """
 SHOTS = [
-    (
-        "double(x)",
-        "twice the number `x`",
-        "double(4) returns 8",
-        "0",
-        "    result = x * 2",
-    ),
+    ("double(x)", "twice the number `x`", "double(4)", "8", "0", "    result = x * 2"),
     (
         "first_letters(words)",
         "a list of the first letter of each word in the list `words`",
-        "first_letters(['ab', 'cd']) returns ['a', 'c']",
+        "first_letters(['ab', 'cd'])",
+        "['a', 'c']",
         "[]",
         "    result = []\n    for word in words:\n        result.append(word[0])",
     ),
     (
         "total(nums)",
         "the sum of the numbers in the list `nums`",
-        "total([1, 2, 3]) returns 6",
+        "total([1, 2, 3])",
+        "6",
         "0",
         "    result = 0\n    for n in nums:\n        result += n",
     ),
     (
         "shout(text)",
         "the text `text` with '!' added at its end",
-        "shout('hi') returns 'hi!'",
+        "shout('hi')",
+        "'hi!'",
         "''",
         "    result = text + '!'",
     ),
 ]
 FOUR_SHOTS = "".join(SHOT.format(*shot) for shot in SHOTS)
-FOUR_TESTED = "".join(TESTED_SHOT.format(*shot) for shot in SHOTS).replace(" returns ", " == ")
+FOUR_TESTED = "".join(TESTED_SHOT.format(*shot) for shot in SHOTS)
 EXAMPLES = load_config([str(ROOT / "configs/demo.py")]).align_examples
 STRAIGHT = [  # worked examples without a loop, every one with a variable
     (
@@ -122,7 +119,6 @@ BEGUN = [
 GEMMA = [
     "configs/demo.py",
     "--model=models/gemma3-270m",
-    f"--code_template={FOUR_SHOTS}{CODE_TEMPLATE}",
     "--lr=5e-6",
     '--stop=["\\n```\\n", "\\n\\n```", "\\n\\nWrite "]',
 ]
@@ -136,7 +132,7 @@ SETTINGS = {
     "smollm": ["configs/demo.py"],
     "begin": BEGUN,
     "begin-all": [*BEGUN, "--align_begin=True"],
-    "gemma": GEMMA,
+    "gemma": [*GEMMA, f"--code_template={FOUR_SHOTS}{CODE_TEMPLATE}"],
     "mbpp": ["configs/demo.py", *MBPP],
     "gemma-mbpp": [*GEMMA, *MBPP, f"--code_template={FOUR_TESTED}{CODE_TEMPLATE}"],
 }

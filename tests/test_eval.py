@@ -123,7 +123,9 @@ def test_unknown_task_is_refused(pool):
 TINY = {"dtype": "float32", "engine": "hf", "max_tokens": 48, "max_prompt_tokens": 400}
 
 
-def tiny_evaluation(one_process, tiny_model, tiny_problems, pool, samples=None, n=12, spoil=None):
+def tiny_evaluation(
+    one_process, tiny_model, tiny_problems, pool, samples=None, n=12, spoil=None, family=""
+):
     """Rows of one evaluation, and how many samples the model had to write for it."""
     from transformers import AutoTokenizer
 
@@ -137,7 +139,8 @@ def tiny_evaluation(one_process, tiny_model, tiny_problems, pool, samples=None, 
         return sample(requests, spoil(on_finish) if spoil else on_finish)
 
     engine.sample = counted
-    tasks = {"problems": make_items("problems", cfg, pool, [])}
+    items = make_items("problems", cfg, pool, [])
+    tasks = {"problems": [dataclasses.replace(item, family=family) for item in items]}
     if samples:
         samples = Samples(samples, describe(cfg, str(tiny_model)))
     return evaluate(cfg, engine, tokenizer, pool, tasks, samples), len(asked)
@@ -205,6 +208,19 @@ def test_samples_of_another_evaluation_are_refused(one_process, tmp_path):
     assert Samples(path, settings).found
     with pytest.raises(UserError, match=r"r.samples.jsonl:1: of another evaluation"):
         Samples(path, {"temperature": 0.6})
+
+
+def test_a_sample_of_before_there_were_families_gets_its_label(
+    one_process, tiny_model, tiny_problems, pool, tmp_path
+):
+    path = tmp_path / "r.samples.jsonl"
+    fixed = (one_process, tiny_model, tiny_problems, pool, path)
+    tiny_evaluation(*fixed, n=1, family="kin")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert all(row.pop("family") == "kin" for row in rows)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (row,), asked = tiny_evaluation(*fixed, n=1, family="kin")
+    assert asked == 0 and all(result["family"] == "kin" for result in row["results"])
 
 
 def test_what_a_sample_depends_on_changes_the_digest(tiny_model, tmp_path):

@@ -61,6 +61,15 @@ def test_intervals_of_all_wrong_and_all_right_are_no_points():
     assert 0.94 < low < 0.98 and high == 1.0
     values, _ = alone([0.0] * 100)  # of ten families one knows less
     assert interval(values, {key: key[1] for key in values})[1] > 0.2
+    nearly = values | {"000": 1.0}  # and one right answer does not make one know more
+    assert interval(nearly, {key: key[1] for key in values}) == (
+        0.0,
+        pytest.approx(0.2775, abs=1e-3),
+    )
+    one = dict.fromkeys(values, "x")
+    assert interval(nearly, one) == (0.0, 1.0)
+    d = paired_difference(values, nearly, one)
+    assert (d.low, d.high, d.p, d.families) == (-1.0, 1.0, 1.0, 1)
 
 
 def twins(rng, rate):
@@ -96,7 +105,7 @@ def test_a_mean_is_over_problems_however_large_the_families():
     d = paired_difference(dict.fromkeys(values, 0.0), values, of)
     assert (d.n, d.mean, d.test) == (4, 0.75, "sign flips")
     rows = [{"task_id": "a", "family": "x"}, {"task_id": "b", "family": ""}, {"task_id": "c"}]
-    assert families(rows) == {"a": "x", "b": "b", "c": "c"}
+    assert families([*rows, {"task_id": "a"}]) == {"a": "x", "b": "b", "c": "c"}
 
 
 def test_an_interval_depends_on_the_seed_alone():
@@ -170,8 +179,9 @@ def test_compare_says_what_is_noise_and_what_is_not(tmp_path):
     assert "noise" in lines[3] and "McNemar" in lines[3]
     of = {key: str(int(key) // 80) for key in a}  # two families tell nothing
     kin = [result(tmp_path / f"{k}.json", x, families=of) for k, x in enumerate((a, b))]
-    line = compare(kin).splitlines()[2]
-    assert "sign flips" in line and "noise" in line
+    for paths in (kin, [first, kin[1]], [kin[0], better]):  # results of before families had none
+        line = compare(paths).splitlines()[2]
+        assert "sign flips, 160 problems of 2 families: noise" in line
 
 
 def test_compare_refuses_what_cannot_be_compared(tmp_path):

@@ -151,6 +151,17 @@ def test_a_broken_row_is_named_by_file_and_line(task, row, key, tmp_path, pool):
     assert key in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_questions_about_one_problem_of_livecodebench_are_a_family(tmp_path, pool):
+    other = EXECUTION | {"id": "sample_8", "input": "pick(nums = [4])", "output": "4"}
+    for task, rows, family in (
+        ("livecodebench-exec", (EXECUTION, other), "2777"),
+        ("livecodebench-testoutput", (TEST_OUTPUT,), "3000"),
+        ("cruxeval-o", (CRUX,), ""),
+    ):
+        found = items(tmp_path, pool, task, *rows)
+        assert [item.family for item in found] == [family] * len(rows)
+
+
 def test_dates_select_the_window_and_limits_cut_it(tmp_path, pool):
     folder = tmp_path / "livecodebench"
     folder.mkdir()

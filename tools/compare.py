@@ -48,19 +48,21 @@ def compare(paths: list[str]) -> str:
     width = max(map(len, paths))
     lines = []
     for task in shared:
-        base, of = values(files[first][task], first), families(files[first][task]["results"])
+        found = {path: values(files[path][task], path) for path in paths if task in files[path]}
+        of = families([row for path in found for row in files[path][task]["results"]])
+        base = found.pop(first)
         lines += [task, f"  {first:<{width}}  {share(base, of)}"]
-        for path in (path for path in others if task in files[path]):
-            theirs = values(files[path][task], path)
+        for path, theirs in found.items():
             try:
                 d = paired_difference(base, theirs, of)
             except ValueError as error:
                 raise UserError(f"{path}: {task}: {error} (with {first})") from error
             said = "noise, as far as these problems tell" if d.noise else "a difference"
+            kin = f" of {d.families} families" if d.families < d.n else ""
             lines.append(
-                f"  {path:<{width}}  {share(theirs, families(files[path][task]['results']))}   "
+                f"  {path:<{width}}  {share(theirs, of)}   "
                 f"{100 * d.mean:+.1f} points ({100 * d.low:+.1f} to {100 * d.high:+.1f}), "
-                f"p = {d.p:.3g}, {d.test}, {d.n} problems: {said}"
+                f"p = {d.p:.3g}, {d.test}, {d.n} problems{kin}: {said}"
             )
     return "\n".join(lines)
 
