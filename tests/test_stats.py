@@ -177,6 +177,11 @@ def test_compare_says_what_is_noise_and_what_is_not(tmp_path):
     assert lines[0] == "humaneval" and lines[1].split()[0] == first
     assert lines[2].endswith("160 problems: a difference") and "+" in lines[2]
     assert "noise" in lines[3] and "McNemar" in lines[3]
+    assert (
+        compare([first, first])
+        .splitlines()[2]
+        .endswith("160 problems: noise, as far as these problems tell")
+    )
     of = {key: str(int(key) // 80) for key in a}  # two families tell nothing
     kin = [result(tmp_path / f"{k}.json", x, families=of) for k, x in enumerate((a, b))]
     for paths in (kin, [first, kin[1]], [kin[0], better]):  # results of before families had none

@@ -48,11 +48,11 @@ def compare(paths: list[str]) -> str:
     width = max(map(len, paths))
     lines = []
     for task in shared:
-        found = {path: values(files[path][task], path) for path in paths if task in files[path]}
-        of = families([row for path in found for row in files[path][task]["results"]])
-        base = found.pop(first)
+        found = [(path, values(files[path][task], path)) for path in paths if task in files[path]]
+        of = families([row for path, _ in found for row in files[path][task]["results"]])
+        base = found[0][1]
         lines += [task, f"  {first:<{width}}  {share(base, of)}"]
-        for path, theirs in found.items():
+        for path, theirs in found[1:]:
             try:
                 d = paired_difference(base, theirs, of)
             except ValueError as error:
