@@ -161,8 +161,12 @@ def test_the_state_is_that_of_the_programs_last_token(tiny_model):
     assert not torch.allclose(alone[0], alone[1], atol=1e-3)
 
 
-def test_a_model_is_probed_and_twice_gives_the_same(tiny_model, pool):
+def test_a_model_is_probed_and_twice_gives_the_same(tiny_model, pool, monkeypatch):
+    seen = []
+    monkeypatch.setattr("probe.fit", lambda *args: seen.append((args[2], args[5])) or fit(*args))
     rows = [probe(CFG, str(tiny_model), pool) for _ in range(2)]
+    train, heldout = ({f.name for f in basics.families(split)} for split in basics.SPLITS)
+    assert seen and all(set(a) <= train and set(b) <= heldout for a, b in seen)
     for row in rows:
         row.pop("seconds")
     assert rows[0] == rows[1]
