@@ -45,7 +45,6 @@ SMALLEST_CLASS = 10  # test examples of a class; rarer classes are left out
 @dataclass
 class Example:
     family: str
-    task_id: str
     text: str  # what is read before the program
     program: str
     label: str
@@ -145,7 +144,7 @@ def judged_programs(sandbox: Sandbox, problem: Problem, each: int, seed: int) ->
         found["passes" if passed else "fails"].append(program)
     count = min(each, *map(len, found.values()))
     return [
-        Example(problem.family, problem.task_id, problem.prompt, program, label)
+        Example(problem.family, problem.prompt, program, label)
         for label, these in found.items()
         for program in these[:count]
     ]
@@ -165,7 +164,7 @@ def asked_values(
             name = next((n for n in question.target if n != OUTPUT), OUTPUT)
             what = "does it return" if name == OUTPUT else f"is `{name}` at its end"
             text = f"The call is `{question.call}`. What {what}?"
-            example = Example(problem.family, problem.task_id, text, program, "")
+            example = Example(problem.family, text, program, "")
             found.append((example, decode(question.target[name])))
     return found
 
@@ -342,9 +341,9 @@ def probe(cfg: Config, directory: str, pool: Pool) -> dict:
                 cache |= zip(new, last_states(model, list(map(list, new))), strict=True)
             features.append(torch.stack([cache[key] for key in keys]))
             labels.append(torch.tensor([classes.index(e.label) for e in part]))
-        families = [[e.family for e in part] for part in (train, test)]
+        train_families, test_families = ([e.family for e in part] for part in (train, test))
         found = fit(
-            features[0], labels[0], families[0], features[1], labels[1], families[1],
+            features[0], labels[0], train_families, features[1], labels[1], test_families,
             len(classes), cfg.seed,
         )  # fmt: skip
         sizes = {"n_train": len(train), "n_test": len(test)}

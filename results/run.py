@@ -26,6 +26,16 @@ from config import CODE_TEMPLATE, Config, load_config  # noqa: E402
 from stats import by_problem  # noqa: E402
 from tools.rundir import write_whole  # noqa: E402
 
+ANSWER = """\
+Answer with one Python code block and nothing else.
+
+```python
+def {0}:
+{5}
+    return result
+```
+
+"""
 SHOT = """\
 Write a Python function `{0}` that returns {1}.
 
@@ -39,14 +49,6 @@ def {0}:
     return result
 ```
 
-Answer with one Python code block and nothing else.
-
-```python
-def {0}:
-{5}
-    return result
-```
-
 """
 TESTED_SHOT = """\
 Write a function to find {1}.
@@ -54,16 +56,8 @@ Your code should pass these tests:
 
 assert {2} == {3}
 
-Answer with one Python code block and nothing else.
-
-```python
-def {0}:
-{5}
-    return result
-```
-
 """
-SHOTS = [
+SHOTS = [  # name and arguments, what it returns, a call, its value, where it starts, its body
     ("double(x)", "twice the number `x`", "double(4)", "8", "0", "    result = x * 2"),
     (
         "first_letters(words)",
@@ -90,8 +84,8 @@ SHOTS = [
         "    result = text + '!'",
     ),
 ]
-FOUR_SHOTS = "".join(SHOT.format(*shot) for shot in SHOTS)
-FOUR_TESTED = "".join(TESTED_SHOT.format(*shot) for shot in SHOTS)
+FOUR_SHOTS = "".join((SHOT + ANSWER).format(*shot) for shot in SHOTS)
+FOUR_TESTED = "".join((TESTED_SHOT + ANSWER).format(*shot) for shot in SHOTS)
 EXAMPLES = load_config([str(ROOT / "configs/demo.py")]).align_examples
 STRAIGHT = [  # worked examples without a loop, every one with a variable
     (

@@ -122,7 +122,7 @@ def by_place(values: list[float]) -> dict[str, float]:
     return {str(place): value for place, value in enumerate(values)}
 
 
-def families(task: str, n: int) -> dict[str, str]:
+def families_by_place(task: str, n: int) -> dict[str, str]:
     """place -> family of n problems in order of ids: of basics, else each is its own."""
     names = FAMILIES if task.startswith("basics") else range(n)
     return {str(place): str(name) for place, name in zip(range(n), names, strict=True)}
@@ -132,7 +132,7 @@ def cell(seeds: list[list[float]], task: str) -> str:
     if not seeds:
         return ""
     found = by_place(averaged(seeds))
-    low, high = interval(found, families(task, len(found)))
+    low, high = interval(found, families_by_place(task, len(found)))
     each = ", ".join(f"{100 * mean(seed):.1f}" for seed in seeds)
     several = f" [{each}]" if len(seeds) > 1 else ""
     return f"{100 * mean(averaged(seeds)):.1f} ({100 * low:.1f} to {100 * high:.1f}){several}"
@@ -182,7 +182,7 @@ def sides(runs: Runs, pair: tuple[str, str], label: str, task: str) -> list[list
 def difference(first: list[list[float]], second: list[list[float]], task: str) -> Difference:
     """The second side minus the first, paired by problem, each averaged over its seeds."""
     a, b = (by_place(averaged(side)) for side in (first, second))
-    return paired_difference(a, b, families(task, len(a)))
+    return paired_difference(a, b, families_by_place(task, len(a)))
 
 
 def told(runs: Runs, pair: tuple[str, str], label: str, task: str) -> str:

@@ -133,8 +133,8 @@ def test_no_family_and_no_problem_is_in_both_splits(pool):
         assert not {r[key] for r in rows["train"]} & {r[key] for r in rows["heldout"]}
     for split in rows:
         examples = make_examples(dataclasses.replace(cfg, eval_limit=3), pool, split)
-        known = {row["task_id"] for row in rows[split]}
-        assert {e.task_id for part in examples.values() for e in part} <= known
+        known = {row["family"] for row in rows[split]}
+        assert {e.family for part in examples.values() for e in part} <= known
 
 
 def test_buckets_of_values():
@@ -147,7 +147,7 @@ def test_the_state_is_that_of_the_programs_last_token(tiny_model):
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     model = AutoModel.from_pretrained(tiny_model, dtype=torch.float32).eval()
-    one = Example("f", "t", "Write f.", "def f(x):\n    return x + 1", "")
+    one = Example("f", "Write f.", "def f(x):\n    return x + 1", "")
     two = dataclasses.replace(one, program="def f(x):\n    return x + 2")
     ids = [program_ids(tokenizer, example) for example in (one, two)]
     text = tokenizer.decode(ids[0])

@@ -44,10 +44,11 @@ COLUMNS = [("sampled", "basics", "`basics`")]
 
 def run(arm: str, seed: int, values: list[float], reward: float = 0.5) -> dict:
     steps = {"step": [1, 2], "time/step": [30.0, 60.0], "reward/code": [0.0, reward]}
+    values = values * (160 // max(1, len(values)))  # as many as basics has problems
     return {
         "setting": "smollm", "arm": arm, "seed": seed, "samples_per_step": 64, "machine": "2 x CPU",
         "curve": steps | {"reward/align": [None, None]},
-        "evaluations": {"sampled": {"basics": {"values": values * (160 // max(1, len(values)))}}},
+        "evaluations": {"sampled": {"basics": {"values": values}}},
     }  # fmt: skip
 
 
