@@ -2,14 +2,14 @@
 
     python eval.py --tasks=basics,humaneval --model=out/demo/hf [--n=4 --temperature=0.6]
     python eval.py --tasks=humaneval --samples=FILE.jsonl [--out=FILE.json]     (no model needed)
-    python eval.py --compare A.json B.json ...                                  (is it noise?)
-    python eval.py --show out/demo | A.json                                     (read samples)
+    python eval.py --problems=FILE.jsonl --samples=FILE.jsonl                   (your own problems)
+    python eval.py --compare A.json B.json ...      (is it noise? runs tools/compare.py)
+    python eval.py --show out/demo | A.json         (read samples: runs tools/show.py)
 
-The tasks and their prompts are in tasks.py, the probe is in probe.py, the statistics in stats.py.
-Greedy, one sample a problem, unless told otherwise. Every sample is written as soon as it is
-graded, beside --out (by default in out/eval/): the same command goes on with an interrupted
-evaluation. train.py calls `evaluate` as it stands here, on all ranks. Under torchrun, which takes
---n for its own, write --eval_n.
+problems/benchmarks.py has the tasks and their prompts. Greedy, one sample a problem, unless told
+otherwise. Every sample is written as soon as it is graded, beside --out (by default in out/eval/):
+the same command goes on with an interrupted evaluation. train.py calls `evaluate` on all ranks.
+Under torchrun, which takes --n for its own, write --eval_n.
 
 Left out: several models in one call, and sampling through a server.
 """
@@ -23,45 +23,104 @@ import sys
 import threading
 import time
 import zlib
-from collections import Counter
-from concurrent.futures import Future
 from pathlib import Path
+from typing import NamedTuple
+
+from config import Config, UserError, check_world, load_config, print_help
+from problems import benchmarks
+
+if __name__ == "__main__" and {"--help", "-h"} & set(sys.argv):
+    print_help(benchmarks.FLAGS | {s: f"short for --{key}" for s, key in benchmarks.SHORT.items()})
 
 import torch.distributed as dist
 from tqdm import tqdm
 
-from config import Config, UserError, check_tp, load_config
-from data import Problem, read_jsonl
-from ranks import gather, leave_ranks, set_up_ranks
-from reward import extract_program, worked_examples
+from jail.values import encode
+from problems.assertions import Assertion, grade_assertion, marked
+from problems.benchmarks import Item, labels_of, task_problems
+from problems.load import read_jsonl
+from problems.problem import OUTPUT, Problem, Question, show_call
+from problems.prompts import question_messages
+from problems.stats import row_text, summarise
+from reward import extract_program, judge, make_question, score_answer, worked_examples
 from rollout import Request, make_engine, model_directory
+from run import gather, leave_ranks, set_up_ranks, write_whole
 from sandbox import Pool, Sandbox, SandboxUnavailable
-from stats import by_problem, chance, families, interval, pass_at_k
-from tasks import (
-    CODE,
-    Item,
-    answer_tokens,
-    grade_program,
-    in_window,
-    make_items,
-    prompt_ids,
-    task_problems,
-    whole_answer,
-)
-from tools.compare import compare
-from tools.rundir import write_whole
-from tools.show import show
 
-FLAGS = {"--n": "eval_n", "--temperature": "eval_temperature", "--max_tokens": "eval_max_tokens"}
-FLAGS |= {"--tasks": "eval_tasks", "--limit": "eval_limit", "--release": "eval_release"}
-FLAGS |= {"--since": "eval_since", "--until": "eval_until"}
+TOOLS = {"--compare": "compare.py", "--show": "show.py", "--tasks=probe": "probe.py"}
 TOO_LONG = {"passed": False, "status": "too long", "score": 0.0}  # no room left for an answer
+
+
+class Scope(NamedTuple):
+    """Which problems of a task are asked, and how long an answer may be; 0 or "" says nothing."""
+
+    since: str = ""  # dates are ISO, so text order is time order
+    until: str = ""
+    limit: int = 0
+    max_tokens: int = 0
+
+    def covers(self, date: str) -> bool:
+        return not (self.since or self.until) or (
+            bool(date) and self.since <= date <= (self.until or date)
+        )
+
+
+ALL = Scope()
+
+
+# ------------------------------------------------------------------------------- what is asked
+def make_tasks(
+    cfg: Config, pool: Pool, examples: list[Question], scope: Scope = ALL
+) -> dict[str, list[Item]]:
+    """Task -> its items in a fixed order, of cfg.eval_tasks; "mbpp:200" is the first 200 of mbpp.
+
+    Raises UserError for an unknown task, and for one without an item.
+    """
+    tasks = {}
+    for task in cfg.eval_tasks:
+        name, _, limit = task.partition(":")
+        if name not in benchmarks.TASKS or (limit and not limit.isdigit()):
+            known = ", ".join(benchmarks.TASKS)
+            raise UserError(f"unknown task {task!r}; choose from {known}, or mbpp:200")
+        if name == "basics-trace":
+            items = [trace_item(pool, p, examples, cfg) for p in task_problems(name, cfg)]
+        elif name == "basics-output":
+            items = [output_item(p) for p in task_problems(name, cfg)]
+        else:
+            items = benchmarks.items_of(name, cfg)
+        items = [item for item in items if scope.covers(item.labels.get("date", ""))]
+        if not items:
+            raise UserError(f"{task} has nothing between {scope.since!r} and {scope.until!r}")
+        tasks[name] = items[: int(limit or 0) or scope.limit or None]
+    return tasks
+
+
+def trace_item(pool: Pool, problem: Problem, examples: list[Question], cfg: Config) -> Item:
+    """What are the final values in the reference program? Target from a trace made now."""
+    given, name = problem.tests["inputs"][0], problem.tests["fn_name"]
+    made = pool.submit(make_question, problem.solution, given, name, cfg, "", sys.maxsize).result()
+    if isinstance(made, str):
+        raise RuntimeError(f"{problem.task_id}: its reference program gives no trace: {made}")
+    messages = question_messages(made, cfg, examples)
+    return Item(problem.task_id, messages, made, labels=labels_of(problem))
+
+
+def output_item(problem: Problem) -> Item:
+    """What does the call return, by the problem's text?"""
+    given, name = problem.tests["inputs"][0], problem.tests["fn_name"]
+    question = Question("", given, name, {OUTPUT: encode(problem.tests["outputs"][0])})
+    messages = benchmarks.output_messages(problem, show_call(given, name))
+    return Item(problem.task_id, messages, question, labels=labels_of(problem))
+
+
+def longest_answer(task: str, cfg: Config, scope: Scope) -> int:
+    return scope.max_tokens or benchmarks.MAX_TOKENS.get(task, cfg.max_tokens)
 
 
 # ------------------------------------------------------------------------------- with a model
 def evaluate(
     cfg: Config, engine, tokenizer, pool: Pool, tasks: dict[str, list[Item]], samples=None,
-    room: int = 0,
+    room: int = 0, scope: Scope = ALL,
 ) -> list[dict]:  # fmt: skip
     """Run the tasks on all ranks. Every rank gets the rows: one a task, results included.
 
@@ -72,19 +131,21 @@ def evaluate(
     rows = []
     for task, items in tasks.items():
         start = time.perf_counter()
-        mine, judging = answer(cfg, task, items, engine, tokenizer, pool, samples, room)
+        longest = longest_answer(task, cfg, scope)
+        mine, judging = answer(cfg, task, items, engine, tokenizer, pool, samples, room, longest)
         results = [r for part in gather(mine, task)[:: cfg.rollout_tp] for r in part]
         results.sort(key=lambda result: (result["item"], result["sample"]))
         seconds = {"seconds": time.perf_counter() - start, "seconds_judging": judging}
         rows.append(summarise(task, results) | seconds)
         if dist.get_rank() == 0:
-            print_row(rows[-1])
+            print(row_text(rows[-1]), flush=True)
     return rows
 
 
 def answer(
-    cfg: Config, task: str, items: list[Item], engine, tokenizer, pool: Pool, samples, room: int
-) -> tuple[list[dict], float]:
+    cfg: Config, task: str, items: list[Item], engine, tokenizer, pool: Pool, samples, room: int,
+    longest: int,
+) -> tuple[list[dict], float]:  # fmt: skip
     """Sample and grade this rank's share of the items: {task_id, item, sample, passed, ...}.
 
     The `rollout_tp` ranks of one sampler have the same share. Also returns the seconds of judging
@@ -95,37 +156,35 @@ def answer(
     chat = bool(tokenizer.chat_template)
     results, jobs, requests = {}, [], []
     for i in range(dist.get_rank() // cfg.rollout_tp, len(items), samplers):
-        ids = prompt_ids(tokenizer, items[i])
-        tokens = min(answer_tokens(task, cfg), room - len(ids))
+        ids = benchmarks.prompt_ids(tokenizer, items[i])
+        tokens = min(longest, room - len(ids))
         stop = cfg.stop if chat else items[i].base_stop
         for g in range(cfg.eval_n):
-            if samples and (known := samples.of(task, items, i, g)):
-                results[i, g] = known | labels(items[i])
+            if samples and (known := samples.of(task, items[i], i, g)):
+                results[i, g] = known | items[i].labels
             elif tokens < 1:
                 results[i, g] = result_row(items[i], i, g, "", TOO_LONG)
             else:
                 jobs.append((i, g))
                 seed = random.Random(f"eval/{cfg.seed}/{task}/{i}/{g}").getrandbits(31)
-                text = items[i].chat_begun if items[i].as_chat(chat) else ""
-                requests.append(Request(ids, seed, tokens, cfg.eval_temperature, stop, text))
+                requests.append(Request(ids, seed, tokens, cfg.eval_temperature, stop))
     done = list(results.values())
     quiet = None if dist.get_rank() == 0 else True  # a bar is for rank 0, and for a terminal
-    bar = tqdm(
-        total=len(done) + len(jobs), initial=len(done), desc=task, leave=False, disable=quiet
-    )
+    total = len(done) + len(jobs)
+    bar = tqdm(total=total, initial=len(done), desc=task, leave=False, disable=quiet)
 
-    def grade(sandbox: Sandbox, i: int, g: int, text: str) -> dict:
-        text = whole_answer(items[i], text, chat)
-        result = result_row(items[i], i, g, text, items[i].grade(sandbox, text))
+    def judge_answer(sandbox: Sandbox, i: int, g: int, text: str) -> dict:
+        text = benchmarks.whole_answer(items[i], text, chat)
+        result = result_row(items[i], i, g, text, grade(sandbox, items[i].asked, text))
         if samples and lead:
             samples.add(task, result)
         done.append(result)
         return result
 
-    futures: list[Future] = [None] * len(jobs)
+    futures = [None] * len(jobs)
 
     def on_finish(number: int, response) -> None:
-        futures[number] = pool.submit(grade, *jobs[number], response.text)
+        futures[number] = pool.submit(judge_answer, *jobs[number], response.text)
         right = sum(result["passed"] for result in done)
         bar.set_postfix_str(f"{right} of {len(done)} right", refresh=False)
         bar.update()
@@ -137,13 +196,9 @@ def answer(
     return list(results.values()), time.perf_counter() - start
 
 
-def result_row(item: Item, i: int, g: int, text: str, grade: dict) -> dict:
+def result_row(item: Item, i: int, g: int, text: str, graded: dict) -> dict:
     row = {"task_id": item.task_id, "item": i, "sample": g, "completion": text}
-    return row | grade | labels(item) | {"prompt": item.messages[-1]["content"]}
-
-
-def labels(of: Item | Problem) -> dict[str, str]:
-    return {key: value for key in ("difficulty", "family", "date") if (value := getattr(of, key))}
+    return row | graded | item.labels | {"prompt": item.messages[-1]["content"]}
 
 
 class Samples:
@@ -156,22 +211,20 @@ class Samples:
         self.path, self.settings, self.lock = path, settings, threading.Lock()
         self.found: dict[tuple, dict] = {}
         if path.exists():
-            drop_half_line(path)
+            data = path.read_bytes()
+            os.truncate(path, data.rfind(b"\n") + 1)  # a kill may leave the beginning of a line
             for row, where in read_jsonl(path):
                 if row.pop("settings", None) != settings:
-                    raise UserError(
-                        f"{where}: of another evaluation; give --out=FILE or remove this one"
-                    )
+                    hint = "give --out=FILE or remove this one"
+                    raise UserError(f"{where}: of another evaluation; {hint}")
                 self.found[row.pop("task"), row["item"], row["sample"]] = row
         gather(None, "reading samples")  # nobody adds before everybody has read
         path.parent.mkdir(parents=True, exist_ok=True)
 
-    def of(self, task: str, items: list[Item], i: int, g: int) -> dict | None:
+    def of(self, task: str, item: Item, i: int, g: int) -> dict | None:
         row = self.found.get((task, i, g))
-        if row and row["task_id"] != items[i].task_id:
-            raise UserError(
-                f"{self.path}: {row['task_id']} is not where it was in {task}; remove it"
-            )
+        if row and row["task_id"] != item.task_id:
+            raise UserError(f"{self.path}: {row['task_id']} has moved in {task}; remove this file")
         return row
 
     def add(self, task: str, result: dict) -> None:
@@ -180,103 +233,55 @@ class Samples:
             file.write(line)
 
 
-def drop_half_line(path: Path) -> None:
-    """A killed process may leave the beginning of a line."""
-    data = path.read_bytes()
-    if data and not data.endswith(b"\n"):
-        os.truncate(path, data.rfind(b"\n") + 1)
+# ------------------------------------------------------------------------------- grading
+def grade(sandbox: Sandbox, asked: object, text: str) -> dict:
+    """{"passed", "status", "score" in 0..1, ...} of an answer to an item's `asked`."""
+    if isinstance(asked, Problem):
+        return grade_program(sandbox, asked, extract_program(text))
+    if isinstance(asked, Assertion):
+        text = marked(text)
+        return grade_assertion(sandbox, extract_program(text) or text, asked)
+    score = score_answer(text, asked, format_bonus=0.0)
+    shown = {"predicted": score.predicted, "target": asked.shown_target()}
+    right = score.status == "right"
+    return {"passed": right, "status": score.status, "score": score.reward} | shown
 
 
-# ------------------------------------------------------------------------------- results
-def summarise(task: str, results: list[dict]) -> dict:
-    """pass@k over problems for k = 1 and, with several samples each, the number of samples.
-
-    `interval` is for pass@1, of -trace tasks for the score: 95 %, a bootstrap over families.
-    `chance`: what the same answers would earn, dealt to other questions.
-    """
-    row: dict = {"task": task} | rates(results)
-    if task.endswith("-trace"):  # the share of variables right, whole answers or not
-        row["score"] = sum(r["score"] for r in results) / len(results)
-    row["interval"] = interval(by_problem(results, task), families(results))
-    if task.endswith(("-trace", "-output")):
-        row["chance"] = chance(results)
-    row["n_samples"] = len(results)
-    for name, key, length in (("by_difficulty", "difficulty", None), ("by_month", "date", 7)):
-        parts: dict[str, list[dict]] = {}
-        for result in results:
-            if result.get(key):
-                parts.setdefault(result[key][:length], []).append(result)
-        if parts:
-            row[name] = {label: rates(part) for label, part in sorted(parts.items())}
-    row["statuses"] = dict(sorted(Counter(r["status"] for r in results).items()))
-    return row | {"results": results}
+def grade_program(sandbox: Sandbox, problem: Problem, program: str | None) -> dict:
+    verdict = judge(sandbox, problem, program, "fraction")
+    row = {"passed": verdict.status == "passed", "status": verdict.status, "score": verdict.reward}
+    return row | {"solution": program, "error": verdict.error, "test": verdict.test}
 
 
-def rates(results: list[dict]) -> dict:
-    """pass@1, pass@n, n and n_problems; n is the fewest samples of a problem."""
-    counts: dict[str, list[int]] = {}
-    for result in results:
-        count = counts.setdefault(result["task_id"], [0, 0])
-        count[0] += 1
-        count[1] += result["passed"]
-    fewest = min(n for n, _ in counts.values())
-    row = {}
-    for k in sorted({1, fewest}):
-        row[f"pass@{k}"] = sum(pass_at_k(n, c, k) for n, c in counts.values()) / len(counts)
-    return row | {"n": fewest, "n_problems": len(counts)}
-
-
-def print_row(row: dict) -> None:
-    low, high = row["interval"]
-    values = [f"{k} {v:6.1%}" for k, v in row.items() if k.startswith("pass@") or k == "score"]
-    of = "score" if "score" in row else "pass@1"
-    by_chance = f", by chance {row['chance']:.1%}" if "chance" in row else ""
-    counts = ", ".join(f"{count} {status}" for status, count in row["statuses"].items())
-    print(
-        f"{row['task']:<14} {'  '.join(values)}  ({of} {low:.1%} to {high:.1%}{by_chance})   "
-        f"{row['n_problems']} problems: {counts}",
-        flush=True,
-    )
-    for name in ("by_difficulty", "by_month"):
-        for label, part in row.get(name, {}).items():
-            print(f"  {label:<12} pass@1 {part['pass@1']:6.1%}   {part['n_problems']} problems")
-
-
-# ------------------------------------------------------------------------------- without a model
-def grade_samples(cfg: Config, path: Path, pool: Pool) -> dict:
+def grade_samples(cfg: Config, path: Path, pool: Pool, scope: Scope = ALL) -> dict:
     """Grade a samples file against the problems of the one task in cfg.eval_tasks."""
-    if len(cfg.eval_tasks) != 1 or cfg.eval_tasks[0] not in CODE:
-        raise UserError(f"--samples grades one code task: give --tasks= one of {', '.join(CODE)}")
-    (task,) = cfg.eval_tasks
+    task = cfg.eval_tasks[0]
+    if len(cfg.eval_tasks) != 1 or task not in benchmarks.CODE:
+        choices = ", ".join(benchmarks.CODE)
+        raise UserError(f"--samples grades one code task: give --tasks= one of {choices}")
     known = {p.task_id: p for p in task_problems(task, cfg)}
-    wanted = [name for name, p in known.items() if in_window(p.date, cfg)][: cfg.eval_limit or None]
+    wanted = [name for name, p in known.items() if scope.covers(p.date)][: scope.limit or None]
     problems = {name: known[name] for name in wanted}
-    futures, lines = [], []
+    jobs = []
     for row, where in read_jsonl(path):
-        if row.get("task_id") not in known:
-            raise UserError(f"{where}: task_id {row.get('task_id')!r} is no problem of {task}")
-        if row["task_id"] not in problems:
-            continue
-        if not isinstance(row.get("solution", row.get("completion")), str):
+        task_id = str(row.get("task_id"))
+        if task_id not in known:
+            raise UserError(f"{where}: task_id {task_id!r} is no problem of {task}")
+        program = row.get("solution", row.get("completion"))
+        if not isinstance(program, str):
             raise UserError(f"{where}: a sample needs the text field `solution` or `completion`")
-        problem = problems[row["task_id"]]
-        lines.append(problem)
-        futures.append(pool.submit(grade_program, problem, sample_program(row)))
-    if not lines:
+        if "solution" not in row:  # a text with a fenced block, or the program's continuation
+            program = extract_program(program) or program
+        if problem := problems.get(task_id):
+            jobs.append((problem, pool.submit(grade_program, problem, program)))
+    if not jobs:
         raise UserError(f"{path} holds no sample of what is graded; it needs at least one")
     results = []
-    for problem, future in tqdm(zip(lines, futures, strict=True), task, len(lines), disable=None):
-        results.append({"task_id": problem.task_id} | labels(problem) | future.result())
+    for problem, future in tqdm(jobs, task, disable=None):
+        results.append({"task_id": problem.task_id} | labels_of(problem) | future.result())
     if len({r["task_id"] for r in results}) < len(problems):
         print(f"{path}: not all of the {len(problems)} problems have a sample; those are left out")
     return summarise(task, results)
-
-
-def sample_program(row: dict) -> str:
-    """The program of a sample: `solution` as it is; of `completion` the fenced block, if any."""
-    if "solution" in row:
-        return row["solution"]
-    return extract_program(row["completion"]) or row["completion"]
 
 
 # ------------------------------------------------------------------------------- command line
@@ -285,95 +290,87 @@ def main() -> None:
         run(sys.argv[1:])
     except (UserError, SandboxUnavailable) as error:
         sys.exit(f"error: {error}")
-    except BrokenPipeError:  # --show into head
-        os._exit(0)
 
 
 def run(argv: list[str]) -> None:
-    for flag, other in (("--compare", compare), ("--show", show)):
-        if flag in argv:
-            print(other([arg for arg in argv if arg != flag]))
-            return
-    own = {"--samples": "", "--out": ""}  # flags of this script alone; the rest is Config's
-    rest = []
+    for flag, tool in TOOLS.items():
+        if flag in argv:  # a script of its own, as all of tools/ are
+            path = str(Path(__file__).parent / "tools" / tool)
+            os.execv(sys.executable, [sys.executable, path, *(a for a in argv if a != flag)])
+    own, rest = dict.fromkeys(benchmarks.FLAGS, ""), []
     for arg in argv:
         flag, equals, text = arg.partition("=")
-        flag = "--" + flag[2:].replace("-", "_") if flag.startswith("--") else flag
-        if flag in own:
-            own[flag] = text
+        name = flag[2:].replace("-", "_") if flag.startswith("--") else ""
+        if name in own:
+            own[name] = text
         else:
-            rest.append(f"--{FLAGS[flag]}{equals}{text}" if flag in FLAGS else arg)
+            rest.append(f"--{benchmarks.SHORT.get(name, name)}{equals}{text}" if name else arg)
+    for name in ("limit", "max_tokens"):
+        if not (own[name] or "0").isdigit():
+            raise UserError(f"--{name} must be a whole number, not {own[name]!r}")
+    scope = Scope(own["since"], own["until"], int(own["limit"] or 0), int(own["max_tokens"] or 0))
+    keys = {arg.partition("=")[0] for arg in rest}
+    if own["samples"] and "--problems" in keys and "--eval_tasks" not in keys:
+        rest.append("--eval_tasks=problems")
     cfg = load_config(rest)
-    out = Path(own["--out"]) if own["--out"] else None
-    if not own["--samples"]:
-        out = out or default_out(cfg)
-    if out:
+    out = Path(own["out"]) if own["out"] or own["samples"] else default_out(cfg, scope)
+    if own["out"]:
         out.parent.mkdir(parents=True, exist_ok=True)
     with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
-        if own["--samples"]:
-            rows = [grade_samples(cfg, Path(own["--samples"]), pool)]
-            print_row(rows[0])
+        if own["samples"]:
+            rows = [grade_samples(cfg, Path(own["samples"]), pool, scope)]
+            print(row_text(rows[0]))
         else:
-            rows = evaluate_model(cfg, pool, out)
-    if out and os.environ.get("RANK", "0") == "0":
+            rows = evaluate_model(cfg, pool, out, scope)
+    if out.name and os.environ.get("RANK", "0") == "0":
         write_whole(out, json.dumps(rows[0] if len(rows) == 1 else rows, indent=1))
         print(f"written: {out}")
 
 
-def default_out(cfg: Config) -> Path:
+def default_out(cfg: Config, scope: Scope) -> Path:
     """A name for what is evaluated, so that the same command finds its samples again."""
     words = [cfg.model, *cfg.eval_tasks, f"n{cfg.eval_n}", f"t{cfg.eval_temperature:g}"]
-    words += [f"{word}" for word in (cfg.eval_since, cfg.eval_until, cfg.eval_limit) if word]
+    words += [str(word) for word in scope[:3] if word]
     return Path("out/eval") / (re.sub(r"[^\w.+-]+", "-", "_".join(words)).strip("-.") + ".json")
 
 
-def evaluate_model(cfg: Config, pool: Pool, out: Path) -> list[dict]:
-    """Load cfg.model into the sampler and run the tasks; the probe, which samples nothing, last."""
+def evaluate_model(cfg: Config, pool: Pool, out: Path, scope: Scope) -> list[dict]:
+    """Load cfg.model into the sampler and run the tasks."""
     from transformers import AutoConfig, AutoTokenizer
 
     directory = model_directory(cfg.model)
-    device = set_up_ranks(cfg.rank_timeout_s)
-    check_tp(cfg, dist.get_world_size())
-    examples = pool.submit(worked_examples, cfg).result()
-    tasks = {t: make_items(t, cfg, pool, examples) for t in cfg.eval_tasks if t != "probe"}
-    settings, rows = describe(cfg, directory), []
-    if tasks:
-        tokenizer = AutoTokenizer.from_pretrained(directory)
-        needed = max(
-            len(prompt_ids(tokenizer, item)) + answer_tokens(task, cfg)
-            for task, items in tasks.items()
-            for item in items
-        )
-        known = AutoConfig.from_pretrained(directory)
-        room = min(needed, getattr(known, "max_position_embeddings", needed))
-        roomy = dataclasses.replace(cfg, max_prompt_tokens=room, max_tokens=0)
-        samples = Samples(out.with_suffix(".samples.jsonl"), settings)
-        engine = make_engine(roomy, directory, device)
-        rows = evaluate(cfg, engine, tokenizer, pool, tasks, samples, room)
-    if "probe" in cfg.eval_tasks and dist.get_rank() == 0:
-        from probe import probe
-
-        rows.append(probe(cfg, directory, pool))
+    device = set_up_ranks()
+    check_world(dataclasses.replace(cfg, prompts_per_step=0), dist.get_world_size())
+    tasks = make_tasks(cfg, pool, pool.submit(worked_examples, cfg).result(), scope)
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    needed = max(
+        len(benchmarks.prompt_ids(tokenizer, item)) + longest_answer(task, cfg, scope)
+        for task, items in tasks.items()
+        for item in items
+    )
+    known = AutoConfig.from_pretrained(directory)
+    room = min(needed, getattr(known, "max_position_embeddings", needed))
+    settings = describe(cfg, directory, scope)
+    samples = Samples(out.with_suffix(".samples.jsonl"), settings)
+    roomy = dataclasses.replace(cfg, max_prompt_tokens=room, max_tokens=0)
+    engine = make_engine(roomy, directory, device)
+    rows = evaluate(cfg, engine, tokenizer, pool, tasks, samples, room, scope)
     leave_ranks()
-    settings = settings | {"n": cfg.eval_n}
-    return [row | {"model": cfg.model, "settings": settings} for row in rows]
+    about = {"model": cfg.model, "settings": settings | {"n": cfg.eval_n}}
+    return [row | about for row in rows]
 
 
-def describe(cfg: Config, directory: str) -> dict:
+def describe(cfg: Config, directory: str, scope: Scope = ALL) -> dict:
     """What a sample depends on; `digest` is of all that, weights (size and time) included."""
-    keys = ("compute_dtype", "engine", "stop", "code_template", "begin", "problems", "data_dir")
-    keys += ("align_begin", "align_template", "align_examples", "align_output", "align_values")
-    keys += ("max_variables", "max_tokens", "timeout_s", "program_timeout_s", "memory_mb")
-    keys += ("sandbox", "eval_since", "eval_until", "eval_release")
+    keys = ("compute_dtype", "engine", "stop", "code_template", "problems", "data_dir")
+    keys += ("align_template", "align_examples", "align_output", "max_variables", "max_tokens")
+    keys += ("timeout_s", "program_timeout_s", "memory_mb", "sandbox")
     files = [path.stat() for path in sorted(Path(directory).glob("*.safetensors"))]
     all_ = [getattr(cfg, key) for key in keys] + [(s.st_size, s.st_mtime_ns) for s in files]
-    return {
-        "model": cfg.model,
-        "temperature": cfg.eval_temperature,
-        "max_tokens": cfg.eval_max_tokens,
-        "seed": cfg.seed,
-        "digest": f"{zlib.crc32(repr(all_).encode()):08x}",
-    }
+    all_ += [scope.since, scope.until]
+    about = {"model": cfg.model, "temperature": cfg.eval_temperature, "seed": cfg.seed}
+    digest = f"{zlib.crc32(repr(all_).encode()):08x}"
+    return about | {"max_tokens": scope.max_tokens, "digest": digest}
 
 
 if __name__ == "__main__":

@@ -1,28 +1,40 @@
 """The policy: log-probabilities of sampled answers, sharded over ranks, a micro-batch at a time.
 
+The G answers to a prompt share its tokens, and prompts share their beginning (system turn, worked
+examples). A Pack lays them out side by side, without padding:
+
+    shared beginning | prompt 0 | answer 0.0 | answer 0.1 | prompt 1 | answer 1.0 | ...
+
+Each of these segments follows others (`before`): a token sees those, and its own segment up to
+itself. Attention alone knows that; for every other layer it is a sequence of T tokens. The gradient
+is that of plain passes, one answer at a time. Tests compare both.
+
 FSDP2 keeps one rank's share of the fp32 weights, of their gradient and of AdamW's state on each
 rank, gathers a layer's weights in the compute type when its turn comes, and sums gradients in fp32.
 One process is the same path with nothing to gather.
 
-Left out: tensor, pipeline and context parallelism.
+Left out: tensor, pipeline and context parallelism; models that add to attention what neither path
+here does (soft caps, sinks).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AttentionInterface, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from config import Config, UserError, first_line
-from pack import Pack, common_prefix
 
+BLOCK_TOKENS = 128  # queries of one matrix product, where there is no kernel for ragged segments
 # Tokens whose logits exist at the same time. A GPU needs more of them to be fast, and each slice is
 # one more bf16 sum in the gradient of the head; 512 logits of Qwen2.5 take 0.9 GiB with gradients.
 HEAD_TOKENS = {"cpu": 128, "cuda": 512}
@@ -36,7 +48,7 @@ class Policy(torch.nn.Module):
         self.model, self.temperature = model, temperature
         self.device = device  # where it computes; its weights may rest elsewhere
 
-    def forward(self, pack: Pack) -> torch.Tensor:
+    def forward(self, pack: "Pack") -> Tensor:
         """log p(target | what it follows) at the sampling temperature: (N,) fp32, differentiable.
 
         N is the number of answer tokens in the pack, in the order prompt, answer, token.
@@ -54,18 +66,25 @@ class Policy(torch.nn.Module):
         slices = zip(rows, pack.targets.split(length), strict=True)
         return torch.cat([checkpoint(self.head, h, t, use_reentrant=False) for h, t in slices])
 
-    def head(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def head(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """hidden (n, H), targets (n,) -> log p of each target (n,) fp32."""
         logits = self.model.get_output_embeddings()(hidden / self.temperature).float()
         return -F.cross_entropy(logits, targets, reduction="none")  # of (n, vocabulary)
 
     @torch.no_grad()
-    def frozen(self, pack: Pack) -> torch.Tensor:
+    def frozen(self, pack: "Pack") -> Tensor:
         """The same without a gradient. Gathered weights go at once: a sync must not see them."""
         logp = self(pack)
         if isinstance(self, FSDPModule):
             self.reshard()
         return logp
+
+    def clip_gradient(self, limit: float) -> float:
+        """Scale the gradient of all ranks down to the norm `limit`; returns the norm it had."""
+        for weight in self.parameters():
+            if weight.grad is None:  # every group was flat
+                weight.grad = torch.zeros_like(weight)
+        return float(torch.nn.utils.clip_grad_norm_(self.parameters(), limit).full_tensor())
 
 
 def load_policy(cfg: Config, directory: str, device: torch.device, offload: bool = False) -> Policy:
@@ -105,7 +124,7 @@ def shard(cfg: Config, policy: Policy, offload: bool = False) -> Policy:
     return fully_shard(policy.float(), **options)
 
 
-def named_weights(policy: Policy) -> Iterator[tuple[str, torch.Tensor]]:
+def named_weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
     """(Hugging Face name, full tensor) pairs, gathered one at a time: all ranks must take all."""
     for name, weight in policy.model.named_parameters():
         yield name, weight.detach().to(policy.device).full_tensor()
@@ -116,37 +135,38 @@ def named_weights(policy: Policy) -> Iterator[tuple[str, torch.Tensor]]:
 class MicroBatch:
     """What one forward and backward pass needs; N is the number of its answer tokens.
 
-    `samples` are (group, place in the group) pairs in the order of the pack. A batch of none keeps
-    a rank in step with the others, which have one more: it goes through the motions, weighs 0.
+    `samples` are (group, sample) pairs in the order of the pack. A batch without samples keeps a
+    rank in step with the others, which have one more: it is computed, and its loss weighs 0.
     """
 
     samples: list[tuple]
-    pack: Pack
-    advantages: torch.Tensor  # (N,)
-    sampler_logp: torch.Tensor  # (N,)
-    old_logp: torch.Tensor | None = None  # (N,)
+    pack: "Pack"
+    advantages: Tensor  # (N,)
+    sampler_logp: Tensor  # (N,)
+    old_logp: Tensor | None = None  # (N,)
 
 
 def split_batch(cfg: Config, groups: list, device: torch.device) -> list[MicroBatch]:
     """This rank's share of one optimizer step, as many micro-batches as every other rank's.
 
-    groups: those of all ranks. Flat ones move nothing unless there is a KL term, so they are left
-    out: their tokens still count in the denominator.
+    groups: those of all ranks. A group without advantages moves nothing unless there is a KL term,
+    so it is left out: its tokens still count in the denominator.
     """
-    groups = [group for group in groups if cfg.kl_coef or any(group.advantages)]
+    groups = [g for g in groups if cfg.kl_coef or any(s.advantage for s in g.samples)]
     shares = deal(groups, cfg.micro_tokens, dist.get_world_size())
     return [make_batch(part, device) for part in shares[dist.get_rank()]]
 
 
 def make_batch(samples: list[tuple], device: torch.device) -> MicroBatch:
     prompts, answers, advantages, sampler = [], [], [], []
-    for number, (group, g) in enumerate(samples):
+    for number, (group, sample) in enumerate(samples):
         if not number or group is not samples[number - 1][0]:
             prompts.append(group.prompt_ids)
             answers.append([])
-        answers[-1].append(group.responses[g].token_ids)
-        advantages += [group.advantages[g]] * len(answers[-1][-1])
-        sampler += group.responses[g].logprobs
+        ids = sample.response.token_ids
+        answers[-1].append(ids)
+        advantages += [sample.advantage] * len(ids)
+        sampler += sample.response.logprobs
     if not samples:
         prompts, answers, advantages, sampler = [[0]], [[[0]]], [0.0], [0.0]
     pack = Pack(prompts, answers, device)
@@ -154,45 +174,42 @@ def make_batch(samples: list[tuple], device: torch.device) -> MicroBatch:
     return MicroBatch(samples, pack, *tensors)
 
 
-def pack_samples(groups: list, max_tokens: int) -> list[list[tuple]]:
-    """(group, place) pairs in lists that compute at most max_tokens tokens each.
-
-    Prompts that begin alike go together. One sample alone may exceed the limit.
-    """
-    parts: list[list[tuple]] = []
-    for group in sorted(groups, key=lambda group: (group.prompt_ids, group.index)):
-        for g in range(len(group.responses)):
-            if parts and cost([*parts[-1], (group, g)]) <= max_tokens:
-                parts[-1].append((group, g))
-            else:
-                parts.append([(group, g)])
-    return parts
-
-
 def cost(samples: list[tuple]) -> int:
-    """How many tokens a pack of these samples computes."""
+    """How many tokens a pack of these (group, sample) pairs computes."""
     prompts = {id(group): group.prompt_ids for group, _ in samples}
     shared = common_prefix(list(prompts.values()))
     own = sum(len(prompt) - shared for prompt in prompts.values())
-    return shared + own + sum(len(group.responses[g].token_ids) - 1 for group, g in samples)
+    return shared + own + sum(len(sample.response.token_ids) - 1 for _, sample in samples)
+
+
+def fill_packs(groups: list, max_tokens: int) -> list[list[tuple]]:
+    """(group, sample) pairs in lists that compute at most max_tokens tokens each.
+
+    Prompts that begin alike go together. One sample alone may exceed the limit.
+    """
+    packs: list[list[tuple]] = []
+    for group in sorted(groups, key=lambda group: (group.prompt_ids, group.index)):
+        for sample in group.samples:
+            if not packs or cost([*packs[-1], (group, sample)]) > max_tokens:
+                packs.append([])
+            packs[-1].append((group, sample))
+    return packs
 
 
 def deal(groups: list, max_tokens: int, world: int) -> list[list[list[tuple]]]:
-    """Packs for each of `world` ranks: about as much work, and as many packs, for one as another.
+    """The packs of each of `world` ranks: equally many, and about as much work for each rank.
 
-    Groups go, the largest first, to the rank with the least work; where packs are missing, the
-    largest is halved.
+    The largest group goes first, to the rank with the least work so far. A rank that has fewer
+    packs than another halves its largest one.
     """
     shares: list[list] = [[] for _ in range(world)]
     work = [0] * world
-    whole = {
-        group.index: cost([(group, g) for g in range(len(group.responses))]) for group in groups
-    }
-    for group in sorted(groups, key=lambda group: -whole[group.index]):
+    costs = {group.index: cost([(group, s) for s in group.samples]) for group in groups}
+    for group in sorted(groups, key=lambda group: -costs[group.index]):
         least = work.index(min(work))
         shares[least].append(group)
-        work[least] += whole[group.index]
-    packs = [pack_samples(share, max_tokens) for share in shares]
+        work[least] += costs[group.index]
+    packs = [fill_packs(share, max_tokens) for share in shares]
     for parts in packs:
         while len(parts) < max(map(len, packs)):
             largest = max(parts, key=cost, default=[])
@@ -202,3 +219,193 @@ def deal(groups: list, max_tokens: int, world: int) -> list[list[list[tuple]]]:
             else:
                 parts.append([])
     return packs
+
+
+# ------------------------------------------------------------------------------- packs
+class Segment(NamedTuple):
+    """Tokens `own`, which follow those of `before`; no others follow those of a leaf."""
+
+    own: range
+    before: tuple[range, ...]
+    leaf: bool
+
+
+class Block(NamedTuple):
+    """n neighbouring tokens that follow the same segments: queries of one matrix product."""
+
+    length: int
+    keys: tuple[int, ...]  # blocks whose k tokens, in all, are the keys
+    visible: Tensor  # (n, k), True where a query may see a key
+    distance: Tensor  # (n, k), how many tokens lie between them, for sliding windows
+
+
+class Pack:
+    """P prompts with G answers each as one sequence of T tokens, which predict N targets.
+
+    prompts: P token lists. answers: P lists of token lists, none empty. Targets are all tokens of
+    all answers, in the order prompt, answer, token; `lengths` is how many of them an answer has.
+    """
+
+    def __init__(
+        self, prompts: list[list[int]], answers: list[list[list[int]]],
+        device: torch.device | str = "cpu",
+    ) -> None:  # fmt: skip
+        ids, positions, predictors = [], [], []
+        self.segments: list[Segment] = []
+
+        def add(tokens: list[int], position: int, before: tuple = (), leaf: bool = False) -> range:
+            own = range(len(ids), len(ids) + len(tokens))
+            ids.extend(tokens)
+            positions.extend(range(position, position + len(tokens)))
+            if tokens:
+                self.segments.append(Segment(own, before, leaf))
+            return own
+
+        shared = common_prefix(prompts)
+        beginning = (add(prompts[0][:shared], 0),) if shared else ()
+        for prompt, group in zip(prompts, answers, strict=True):
+            own = add(prompt[shared:], shared, beginning)
+            for answer in group:  # its last token predicts nothing
+                part = add(answer[:-1], len(prompt), (*beginning, own), leaf=True)
+                predictors += [own.stop - 1, *part]
+        self.masks: dict[tuple, list[Tensor]] = {}  # what additive_masks has made
+        targets = [token for group in answers for answer in group for token in answer]
+        self.lengths = [len(answer) for group in answers for answer in group]
+        self.ids = torch.tensor(ids, device=device)  # (T,)
+        self.positions = torch.tensor(positions, device=device)  # (T,)
+        self.predictors = torch.tensor(predictors, device=device)  # (N,) places in the pack
+        self.targets = torch.tensor(targets, device=device)  # (N,)
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """For grouped_attention: every segment a block, but some leaves of a prompt together."""
+        parts: list[list[Segment]] = []
+        for segment in self.segments:
+            first = parts[-1][0] if parts else None
+            alike = first and first.leaf and first.before == segment.before
+            if not alike or segment.own.stop - first.own.start > BLOCK_TOKENS:
+                parts.append([])
+            parts[-1].append(segment)
+        spans = [range(part[0].own.start, part[-1].own.stop) for part in parts]
+        blocks = []
+        for own, part in zip(spans, parts, strict=True):
+            lengths = torch.tensor([len(segment.own) for segment in part])
+            owner = torch.arange(len(part)).repeat_interleave(lengths)
+            inside = (owner[:, None] == owner).tril()  # (n, n)
+            keys = (*part[0].before, own)
+            places = torch.cat([self.positions[span.start : span.stop] for span in keys])
+            before = torch.ones(len(owner), len(places) - len(owner), dtype=torch.bool)
+            visible = torch.cat([before, inside], dim=1).to(self.ids.device)
+            distance = self.positions[own.start : own.stop, None] - places
+            numbers = tuple(spans.index(span) for span in keys)
+            blocks.append(Block(len(owner), numbers, visible, distance))
+        return blocks
+
+    @cached_property
+    def ragged(self) -> tuple[Tensor, Tensor, Tensor, int, int]:
+        """For varlen_attn: the place of each key, cumulative lengths of queries and keys, and the
+        longest of either; each segment is a sequence whose last keys are its queries."""
+        places: list[int] = []
+        queries, keys = [0], [0]
+        for own, before, _ in self.segments:
+            for span in (*before, own):
+                places += span
+            queries.append(own.stop)
+            keys.append(len(places))
+        device = self.ids.device
+        sums = [torch.tensor(c, dtype=torch.int32, device=device) for c in (queries, keys)]
+        longest = [max(b - a for a, b in zip(c, c[1:], strict=False)) for c in (queries, keys)]
+        return torch.tensor(places, device=device), *sums, *longest
+
+    def additive_masks(self, window: int | None, dtype: torch.dtype) -> list[Tensor]:
+        """One (n, k) for each block: 0 where a query sees a key, -inf elsewhere."""
+        if (window, dtype) not in self.masks:
+            seen = [b.visible & (b.distance < (window or 2**31)) for b in self.blocks]
+            self.masks[window, dtype] = [
+                torch.zeros(s.shape, dtype=dtype, device=s.device).masked_fill(~s, -torch.inf)
+                for s in seen
+            ]
+        return self.masks[window, dtype]
+
+
+def common_prefix(prompts: list[list[int]]) -> int:
+    """How many tokens all prompts begin with, leaving each a token of its own; one prompt: 0."""
+    if len(prompts) < 2:
+        return 0
+    first, last = min(prompts), max(prompts)  # what these share, all between them share
+    shared, most = 0, min(map(len, prompts)) - 1
+    while shared < most and first[shared] == last[shared]:
+        shared += 1
+    return shared
+
+
+# ------------------------------------------------------------------------------- attention
+def packed_attention(
+    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: None, pack: Pack,
+    scaling: float | None = None, sliding_window: int | None = None, softcap: float | None = None,
+    s_aux: Tensor | None = None, **_: object,
+) -> tuple[Tensor, None]:  # fmt: skip
+    """Attention of a pack: query (1, heads, T, D), key and value (1, kv_heads, T, D)
+    -> (1, T, heads, D). transformers calls it in each layer of a model loaded with
+    attn_implementation="packed", and hands over the `pack` that the forward pass was given.
+    Raises UserError for a model that needs what neither path computes.
+    """
+    if softcap is not None or s_aux is not None:
+        raise UserError("this model's attention has soft caps or sinks: it cannot be trained here")
+    kernel = varlen_attention if has_kernel(query) else grouped_attention
+    scale = scaling or query.shape[-1] ** -0.5
+    return kernel(query[0], key[0], value[0], pack, scale, sliding_window)[None], None
+
+
+AttentionInterface.register("packed", packed_attention)
+
+
+def has_kernel(query: Tensor) -> bool:
+    """Flash attention needs a GPU since Ampere, two bytes a number and heads of a fitting size."""
+    size = query.shape[-1]
+    fits = query.dtype in (torch.bfloat16, torch.float16) and size % 8 == 0 and size <= 256
+    return fits and query.is_cuda and torch.cuda.get_device_capability(query.device) >= (8, 0)
+
+
+def varlen_attention(
+    query: Tensor, key: Tensor, value: Tensor, pack: Pack, scale: float, window: int | None
+) -> Tensor:
+    """By torch's ragged flash attention: query (heads, T, D), key, value (kv_heads, T, D)
+    -> (T, heads, D). Keys are repeated for each segment that follows them, work is not."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    places, *lengths = pack.ragged
+    return varlen_attn(
+        query.transpose(0, 1),
+        key.transpose(0, 1)[places],
+        value.transpose(0, 1)[places],
+        *lengths,
+        scale=scale,
+        window_size=(window - 1 if window else -1, 0),
+        enable_gqa=query.shape[0] != key.shape[0],
+    )
+
+
+def grouped_attention(
+    query: Tensor, key: Tensor, value: Tensor, pack: Pack, scale: float, window: int | None
+) -> Tensor:
+    """The same by plain matrix products, on any device and in any type.
+
+    On CPUs the backward pass of torch's own attention is slow. Heads that share a key are rows of
+    one product.
+    """
+    heads, _, size = query.shape
+    kv_heads = key.shape[0]
+    lengths = [block.length for block in pack.blocks]
+    queries, keys, values = (x.split(lengths, dim=1) for x in (query, key, value))
+    masks = pack.additive_masks(window, query.dtype)
+    mixed = []
+    for rows, block, mask in zip(queries, pack.blocks, masks, strict=True):
+        k = torch.cat([keys[n] for n in block.keys], dim=1)  # (kv_heads, k, D)
+        v = torch.cat([values[n] for n in block.keys], dim=1)
+        rows = rows.reshape(kv_heads, -1, size)  # (kv_heads, heads / kv_heads * n, D)
+        scores = (rows @ k.transpose(1, 2) * scale).view(kv_heads, -1, *mask.shape) + mask
+        shares = scores.softmax(-1, dtype=torch.float32).to(v.dtype)
+        part = shares.view(kv_heads, -1, mask.shape[1]) @ v
+        mixed.append(part.view(heads, -1, size))
+    return torch.cat(mixed, dim=1).transpose(0, 1)  # (T, heads, D)

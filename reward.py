@@ -10,29 +10,29 @@ Left out: partial credit for "almost equal" values, and any reward a program rep
 """
 
 import ast
-import hashlib
 import json
 import re
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Self
 
 import trace
-from config import Config, UserError, fill
-from data import Problem
-from equality import agrees, same_stdout, same_value
+from config import Config, UserError
 from jail.instrument import UNFIT, plain
-from jail.values import NO_CAPS, decode, encode
+from jail.values import decode, encode
+from problems.equality import agrees, same_stdout, same_value
+from problems.problem import OUTPUT, Problem, Question, show, show_call, with_prefix
 from sandbox import Run, Sandbox
 
 FENCE = re.compile(r"```[ \t]*+[\w+-]*+[ \t]*+\n(.*?)(?:\n[ \t]*+```|\Z)", re.DOTALL)
 DEFINES = re.compile(r"^[ \t]*+(def|class)\s", re.MULTILINE)
 ITEM = re.compile(r"[\s>*-]*[`*\"']?([\w.]+)[`*\"']*\s*[=:]\s*(.+?)[\s,`]*$")  # of an answer
-FUTURE = re.compile(r"^from __future__ import .*$", re.MULTILINE)
-OUTPUT = "output"  # the item that stands for what the call returns or the program prints
 warnings.filterwarnings("ignore", category=SyntaxWarning)  # about what models write
 MAX_ANSWER = 4_000  # characters of an answer that are read, and of a program that is asked about
+
+
+MAX_COMPLEXITY = 10  # failed programs with more decision points are not asked about
 
 
 # --------------------------------------------------------------------------- code generation
@@ -45,12 +45,19 @@ class Verdict:
     tests: int = 0
     test: dict | None = None  # {"input", "expected", "got"}
     error: str = ""  # last line of the exception
+    program: str | None = field(default=None, compare=False)
+    reward: float = field(default=0.0, compare=False)
 
-    def reward(self, kind: str = "binary") -> float:
-        """1 if every test passes, else 0; "fraction": the share of tests that pass."""
-        if kind == "fraction":
-            return self.passed / max(1, self.tests)
-        return float(self.status == "passed")
+    def row(self) -> dict:
+        """Its columns in samples.jsonl."""
+        return {"program": self.program, "test": self.test, "error": self.error}
+
+
+# What a verdict earns, by the name that cfg.reward gives: a new reward is one more line.
+REWARDS: dict[str, Callable[[Verdict], float]] = {
+    "binary": lambda verdict: float(verdict.status == "passed"),  # the paper's
+    "fraction": lambda verdict: verdict.passed / max(1, verdict.tests),
+}
 
 
 def extract_program(text: str) -> str | None:
@@ -64,8 +71,22 @@ def extract_program(text: str) -> str | None:
     return (defining or blocks or [None])[-1]
 
 
-def judge(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
+def judge(
+    sandbox: Sandbox, problem: Problem, program: str | None, reward: str = "binary"
+) -> Verdict:
     """Run `program` on the tests of `problem`. Never raises for anything the program does."""
+    verdict = run_tests(sandbox, problem, program)
+    verdict.program = program
+    verdict.reward = REWARDS[reward](verdict)
+    return verdict
+
+
+def score_program(sandbox: Sandbox, problem: Problem, response, cfg: Config) -> Verdict:
+    """The code objective's score of a rollout.Response."""
+    return judge(sandbox, problem, extract_program(response.text), cfg.reward)
+
+
+def run_tests(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
     tests = problem.tests
     if program is None:  # a check counts as one test
         return Verdict("no_code", tests=1 if "check" in tests else len(tests["inputs"]))
@@ -82,7 +103,8 @@ def judge(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
     runs = sandbox.run(program, inputs, name)
     passed = [right(*three, tests) for three in zip(runs, inputs, outputs, strict=True)]
     for i in [i for i, ok in enumerate(passed) if not ok]:
-        # State can leak from one test to the next in one child; alone it counts. The first was.
+        # State can leak between the tests of one child, so a failure counts if the test fails in a
+        # child of its own, too. The first test had one.
         if i and time.monotonic() <= deadline:
             runs[i] = sandbox.run(program, [inputs[i]], name)[0]
             passed[i] = right(runs[i], inputs[i], outputs[i], tests)
@@ -99,32 +121,6 @@ def judge(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
     test = {key: text[:500] for key, text in test.items()}
     status = "failed" if run.status == "ok" else run.status
     return Verdict(status, sum(passed), len(runs), test, run.error)
-
-
-def with_prefix(prefix: str, program: str, fn_name: str | None = None) -> str:
-    """What a data set promises to run before a program; `from __future__` must stay first.
-
-    A name that the prefix imports is no answer to a problem that asks for a function of that name
-    (`merge`, `gcd`), so it goes, unless a method of that name may want to call it.
-    """
-    if not prefix:
-        return program
-    if (
-        fn_name
-        and fn_name.isidentifier()
-        and not re.search(rf"(?m)^[ \t]+def {fn_name}\b", program)
-    ):
-        prefix += f"\ntry:\n    del {fn_name}\nexcept NameError:\n    pass\n"
-    future = "".join(f"{line}\n" for line in FUTURE.findall(program))
-    return f"{future}{prefix}\n{FUTURE.sub('', program)}"
-
-
-def show(value: object) -> str:
-    """Text of a value a program made; Python refuses to print an int of 4,301 digits."""
-    try:
-        return repr(value)
-    except ValueError:
-        return "a value too long to show"
 
 
 def expected_outputs(sandbox: Sandbox, problem: Problem) -> list:
@@ -153,62 +149,16 @@ def right(run: Run, arguments: object, expected: object, tests: dict) -> bool:
 
 
 # --------------------------------------------------------------------------- alignment
-@dataclass
-class Question:
-    """A program, one input, and what is asked about it."""
-
-    program: str
-    input: object  # stdin text, or a list of arguments
-    fn_name: str | None
-    target: dict[str, object] = field(default_factory=dict)  # item -> encoded value
-    task_id: str = ""
-    source: str = ""  # "step/group/sample" of the response that holds the program
-
-    @property
-    def source_step(self) -> int:
-        return int(self.source.partition("/")[0])
-
-    @property
-    def has_variables(self) -> bool:
-        """Is anything asked about besides the output?"""
-        return self.target.keys() != {OUTPUT}
-
-    @property
-    def call(self) -> str:
-        """`f([1, 2], 3)`, or the text of stdin."""
-        return show_call(self.input, self.fn_name)
-
-    @property
-    def key(self) -> str:
-        """Tells apart questions that differ in program or call."""
-        text = f"{self.program}\0{self.call}".encode(errors="replace")
-        return hashlib.sha256(text).hexdigest()[:16]
-
-    def row(self) -> dict:
-        """As JSON can hold it: an input may have tuples, or keys that are no text."""
-        return vars(self) | {"input": encode(self.input, **NO_CAPS)}
-
-    @classmethod
-    def from_row(cls, row: dict) -> Self:
-        return cls(**row | {"input": decode(row["input"])})
-
-    def shown_target(self) -> dict[str, str]:
-        """Item -> its true value as Python would print it."""
-        return {name: show(decode(value)) for name, value in self.target.items()}
-
-
 def make_question(
     sandbox: Sandbox, program: str, input: object, fn_name: str | None, cfg: Config,
-    prefix: str = "",
+    prefix: str = "", max_complexity: int = MAX_COMPLEXITY,
 ) -> Question | str:  # fmt: skip
     """Trace `program` on `input` and ask about its last-defined variables; a str says why not."""
     if len(program) > MAX_ANSWER:
         return "too long"
-    if complexity(program) > cfg.max_complexity:
+    if complexity(program) > max_complexity:
         return "too complex"
-    traced = trace.trace_program(
-        sandbox, with_prefix(prefix, program, fn_name), input, fn_name, cfg.align_values
-    )
+    traced = trace.trace_program(sandbox, with_prefix(prefix, program, fn_name), input, fn_name)
     if traced.reason:
         return traced.reason
     variables = trace.choose_variables(traced, cfg.max_variables)
@@ -228,11 +178,21 @@ def make_question(
     return Question(program, input, fn_name, target)
 
 
-def name_to_trace(program: str, name: str | None) -> str | None:
-    """What to call: a small model that was asked for Solution().f often writes a plain f."""
+def ask(sandbox: Sandbox, problem: Problem, verdict: Verdict, cfg: Config) -> list[Question]:
+    """Questions about the variables of a failed program, on its first cfg.align_inputs inputs."""
+    program, tests = verdict.program, problem.tests
+    if not program or verdict.status in ("passed", "timeout"):
+        return []
+    name = tests.get("fn_name") or tests.get("entry_point")
     if name and name.startswith("Solution") and not re.search(r"^class Solution\b", program, re.M):
-        return name.rpartition(".")[2]
-    return name
+        name = name.rpartition(".")[2]  # a small model often writes a plain f for Solution().f
+    inputs = tests.get("inputs") or tests.get("calls", [])
+    prefix = tests.get("prefix", "")
+    made = [
+        make_question(sandbox, program, given, name, cfg, prefix)
+        for given in inputs[: cfg.align_inputs]
+    ]
+    return [q for q in made if isinstance(q, Question) and q.has_variables]
 
 
 def complexity(program: str) -> int:
@@ -246,42 +206,6 @@ def complexity(program: str) -> int:
         )
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return 0
-
-
-def show_call(input: object, fn_name: str | None) -> str:
-    """`f([1, 2], 3)` for a functional input; the text itself for stdin."""
-    return f"{fn_name}({', '.join(map(repr, input))})" if fn_name else str(input)
-
-
-def question_text(question: Question, cfg: Config) -> str:
-    """The user turn that asks for the values, from cfg.align_template."""
-    if question.fn_name:
-        action = f"The call is `{question.call}`."
-    elif question.call.strip():
-        action = f"The standard input is:\n{question.call}"
-    else:
-        action = "There is no input."
-    names = ", ".join(f"`{name}`" for name in question.target)
-    return fill(cfg.align_template, program=question.program, action=action, names=names)
-
-
-def question_beginning(question: Question, cfg: Config) -> str:
-    """The beginning of every answer, put there before the model goes on; "" without align_begin."""
-    return f"{next(iter(question.target))} =" if cfg.align_begin else ""
-
-
-def question_messages(question: Question, examples: list[Question], cfg: Config) -> list[dict]:
-    """Chat turns: each worked example as a question already answered, then the question."""
-    turns = []
-    for example in examples:
-        turns.append({"role": "user", "content": question_text(example, cfg)})
-        turns.append({"role": "assistant", "content": answer_text(example)})
-    return [*turns, {"role": "user", "content": question_text(question, cfg)}]
-
-
-def answer_text(question: Question) -> str:
-    """The right answer, in the form that parse_answer reads."""
-    return "\n".join(f"{name} = {value}" for name, value in question.shown_target().items())
 
 
 def worked_examples(sandbox: Sandbox, cfg: Config) -> list[Question]:
@@ -304,6 +228,14 @@ class Score:
     reward: float
     predicted: dict[str, str]  # item -> repr of the value that was read
     correct: list[str]
+    question: Question
+
+    def row(self) -> dict:
+        """Its columns in samples.jsonl."""
+        asked = self.question
+        row = {"program": asked.program, "source": asked.source, "call": asked.call}
+        row["target"] = asked.shown_target()
+        return row | {"predicted": self.predicted, "correct": self.correct}
 
 
 def score_answer(
@@ -327,7 +259,13 @@ def score_answer(
     in_form = parsed and finished and ends_with_values(text, list(target))
     reward = format_bonus * in_form + (1 - format_bonus) * share
     status = "right" if share == 1 else "partial" if share else "wrong" if parsed else "unparsed"
-    return Score(status, reward, {n: show(v)[:300] for n, v in predicted.items()}, correct)
+    shown = {name: show(value)[:300] for name, value in predicted.items()}
+    return Score(status, reward, shown, correct, question)
+
+
+def score_values(sandbox: Sandbox, question: Question, response, cfg: Config) -> Score:
+    """The alignment objective's score of a rollout.Response."""
+    return score_answer(response.text, question, cfg.format_bonus, response.finished)
 
 
 def parse_answer(text: str, names: list[str], printed: str = "") -> dict[str, object]:

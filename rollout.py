@@ -1,4 +1,4 @@
-"""Sampling: vLLM beside the trainer on the same device, or plain transformers, behind two calls.
+"""Sampling, by vLLM beside the trainer on the same device, or by plain transformers.
 
     engine.sample(requests, on_finish) -> responses     engine.sync(named_weights)
 
@@ -12,15 +12,19 @@ trainer would have to repeat each of them to know the probability of what it is 
 
 import json
 import os
+import random
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 
 from config import Config, UserError, first_line
-from ranks import generators, set_generators
+from problems.problem import Problem, Question
+from run import Clock, gather
+from sandbox import Pool
 
 WeightStream = Iterable[tuple[str, torch.Tensor]]
 WEIGHTS = "model*.safetensors"  # and not the consolidated copy that some repositories hold, too
@@ -35,7 +39,6 @@ class Request:
     max_tokens: int
     temperature: float
     stop: tuple[str, ...] = ()
-    begun: str = ""  # of the answer, at the end of the prompt; the response's text begins with it
 
 
 @dataclass
@@ -52,6 +55,75 @@ class Response:
     finished: bool
 
 
+@dataclass
+class Sample:
+    """One answer to a prompt, and what became of it."""
+
+    response: Response
+    outcome: object  # a Verdict or Score of reward.py: it has .status and .reward
+    penalty: float = 0.0  # added to the reward before answers are compared; at most 0
+    advantage: float = 0.0
+    questions: list[Question] = field(default_factory=list)  # about the program, if it failed
+
+    @property
+    def reward(self) -> float:
+        return self.outcome.reward
+
+
+@dataclass
+class Group:
+    """One prompt and its G samples."""
+
+    index: int  # place in the step's batch, counted over all ranks
+    objective: str  # a name in OBJECTIVES of train.py
+    task: Problem | Question
+    prompt: str  # the user turn, to show
+    prompt_ids: list[int]
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def flat(self) -> bool:
+        """All samples earn the same, so none is better than another."""
+        return len({sample.reward for sample in self.samples}) == 1
+
+    @property
+    def teaches(self) -> bool:
+        return any(sample.advantage for sample in self.samples)
+
+
+def rollout(
+    cfg: Config, step: int, groups: list[Group], engine, pool: Pool, score: Callable, clock: Clock
+) -> list[Group]:
+    """Sample and score the groups: each rank its share, and all ranks get the whole.
+
+    score(sandbox, group, response, source, cfg) -> Sample runs in a thread of the pool, while other
+    answers are still sampled; the lap "judge" is what that leaves over. source is
+    "step/group/sample", to find a program again.
+    """
+    samplers = dist.get_world_size() // cfg.rollout_tp
+    mine = [g for g in groups if g.index % samplers == dist.get_rank() // cfg.rollout_tp]
+    places = [(group, g) for group in mine for g in range(cfg.samples_per_prompt)]
+    requests = []
+    for group, g in places:  # a seed that depends on nothing else: not on ranks, order or history
+        seed = random.Random(f"sample/{cfg.seed}/{step}/{group.index}/{g}").getrandbits(31)
+        limits = (cfg.max_tokens, cfg.temperature, cfg.stop)
+        requests.append(Request(group.prompt_ids, seed, *limits))
+    scored = {}
+
+    def on_finish(i: int, response: Response) -> None:
+        group, g = places[i]
+        scored[i] = pool.submit(score, group, response, f"{step}/{group.index}/{g}", cfg)
+
+    engine.sample(requests, on_finish)
+    clock.lap("sample")
+    for i, (group, _) in enumerate(places):
+        group.samples.append(scored[i].result())
+    parts = gather(mine, "sampling")[:: cfg.rollout_tp]  # one rank of each sampler
+    clock.lap("judge")
+    return sorted((group for part in parts for group in part), key=lambda group: group.index)
+
+
+# ------------------------------------------------------------------------------- engines
 OnFinish = Callable[[int, Response], None]
 
 
@@ -70,8 +142,8 @@ def model_directory(model: str) -> str:
             patterns = ["*.json", WEIGHTS, "*.txt", "*.jinja"]
             path = Path(snapshot_download(model, allow_patterns=patterns))
         except Exception as error:  # the hub's client has a dozen exceptions of its own
-            short = first_line(error)
-            raise UserError(f"cannot download model {model} from the hub: {short}") from error
+            why = first_line(error)
+            raise UserError(f"cannot download model {model} from the hub: {why}") from error
     if not (path / "config.json").exists() or not list(path.glob(WEIGHTS)):
         raise UserError(f"model directory {path} holds no config.json or no {WEIGHTS}")
     return str(path)
@@ -90,11 +162,11 @@ def checkpoint_names(directory: str) -> set[str]:
 def check_names(sent: set[str], expected: set[str]) -> None:
     """A sync that forgets a tensor would leave the sampler stale for ever: stop the run."""
     tied = {"lm_head.weight"}  # absent where it is the embedding itself
-    missing, unknown = expected - sent - tied, sent - expected - tied
+    missing, unknown = sorted(expected - sent - tied), sorted(sent - expected - tied)
     if missing or unknown:
         raise RuntimeError(
-            f"weight sync: the trainer and the checkpoint disagree on tensor names; "
-            f"missing {sorted(missing)[:3]}, unknown {sorted(unknown)[:3]}"
+            "weight sync: the trainer and the checkpoint disagree on tensor names; "
+            f"missing {missing[:3]}, unknown {unknown[:3]}"
         )
 
 
@@ -110,10 +182,8 @@ def make_engine(cfg: Config, directory: str, device: torch.device) -> "VllmEngin
     try:
         import vllm  # noqa: F401
     except ImportError as error:
-        raise UserError(
-            f"no sampler: vLLM cannot be imported ({error}); install it with `make install`, "
-            "or use --engine=hf"
-        ) from error
+        how = "install it with `make install`, or use --engine=hf"
+        raise UserError(f"no sampler: vLLM cannot be imported ({error}); {how}") from error
     if device.type == "cpu":
         torch.cpu._init_amx()  # Linux kills who uses AMX unasked, as vLLM does; nothing elsewhere
     return VllmEngine(cfg, directory, device)
@@ -128,16 +198,13 @@ class VllmEngine:
         self.names = checkpoint_names(directory)
         self.on_gpu = device.type == "cuda"
         length = cfg.max_prompt_tokens + cfg.max_tokens
-        memory = (
-            {"gpu_memory_utilization": cfg.gpu_memory, "enable_sleep_mode": True}
-            if self.on_gpu
-            else {
-                "kv_cache_memory_bytes": int(cfg.kv_cache_gb * 2**30),
-                "enforce_eager": True,
-                "block_size": 32,  # 128, the default, would cache next to nothing of a prompt
-            }
-        )
-        states, threads = generators(), torch.get_num_threads()
+        on_cpu = {
+            "kv_cache_memory_bytes": int(cfg.kv_cache_gb * 2**30),
+            "enforce_eager": True,
+            "block_size": 32,  # 128, the default, would cache next to nothing of a prompt
+        }
+        on_gpu = {"gpu_memory_utilization": cfg.gpu_memory, "enable_sleep_mode": True}
+        threads = torch.get_num_threads()
         self.llm = LLM(
             directory,
             dtype=cfg.compute_dtype,
@@ -146,19 +213,16 @@ class VllmEngine:
             tensor_parallel_size=cfg.rollout_tp,
             logprobs_mode="processed_logprobs",  # of the distribution really sampled, T included
             max_model_len=length,
-            max_num_seqs=128 if not self.on_gpu else 512,
+            max_num_seqs=512 if self.on_gpu else 128,
             # A seeded request whose prompt is prefilled in pieces crashes on a CPU (0.32).
             enable_chunked_prefill=self.on_gpu,
             max_num_batched_tokens=max(8192, length),
             disable_log_stats=True,
             use_tqdm_on_load=False,
-            **memory,
+            **(on_gpu if self.on_gpu else on_cpu),
         )
-        # The constructor reseeds every global generator, and on GPUs leaves torch one thread.
-        set_generators(states)
-        torch.set_num_threads(threads)
-        self.asleep = False
-        self.calls = 0
+        torch.set_num_threads(threads)  # on GPUs the constructor leaves torch one
+        self.asleep, self.calls = False, 0
 
     def sample(self, requests: list[Request], on_finish: OnFinish | None = None) -> list[Response]:
         """One Response per request, in order; `on_finish(index, response)` as each one ends."""
@@ -170,27 +234,13 @@ class VllmEngine:
         responses: list[Response | None] = [None] * len(requests)
         self.calls += 1  # request names are unique for the life of the engine
 
-        def add(index: int) -> None:
-            r = requests[index]
-            params = SamplingParams(
-                temperature=r.temperature,
-                max_tokens=r.max_tokens,
-                seed=r.seed,
-                logprobs=0,  # the sampled token's only
-                stop=list(r.stop),
-                include_stop_str_in_output=True,
-            )
-            prompt = {"prompt_token_ids": r.prompt_ids}
-            engine.add_request(f"{self.calls}/{index}", prompt, params)
-
         def step() -> None:
             for output in engine.step():
                 if output.finished:
                     index = int(output.request_id.partition("/")[2])
-                    responses[index] = response = _from_vllm(output.outputs[0])
-                    response.text = requests[index].begun + response.text
+                    responses[index] = _from_vllm(output.outputs[0])
                     if on_finish:
-                        on_finish(index, response)
+                        on_finish(index, responses[index])
 
         # Requests that start together all prefill what they share. So one goes ahead, for what
         # all prompts share, then one of each prompt, and the others find keys and values cached.
@@ -198,7 +248,17 @@ class VllmEngine:
         ahead, each = {0}, set(first.values())
         for wave in (ahead, each - ahead, set(range(len(requests))) - each - ahead):
             for index in sorted(wave):
-                add(index)
+                r = requests[index]
+                params = SamplingParams(
+                    temperature=r.temperature,
+                    max_tokens=r.max_tokens,
+                    seed=r.seed,
+                    logprobs=0,  # the sampled token's only
+                    stop=list(r.stop),
+                    include_stop_str_in_output=True,
+                )
+                prompt = {"prompt_token_ids": r.prompt_ids}
+                engine.add_request(f"{self.calls}/{index}", prompt, params)
             if engine.has_unfinished_requests():
                 step()
         while engine.has_unfinished_requests():
@@ -288,9 +348,9 @@ class HfEngine:
             ).logits[:, -1]  # (B, vocabulary)
             ids = torch.zeros(len(requests), 1, dtype=torch.long, device=self.device)
             for row in sorted(alive):
-                token = self._draw(requests[row], responses[row], logits[row], dice[row])
-                ids[row, 0] = token
-                if self._ended(requests[row], responses[row]):
+                ids[row, 0] = self._draw(requests[row], responses[row], logits[row], dice[row])
+                full = len(responses[row].token_ids) >= requests[row].max_tokens
+                if responses[row].finished or full:
                     alive.discard(row)
                     if on_finish:
                         on_finish(row, responses[row])
@@ -299,6 +359,7 @@ class HfEngine:
         return responses
 
     def _draw(self, r: Request, response: Response, logits, generator: torch.Generator) -> int:
+        """Draw a token, add it to the response, and tell whether EOS or a stop text ends that."""
         logp = torch.log_softmax(logits.float().cpu() / (r.temperature or 1.0), dim=-1)
         if r.temperature == 0:
             token = int(logp.argmax())
@@ -306,16 +367,11 @@ class HfEngine:
             token = int(torch.multinomial(logp.exp(), 1, generator=generator))
         response.token_ids.append(token)
         response.logprobs.append(float(logp[token]))
-        return token
-
-    def _ended(self, r: Request, response: Response) -> bool:
-        """Update the text and tell whether EOS, a stop text or max_tokens ends the response."""
+        response.text = self.tokenizer.decode(response.token_ids, skip_special_tokens=True)
         eos = self.model.generation_config.eos_token_id
         eos = eos if isinstance(eos, list) else [eos, self.tokenizer.eos_token_id]
-        text = self.tokenizer.decode(response.token_ids, skip_special_tokens=True)
-        response.text = r.begun + text
-        response.finished = response.token_ids[-1] in eos or any(stop in text for stop in r.stop)
-        return response.finished or len(response.token_ids) >= r.max_tokens
+        response.finished = token in eos or any(stop in response.text for stop in r.stop)
+        return token
 
     @torch.no_grad()
     def sync(self, named_weights: WeightStream) -> None:
@@ -328,4 +384,4 @@ class HfEngine:
         check_names(sent, self.names)
 
     def sleep(self) -> None:
-        """Nothing to free: this engine keeps no cache between calls."""
+        """It keeps no cache between calls."""

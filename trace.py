@@ -1,13 +1,14 @@
 """The value of each variable at its last definition, after one run of a program on one input.
 
-jail/instrument.py records them, inside the sandbox; here we decide which may be asked for.
+jail/instrument.py records the values inside the sandbox, and reads them when the run is over. This
+file decides which variables a question may ask for.
 
 A definition is an assignment (plain, augmented, annotated, `:=`), a `for`, `with` or `match`
-target, or a parameter. `import`, `def` and `class` define no variable, but end the one whose name
-they take, as `del` and `except ... as` do. Left out: comprehension targets and all inside a
-lambda (they live for one expression), attributes and items (they are no names), and `_`.
+target, or a parameter. `import`, `def`, `class`, `del` and `except ... as` define no variable, but
+they end the one whose name they take. Left out: comprehension targets and everything inside a
+lambda, which live for one expression; attributes and items, which are no names; and `_`.
 
-    python trace.py program.py [--call='f([1,2])'] [--values=binding] [--json] < stdin
+    python trace.py program.py [--call='f([1, 2], k=3)'] [--json] < stdin
 """
 
 import argparse
@@ -16,15 +17,15 @@ import json
 import re
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from jail.instrument import HOOK
+from jail.instrument import HOOK, by_position
+from jail.terminal import command_line, printable, read_text
 from jail.values import NO_CAPS, encode
 from sandbox import Sandbox
 
-# The record is made in the program's own process, so a program that could reach it (by a frame, a
-# function's globals, a module, computed code) is not asked about. What is not known to be harmless
-# is refused: a lost sample costs nothing, a forged one teaches forging.
+# The record is made in the program's own process, so we do not ask about a program that could reach
+# it: by a frame, a function's globals, a module or computed code. We refuse what we do not know to
+# be harmless, because a lost sample costs nothing and a forged one teaches forging.
 MODULES = r"""(?x) (__future__|abc|array|bisect|cmath|collections|copy|dataclasses|datetime|decimal
     |enum|fractions|functools|heapq|itertools|math|numbers|operator|random|re|statistics|string
     |sys|textwrap|time|typing) (\..*)?"""
@@ -33,11 +34,11 @@ REFUSED = r"""(?x) exec|eval|compile|open|globals|locals|vars|getattr|setattr|de
     |_getframe\w*|_current_\w+|settrace|setprofile|monitoring|modules|builtins|bltns|inspect|types
     |help|gc|ctypes|_?os|io|raw|detach|FunctionType|CodeType|Formatter|get_field|ForwardRef
     |get_type_hints|singledispatch\w*|attrgetter|methodcaller|wraps|update_wrapper|meta_path"""
-DUNDERS = r"__(name|main|init|class|doc|slots|future)__"  # to use; a method may be named any
+DUNDERS = r"__(name|main|init|class|doc|slots|future)__"  # may be used; any may name a method
 
 
 def forgeable(source: str) -> str:
-    """What in the program could reach its own record, as a word or two; "" if nothing."""
+    """The first word of the program that could reach its own record; "" if there is none."""
     try:
         nodes = list(ast.walk(ast.parse(source)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -57,7 +58,7 @@ def forgeable(source: str) -> str:
             if dunders or refused:
                 return dunders[0] if dunders else word
     ids = [node.ctx for node in nodes if isinstance(node, ast.Name) and node.id == "id"]
-    # The builtin id() forges nothing, but an address, equal in two runs by chance, is no question.
+    # The builtin id() forges nothing, but nobody can predict an address.
     return "id" if ids and all(isinstance(ctx, ast.Load) for ctx in ids) else ""
 
 
@@ -68,16 +69,16 @@ class Variable:
     line: int  # of its last definition
     order: int  # of its last definition: greater is later
     value: object  # at the end of the run
-    parameter: bool  # last defined as a parameter
-    given: bool  # and, in the call under test, still the argument that the caller gave
+    parameter: bool  # its last definition was as a parameter
+    given: bool  # it is a parameter of the call under test, with the value that the caller gave
 
 
 @dataclass
 class Trace:
-    """What a run left behind. It is fit for a question only if `reason` is "".
+    """What a run left behind. A question may use it only if `reason` is "".
 
-    reason: "forgeable"; "nondeterministic"; "changed by tracing"; or the run's status ("error",
-    "timeout", ...), with the values that the variables had by then. `error` says more.
+    Else it is "forgeable", "nondeterministic", "changed by tracing", or the status of a run that
+    failed ("error", "timeout", ...), which leaves the values of that moment. `error` says more.
     """
 
     variables: list[Variable] = field(default_factory=list)  # in the order of their definitions
@@ -89,22 +90,20 @@ class Trace:
 
 def trace_program(
     sandbox: Sandbox, program: str, input: str | list, fn_name: str | None = None,
-    values: str = "end", trusted: bool = False,
+    trusted: bool = False,
 ) -> Trace:  # fmt: skip
-    """Trace one run on `input` (stdin text, or with fn_name a list of arguments).
+    """Trace one run on `input`: a text for stdin, or with fn_name a list of arguments.
 
-    values: "end" reads them when the run is over, so that an in-place `append` counts; "binding"
-    when the name was bound. `trusted` skips the check for forgery: for one's own programs, never
-    for a model's.
+    trusted: skip the check for forgery; for one's own programs, never for a model's.
     """
     if not trusted and (word := forgeable(program)):
         return Trace(reason="forgeable", error=f"it uses {word}")
 
-    def run(traced: str) -> tuple:
-        (result,) = sandbox.run(program, [input], fn_name, traced=traced)
+    def run(traced: bool) -> tuple:
+        (result,) = sandbox.run(program, [input], fn_name, traced)
         return result, (result.status, result.stdout, encode(result.value))
 
-    first, observed = run(traced=values)
+    first, observed = run(traced=True)
     arguments = [encode(argument, **NO_CAPS) for argument in input] if fn_name else []
     entry = (fn_name or "").split(".")[-1]  # of "f" or "Solution().f"
     variables = []
@@ -114,19 +113,19 @@ def trace_program(
     trace = Trace(variables, first.stdout, first.value, first.status, first.error)
     if first.status != "ok":
         return trace
-    second, again = run(traced=values)
+    second, again = run(traced=True)
     if again != observed or encode(second.variables) != encode(first.variables):
         trace.reason = "nondeterministic"
     else:
-        trace.reason = "" if run(traced="")[1] == observed else "changed by tracing"
+        trace.reason = "" if run(traced=False)[1] == observed else "changed by tracing"
     return trace
 
 
 def choose_variables(trace: Trace, max_variables: int) -> list[Variable]:
-    """The last defined variables to ask for, in the order of their definitions.
+    """The variables to ask for: the last ones defined, in the order of their definitions.
 
-    Of several scopes' variables with one name only the last defined is meant, so that an answer
-    `name = value` is unambiguous; and if that one is given in the prompt, it is not asked for.
+    If scopes share a name, only the one defined last counts, so that an answer `name = value` is
+    unambiguous. It is left out if the prompt gives its value.
     """
     last = {v.name: v for v in sorted(trace.variables, key=lambda v: v.order)}
     chosen = sorted((v for v in last.values() if not v.given), key=lambda v: v.order)
@@ -136,15 +135,23 @@ def choose_variables(trace: Trace, max_variables: int) -> list[Variable]:
 # --- Command line -------------------------------------------------------------------------------
 
 
-def parse_call(text: str) -> tuple[str, list]:
-    """("f", [[1, 2]]) from "f([1, 2])"; ValueError if it is anything but a call with literals."""
+def parse_call(text: str, program: str = "") -> tuple[str, list]:
+    """("A().f", [[1], 2]) from "A().f([1], k=2)"; ValueError if it is no such call.
+
+    A traced call takes its arguments by position. The `def` in `program` says where keywords go.
+    """
     try:
         call = ast.parse(text.strip(), mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.keywords:
+        fn_name, named = ast.unparse(call.func), {k.arg: k.value for k in call.keywords}
+        if not re.fullmatch(r"(\w+(\(\))?\.)?\w+", fn_name):
             raise ValueError
-        return call.func.id, [ast.literal_eval(argument) for argument in call.args]
-    except (SyntaxError, ValueError):
-        raise ValueError(f"{text} is no call with literal arguments, like f([1, 2], 'a')") from None
+        nodes = by_position(program, fn_name, call.args, named) if named else call.args
+        return fn_name, [ast.literal_eval(node) for node in nodes]
+    except TypeError as error:  # the arguments do not fit
+        raise ValueError(f"{text}: {error}") from None
+    except (AttributeError, SyntaxError, ValueError, RecursionError, MemoryError):
+        wanted = "a call whose arguments, and defaults before a keyword, are literals"
+        raise ValueError(f"cannot read {text}; write {wanted}, like f([1, 2], k=3)") from None
 
 
 def table(trace: Trace, fn_name: str | None) -> str:
@@ -159,27 +166,24 @@ def table(trace: Trace, fn_name: str | None) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The last value of each variable of a program.")
-    parser.add_argument("program", type=Path)
-    parser.add_argument("--call", help="trace one call, e.g. --call='f([1, 2])'")
-    parser.add_argument("--values", choices=("end", "binding"), default="end", help="read when?")
+    parser.add_argument("program")
+    parser.add_argument("--call", help="trace one call, e.g. --call='f([1, 2], k=3)'")
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
     args = parser.parse_args()
-    try:
-        fn_name, input = parse_call(args.call) if args.call else (None, "")
-        if not args.call and not sys.stdin.isatty():
-            input = sys.stdin.read()
-        program = args.program.read_text(encoding="utf-8")
-        trace = trace_program(Sandbox(), program, input, fn_name, args.values, trusted=True)
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: no sandbox to be had
-        sys.exit(f"trace.py: {error}")
+    sys.set_int_max_str_digits(0)  # a value may be longer than Python's 4,300 digits
+    program = read_text(args.program)
+    fn_name, input = parse_call(args.call, program) if args.call else (None, "")
+    if not args.call and not (sys.stdin and sys.stdin.isatty()):
+        input = read_text(None)
+    trace = trace_program(Sandbox(), program, input, fn_name, trusted=True)
     if args.json:
         rows = [vars(v) | {"value": repr(v.value)} for v in trace.variables]
         print(json.dumps(vars(trace) | {"value": repr(trace.value), "variables": rows}, indent=1))
     else:
-        print(table(trace, fn_name))
+        print(printable(table(trace, fn_name)))
     if trace.reason:
-        sys.exit(f"trace.py: {args.program}: {trace.reason}. {trace.error}".rstrip())
+        raise ValueError(f"{args.program}: {trace.reason}. {trace.error}".rstrip())
 
 
 if __name__ == "__main__":
-    main()
+    command_line(main)

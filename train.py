@@ -6,219 +6,371 @@
 Every step samples programs and answers, runs the programs, traces the failed ones, and takes
 `optimizer_steps` policy-gradient steps on both objectives in one batch:
 
-    J(theta) = E[ r  A_gen ]  on code:      r = 1 if all tests pass
-             + E[ r' A_sem ]  on alignment: r' = share of variable values predicted right,
-                                            and a little for an answer of the right form
+    J(theta) = E[ r  A_gen ]  on code:      r  = 1 if the program passes all its tests, else 0
+             + E[ r' A_sem ]  on alignment: r' = share of variable values predicted right, and a
+                                                 little for an answer of the right form
 
-The formulas are in algorithms.py. Left out: a critic, a reward model, and the KL term unless
-kl_coef is set.
+Left out of PPO: the critic, the reward model, and the KL term unless kl_coef is set. The samples of
+one prompt, a group, are each other's baseline. Random numbers come from the seed, the step and the
+place of what is drawn, never from a global generator, so that a resumed run draws the same.
 """
 
 import random
 import sys
-import time
-from concurrent.futures import Future
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+from config import Config, UserError, check_choice, check_world, load_config, print_help
+
+if __name__ == "__main__" and {"--help", "-h"} & set(sys.argv):
+    print_help()  # before torch is imported, which takes seconds
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 from transformers import AutoTokenizer
 
-from algorithms import (
-    group_advantages,
-    kl_estimate,
-    long_penalty,
-    policy_loss,
-    token_weights,
-    whitening,
-)
-from batch import Group, choose_batch, extend_buffer
-from config import Config, UserError, check_world, load_config
-from data import Problem, fitting, load_problems
-from eval import evaluate
+import reward
+from eval import evaluate, make_tasks
 from policy import MicroBatch, Policy, load_policy, named_weights, split_batch
-from ranks import gather, leave_ranks, set_up_ranks
-from reward import (
-    Question,
-    Verdict,
-    extract_program,
-    judge,
-    make_question,
-    name_to_trace,
-    score_answer,
-    worked_examples,
-)
-from rollout import Request, Response, make_engine, model_directory
+from problems.load import data_order, fitting, load_problems
+from problems.problem import Problem, Question
+from problems.prompts import chat_ids, code_messages, question_messages
+from reward import Score, Verdict
+from rollout import Group, Response, Sample, make_engine, model_directory, rollout
+from run import Clock, RunDir, leave_ranks, return_freed_memory, set_up_ranks
 from sandbox import Pool, Sandbox, SandboxUnavailable
-from tasks import make_items
-from tools.memory import MemoryWatch, return_freed_memory
-from tools.report import RunError, write_report
-from tools.rundir import RunDir, State
+
+BUFFER_SIZE = 20_000  # questions kept: the newest
+RESAMPLE_ROUNDS = 3  # how often DAPO replaces flat groups by others
+LONG_SHARE = 0.2  # of max_tokens, where DAPO's penalty for long answers rises from 0 to 1
+Task = Problem | Question
 
 
-class Clock:
-    """Seconds between laps, by name."""
+# ------------------------------------------------------------------------------- the run
+def train(cfg: Config) -> None:
+    """The whole run: sample, run, reward, trace, advantage, update, sync, log, eval, save."""
+    check_choice(cfg, "algo", ALGORITHMS)
+    check_choice(cfg, "reward", reward.REWARDS)
+    device = set_up_ranks()
+    world = dist.get_world_size()
+    check_world(cfg, world)
+    run = RunDir(cfg)
+    directory = model_directory(cfg.model)
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    problems = fitting(load_problems(cfg.problems, cfg=cfg), tokenizer, cfg)
+    with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
+        examples = pool.submit(reward.worked_examples, cfg).result()
+        walls = pool.submit(lambda sandbox: sandbox.layers).result()
+        where = f"{world} process(es) on {device.type} in {cfg.compute_dtype}"
+        run.say(f"{len(problems)} problems, {where}; sandbox: {walls}")
+        tasks = make_tasks(cfg, pool, examples) if cfg.eval_every else {}
+        policy = load_policy(cfg, directory, device, cfg.offload)
+        reference = load_policy(cfg, directory, device, offload=True) if cfg.kl_coef else None
+        weights = policy.parameters()
+        optimizer = torch.optim.AdamW(weights, cfg.lr, (0.9, 0.95), weight_decay=0.0, fused=True)
+        prompts = Prompts(cfg, problems, tokenizer, examples)
+        step = prompts.restore(run.restore(policy, optimizer)) if cfg.resume else 0
+        run.say(f"starting the sampler, {cfg.engine} (some 10 s)")
+        engine = make_engine(cfg, directory, device)
+        engine.sync(named_weights(policy))
 
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self.last = time.perf_counter()
+        def evaluate_if_due() -> None:
+            if run.evaluation_due(step):
+                run.log_evaluation(evaluate(cfg, engine, tokenizer, pool, tasks), step)
 
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name] = self.laps.get(name, 0.0) + now - self.last
-        self.last = now
+        evaluate_if_due()
+        stop = False
+        while step < cfg.steps and not stop:
+            step += 1
+            clock = Clock()
+            groups = prompts.take(step, cfg.prompts_per_step, shares(cfg))
+            groups = rollout(cfg, step, groups, engine, pool, score_sample, clock)
+            set_advantages(cfg, groups)
+            if cfg.algo == "dapo":
+                groups += resample_flat(cfg, step, groups, prompts, engine, pool, clock)
+            prompts.learn(groups)
+            engine.sleep()
+            clock.lap("sleep")
+            stats = update(cfg, step, groups, policy, reference, optimizer)
+            optimizer.zero_grad()  # the sampler has better use for that memory
+            clock.lap("train")
+            engine.sync(named_weights(policy))
+            clock.lap("sync")
+            run.log_step(step, groups, prompts.waiting(), stats, clock.laps)
+            stop = run.asked_to_stop()
+            if step % cfg.save_every == 0 or step == cfg.steps or stop:
+                run.save({"step": step} | prompts.state(), policy, tokenizer, optimizer)
+            evaluate_if_due()
+    run.finish(step)
+
+
+# ------------------------------------------------------------------------------- objectives
+class Objective(NamedTuple):
+    """One thing that the policy is trained on. A new objective is one more row of OBJECTIVES."""
+
+    messages: Callable[[Task, Config, list[Question]], list[dict]]  # the chat that is sampled
+    score: Callable[[Sandbox, Task, Response, Config], Verdict | Score]  # of one answer
+    # An objective that asks about failed programs also has:
+    ask: Callable[[Sandbox, Problem, Verdict, Config], list[Question]] | None = None
+    share: Callable[[Config], float] | None = None  # of a step's prompts; problems take the rest
+
+
+OBJECTIVES = {
+    "code": Objective(code_messages, reward.score_program),
+    # Execution semantics alignment: the values of the variables of a program that failed.
+    "align": Objective(
+        question_messages, reward.score_values, reward.ask, lambda cfg: cfg.align_ratio
+    ),
+}
+
+
+def shares(cfg: Config) -> dict[str, float]:
+    """Objective that asks questions -> its share of a step's prompts."""
+    return {name: o.share(cfg) for name, o in OBJECTIVES.items() if o.ask}
+
+
+# ------------------------------------------------------------------------------- what is asked
+class Prompts:
+    """What the model is asked: problems in data order, and questions about failed programs.
+
+    The buffer holds the questions that failed programs gave; those asked leave it. Left out: a
+    curriculum, and any choice by difficulty.
+    """
+
+    def __init__(self, cfg: Config, problems: list, tokenizer, examples: list[Question]) -> None:
+        self.cfg, self.problems, self.tokenizer = cfg, problems, tokenizer
+        self.examples = examples  # worked ones, shown before a question
+        self.position = 0  # problems served so far: the place in the data order
+        self.buffer: list[Question] = []  # oldest first
+        self.asked: list[str] = []  # keys of the questions that have left the buffer
+
+    def state(self) -> dict:
+        """For a checkpoint: all that the next take() depends on."""
+        rows = [question.row() for question in self.buffer]
+        return {"position": self.position, "buffer": rows, "asked": self.asked}
+
+    def restore(self, state: dict) -> int:
+        """Take over a checkpoint's state; returns its step."""
+        self.position, self.asked = state["position"], state["asked"]
+        self.buffer = [Question.from_row(row) for row in state["buffer"]]
+        return state["step"]
+
+    def waiting(self) -> dict[str, int]:
+        """Objective -> how many of its questions are in the buffer."""
+        count = Counter(question.objective for question in self.buffer)
+        return {name: count[name] for name in shares(self.cfg)}
+
+    def take(self, step: int, n: int, share: dict[str, float], first: int = 0) -> list[Group]:
+        """`n` prompts, the same on every rank. Of each objective that asks questions as many as its
+        share says and the buffer has; the rest are problems. Indices begin at `first`."""
+        rng = random.Random(f"batch/{self.cfg.seed}/{step}")
+        ties = {id(question): rng.random() for question in self.buffer}
+        questions = [q for name, s in share.items() for q in self._newest(name, round(s * n), ties)]
+        taken = set(map(id, questions))
+        self.buffer = [question for question in self.buffer if id(question) not in taken]
+        self.asked += [question.key for question in questions]
+        count = n - len(questions)
+        order = data_order(self.problems, self.position, count, self.cfg.seed)
+        self.position += count
+        groups = [self._group("code", self.problems[i]) for i in order]
+        groups += [self._group(question.objective, question) for question in questions]
+        rng.shuffle(groups)  # so that each optimizer step and each rank gets some of both
+        for index, group in enumerate(groups, start=first):
+            group.index = index
+        return groups
+
+    def _newest(self, objective: str, count: int, ties: dict[int, float]) -> list[Question]:
+        """`count` questions for the objective, in buffer order. The newest one about each problem
+        comes before all others, so that one problem does not fill a step."""
+        mine = [(place, q) for place, q in enumerate(self.buffer) if q.objective == objective]
+        mine.sort(key=lambda pair: (pair[1].source_step, ties[id(pair[1])]))
+        newest = {q.task_id: place for place, q in mine}.values()
+        mine.sort(key=lambda pair: pair[0] in newest)  # a stable sort
+        return [q for _, q in sorted(mine[max(0, len(mine) - count) :])]
+
+    def _group(self, objective: str, task: Task) -> Group:
+        messages = OBJECTIVES[objective].messages(task, self.cfg, self.examples)
+        return Group(
+            0, objective, task, messages[-1]["content"], chat_ids(self.tokenizer, messages)
+        )
+
+    def learn(self, groups: list[Group]) -> None:
+        """Add the questions about failed programs, in the order of samples: none twice, none whose
+        prompt is too long, and of too many the newest."""
+        known = {question.key for question in self.buffer} | set(self.asked)
+        for question in (q for g in groups for sample in g.samples for q in sample.questions):
+            if question.key not in known:
+                prompt = self._group(question.objective, question)
+                if len(prompt.prompt_ids) <= self.cfg.max_prompt_tokens:
+                    known.add(question.key)
+                    self.buffer.append(question)
+        del self.buffer[:-BUFFER_SIZE]
 
 
 # ------------------------------------------------------------------------------- one step
-def rollout(
-    cfg: Config, step: int, groups: list[Group], engine, pool: Pool, clock: Clock
-) -> list[Group]:
-    """Fill groups with responses, rewards and advantages: each rank its share, all get the whole.
-
-    Programs run while other responses are still sampled; the lap "judge" is what that leaves over.
-    """
-    samplers = dist.get_world_size() // cfg.rollout_tp
-    sampler = dist.get_rank() // cfg.rollout_tp
-    mine = [group for group in groups if group.index % samplers == sampler]
-    sample_and_judge(cfg, step, mine, engine, pool, clock)
-    parts = gather(mine, "sampling")[:: cfg.rollout_tp]  # one rank of each sampler
-    groups = [group for part in parts for group in part]
-    groups.sort(key=lambda group: group.index)
-    set_advantages(cfg, groups)
-    clock.lap("judge")
-    return groups
-
-
-def sample_and_judge(
-    cfg: Config, step: int, groups: list[Group], engine, pool: Pool, clock: Clock
-) -> None:
-    size = cfg.samples_per_prompt
-    requests = [
-        Request(
-            prompt_ids=group.prompt_ids,
-            seed=sample_seed(cfg, step, group.index, g),
-            max_tokens=cfg.max_tokens,
-            temperature=cfg.temperature,
-            stop=cfg.stop,
-            begun=group.begun,
-        )
-        for group in groups
-        for g in range(size)
-    ]
-    judged: dict[int, Future] = {}
-
-    def on_finish(i: int, response: Response) -> None:
-        group = groups[i // size]
-        if group.problem:
-            source = f"{step}/{group.index}/{i % size}"
-            judged[i] = pool.submit(judge_and_trace, group.problem, response.text, source, cfg)
-
-    responses = engine.sample(requests, on_finish)
-    clock.lap("sample")
-    for i, response in enumerate(responses):
-        group = groups[i // size]
-        if group.problem:
-            program, outcome, questions = judged[i].result()
-            group.rewards.append(outcome.reward(cfg.reward))
-            group.questions += questions
-        else:
-            program = group.question.program
-            ended = response.finished
-            outcome = score_answer(response.text, group.question, cfg.format_bonus, ended)
-            group.rewards.append(outcome.reward)
-        group.responses.append(response)
-        group.programs.append(program)
-        group.outcomes.append(outcome)
-        long = long_penalty(len(response.token_ids), cfg.max_tokens) if cfg.algo == "dapo" else 0
-        group.penalties.append(-long)
-
-
-def set_advantages(cfg: Config, groups: list[Group]) -> None:
-    """Advantages from rewards. groups: those of all ranks."""
-    for group in groups:
-        rewards = torch.tensor(group.rewards) - torch.tensor(group.penalties)
-        if cfg.algo == "dapo" and len(set(group.rewards)) == 1:
-            rewards = torch.zeros_like(rewards)  # flat, whatever the penalties: 2503.14476, eq. 11
-        group.advantages = group_advantages(rewards, cfg.algo).tolist()
-    if cfg.algo == "reinforce++":
-        pairs = [
-            (len(r.token_ids), a)
-            for group in groups
-            for r, a in zip(group.responses, group.advantages, strict=True)
-        ]
-        mean, std = whitening(*(sum(n * a**power for n, a in pairs) for power in (0, 1, 2)))
-        for group in groups:
-            group.advantages = [(a - mean) / std for a in group.advantages]
-    for group in groups:
-        if group.problem:
-            group.advantages = [a * cfg.code_weight for a in group.advantages]
+def score_sample(
+    sandbox: Sandbox, group: Group, response: Response, source: str, cfg: Config
+) -> Sample:
+    """Reward one answer; if a program failed, trace it and ask about it. Runs in a worker thread of
+    the pool. source: "step/group/sample", to find the program again."""
+    sample = Sample(response, OBJECTIVES[group.objective].score(sandbox, group.task, response, cfg))
+    if cfg.algo == "dapo":
+        sample.penalty = long_penalty(len(response.token_ids), cfg.max_tokens)
+    for name in (name for name, share in shares(cfg).items() if share):
+        if group.objective == "code":
+            for question in OBJECTIVES[name].ask(sandbox, group.task, sample.outcome, cfg):
+                question.objective, question.source = name, source
+                question.task_id = group.task.task_id
+                sample.questions.append(question)
+    return sample
 
 
 def resample_flat(
-    cfg: Config, state: State, groups: list[Group], problems: list[Problem],
-    examples: list[Question], tokenizer, engine, pool: Pool, clock: Clock,
-) -> list[Group]:  # fmt: skip
-    """DAPO's dynamic sampling: `resample_rounds` times a new problem for each flat group, a new
-    question for one of alignment. The flat ones stay for the log; update() leaves them out."""
+    cfg: Config, step: int, groups: list, prompts: Prompts, engine, pool: Pool, clock: Clock
+) -> list[Group]:
+    """DAPO's dynamic sampling: for each group without advantages another prompt of its objective,
+    up to RESAMPLE_ROUNDS times. Those groups stay for the log; update() leaves them out."""
     latest, made = groups, []
-    for _ in range(cfg.resample_rounds):
-        flat = [group.objective for group in latest if not any(group.advantages)]
-        n, n_align, first = len(flat), flat.count("align"), len(groups) + len(made)
-        fresh = choose_batch(cfg, state, problems, examples, tokenizer, n, n_align, first)
-        latest = rollout(cfg, state.step, fresh, engine, pool, clock)
+    for _ in range(RESAMPLE_ROUNDS):
+        flat = [group.objective for group in latest if not group.teaches]
+        share = {name: flat.count(name) / max(1, len(flat)) for name in shares(cfg)}
+        fresh = prompts.take(step, len(flat), share, first=len(groups) + len(made))
+        latest = rollout(cfg, step, fresh, engine, pool, score_sample, clock)
+        set_advantages(cfg, latest)
         made += latest
     return made
 
 
-def subtract_kl(cfg: Config, groups: list[Group], policy: Policy, reference: Policy) -> float:
-    """Take kl_coef times the KL of each answer off its reward, and compare again.
+# ------------------------------------------------------------------------------- advantages
+def standardised(rewards: Tensor) -> Tensor:
+    return centred(rewards) / (rewards.std() + 1e-6)
 
-    Returns the sum of the KL over this rank's tokens.
+
+def centred(rewards: Tensor) -> Tensor:
+    return rewards - rewards.mean()
+
+
+def leave_one_out(rewards: Tensor) -> Tensor:
+    return centred(rewards) * len(rewards) / (len(rewards) - 1)  # r - the mean of the others
+
+
+class Algorithm(NamedTuple):
+    advantage: Callable | None  # rewards (G,) of a group -> advantages (G,); None: see whiten()
+    ratio: str  # "token"; "answer": exp(mean log ratio); "weight": no clip, weighs log pi instead
+    clip: tuple[float, float]  # the ratio is held between 1 - low and 1 + high; cfg.clip wins
+    average: str  # over what the losses of tokens are averaged: see token_weights()
+
+
+ALGORITHMS = {
+    "grpo": Algorithm(standardised, "token", (0.2, 0.2), "tokens"),  # arXiv 2402.03300, 4.1.2
+    "dr_grpo": Algorithm(centred, "token", (0.2, 0.2), "max_tokens"),  # 2503.20783, eq. 4
+    "dapo": Algorithm(standardised, "token", (0.2, 0.28), "tokens"),  # 2503.14476
+    "rloo": Algorithm(leave_one_out, "token", (0.2, 0.2), "tokens"),  # 2402.14740, eq. 5
+    "reinforce++": Algorithm(None, "token", (0.2, 0.2), "tokens"),  # 2501.03262, eq. 5
+    "gspo": Algorithm(standardised, "answer", (3e-4, 4e-4), "answers"),  # 2507.18071, eq. 7
+    "cispo": Algorithm(standardised, "weight", (1.0, 4.0), "tokens"),  # 2506.13585, eq. 4
+}
+
+
+def set_advantages(cfg: Config, groups: list[Group]) -> None:
+    """Advantages of all samples from their rewards. groups: those of all ranks.
+
+    A flat group teaches nothing, so its advantages are exactly zero, where rounding would divide
+    noise by noise. Flat is meant of rewards, whatever the penalties: 2503.14476, eq. 11.
     """
-    found = []
-    for batch in split_batch(cfg, groups, policy.device):
-        logp, ref_logp = policy.frozen(batch.pack), reference.frozen(batch.pack)
-        kl = kl_estimate(logp, ref_logp, cfg.kl_estimator).split(batch.pack.lengths)
-        for (group, g), part in zip(batch.samples, kl, strict=False):
-            found.append((group.index, g, float(part.sum())))
-    places = {group.index: group for group in groups}
-    for index, g, kl in (item for part in gather(found, "the reference") for item in part):
-        places[index].penalties[g] += cfg.kl_coef * kl
-    set_advantages(cfg, groups)
-    return sum(kl for *_, kl in found)
+    advantage = ALGORITHMS[cfg.algo].advantage
+    for group in groups:
+        rewards = torch.tensor([sample.reward + sample.penalty for sample in group.samples])
+        if advantage:
+            rewards = torch.zeros_like(rewards) if group.flat else advantage(rewards)
+        for sample, value in zip(group.samples, rewards.tolist(), strict=True):
+            sample.advantage = value
+    if advantage is None:
+        whiten([sample for group in groups for sample in group.samples])
 
 
-def sample_seed(cfg: Config, step: int, index: int, g: int) -> int:
-    """A seed for one sample that depends on nothing else: not on ranks, order or history."""
-    return random.Random(f"sample/{cfg.seed}/{step}/{index}/{g}").getrandbits(31)
+def whiten(samples: list[Sample]) -> None:
+    """REINFORCE++ compares an answer to those of all prompts; each token counts once."""
+    lengths = torch.tensor([len(sample.response.token_ids) for sample in samples])
+    rewards = torch.tensor([sample.advantage for sample in samples], dtype=torch.float64)
+    each = rewards.repeat_interleave(lengths)
+    for sample in samples:
+        centred = sample.advantage - float(each.mean())
+        sample.advantage = centred / float(each.var() + 1e-8) ** 0.5
 
 
-def judge_and_trace(
-    sandbox: Sandbox, problem: Problem, text: str, source: str, cfg: Config
-) -> tuple[str | None, Verdict, list[Question]]:
-    """(program, verdict, questions) of one response. Runs in a worker thread of the pool."""
-    program = extract_program(text)
-    verdict = judge(sandbox, problem, program)
-    questions, tests = [], problem.tests
-    if cfg.align_ratio and program and verdict.status not in ("passed", "timeout"):
-        inputs = tests.get("inputs") or tests.get("calls", [])
-        name = name_to_trace(program, tests.get("fn_name") or tests.get("entry_point"))
-        prefix = tests.get("prefix", "")
-        for given in inputs[: cfg.align_inputs]:
-            made = make_question(sandbox, program, given, name, cfg, prefix)
-            if isinstance(made, Question):
-                made.task_id, made.source = problem.task_id, source
-                questions.append(made)
-    return program, verdict, questions
+def long_penalty(length: int, max_tokens: int) -> float:
+    """DAPO's soft penalty, in [-1, 0], for an answer so long: arXiv 2503.14476, eq. 13."""
+    room = LONG_SHARE * max_tokens
+    return min(0.0, (max_tokens - room - length) / room)
 
 
+# ------------------------------------------------------------------------------- losses
+def policy_loss(
+    algo: str, logp: Tensor, old_logp: Tensor, sampler_logp: Tensor, advantages: Tensor,
+    lengths: list[int], clip: tuple = (), tis_cap: float = 0.0,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Loss of each token (N,) and where the clip holds the gradient back (N,), 0 or 1.
+
+    logp, old_logp, sampler_logp, advantages: (N,) fp32, one answer after the other; lengths: tokens
+    of each answer, N in all. PPO (arXiv 1707.06347, eq. 7) maximises
+
+        min(rho A, clip(rho, 1 - low, 1 + high) A),   rho = pi / pi_old = exp(logp - old_logp)
+
+    gspo has one ratio an answer. cispo caps the weight of log pi, so that every token teaches.
+
+    The factor min(pi_old / mu, tis_cap), without gradient, corrects for a sampler mu that rounds
+    otherwise than the trainer (truncated importance sampling).
+    """
+    row = ALGORITHMS[algo]
+    low, high = clip or row.clip
+    log_ratio = logp - old_logp
+    if row.ratio == "answer":
+        parts = log_ratio.split(lengths)
+        log_ratio = torch.cat([part.mean().expand(len(part)) for part in parts])
+    ratio = log_ratio.exp()
+    if row.ratio == "weight":
+        clipped = ratio > 1 + high
+        loss = -ratio.clamp(max=1 + high).detach() * advantages * logp
+    else:
+        gain, capped = ratio * advantages, ratio.clamp(1 - low, 1 + high) * advantages
+        clipped = capped < gain
+        loss = -torch.minimum(gain, capped)
+    if tis_cap:
+        loss = loss * (old_logp - sampler_logp).exp().clamp(max=tis_cap).detach()
+    return loss, clipped.float()
+
+
+def token_weights(
+    algo: str, lengths: list[int], tokens: int, sequences: int, max_tokens: int
+) -> Tensor:
+    """What each token's loss is multiplied with; then micro-batches and ranks are summed. (N,) fp32
+
+    lengths: tokens of each answer of this micro-batch, N in all; tokens, sequences: of the whole
+    optimizer step on all ranks.
+    """
+    each = torch.tensor(lengths)
+    weight = {
+        "tokens": torch.full((len(each),), 1 / tokens),  # each token counts the same
+        "answers": 1 / (sequences * each.float()),  # each answer counts the same
+        "max_tokens": torch.full((len(each),), 1 / (sequences * max_tokens)),  # a constant
+    }
+    return weight[ALGORITHMS[algo].average].repeat_interleave(each)
+
+
+def kl_estimate(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    """Schulman's k3 estimate of KL(policy || reference), joschu.net/blog/kl-approx. (N,) each."""
+    gap = ref_logp - logp
+    return gap.exp() - gap - 1
+
+
+# ------------------------------------------------------------------------------- the update
 def update(
-    cfg: Config,
-    step: int,
-    groups: list[Group],
-    policy: Policy,
-    reference: Policy | None,
+    cfg: Config, step: int, groups: list[Group], policy: Policy, reference: Policy | None,
     optimizer: torch.optim.Optimizer,
-) -> dict[str, float]:
+) -> dict[str, float]:  # fmt: skip
     """`optimizer_steps` steps of AdamW on groups, those of all ranks.
 
     Returns this rank's sums over tokens, max_gap, and lr and grad_norm of the last optimizer step.
@@ -226,16 +378,16 @@ def update(
     weight in that. FSDP divides gradients by the number of ranks, so losses are multiplied by it.
     """
     if cfg.algo == "dapo":
-        groups = [group for group in groups if any(group.advantages)]
+        groups = [group for group in groups if group.teaches]
     parts = [groups[k :: cfg.optimizer_steps] for k in range(cfg.optimizer_steps)]
     steps = [split_batch(cfg, part, policy.device) for part in parts]
     if cfg.optimizer_steps > 1:  # with one step, the old policy is the present one
         for batch in (b for batches in steps for b in batches):
             batch.old_logp = policy.frozen(batch.pack)
     keys = ("computed", "trained", "clipped", "kl", "gap", "gap_kl", "max_gap")
-    stats = dict.fromkeys(keys, 0.0)
+    stats = Counter(dict.fromkeys(keys, 0.0))
     for k, (part, batches) in enumerate(zip(parts, steps, strict=True)):
-        lengths = [len(response.token_ids) for group in part for response in group.responses]
+        lengths = [len(sample.response.token_ids) for group in part for sample in group.samples]
         done = (step - 1) * cfg.optimizer_steps + k
         stats["lr"] = cfg.lr * min(1.0, (done + 1) / (cfg.warmup_steps + 1))
         optimizer.param_groups[0]["lr"] = stats["lr"]
@@ -245,143 +397,45 @@ def update(
             (loss * dist.get_world_size()).backward()
             if policy.device.type == "cpu":
                 return_freed_memory()
-        stats["grad_norm"] = clip_gradient(policy, cfg.grad_clip)
+        stats["grad_norm"] = policy.clip_gradient(cfg.grad_clip)
         if stats["grad_norm"]:  # where all groups are flat, Adam would go on along old gradients
             optimizer.step()
     return stats
 
 
 def batch_loss(
-    cfg: Config,
-    batch: MicroBatch,
-    policy: Policy,
-    reference: Policy | None,
-    tokens: int,
-    sequences: int,
-    stats: dict[str, float],
-) -> torch.Tensor:
+    cfg: Config, batch: MicroBatch, policy: Policy, reference: Policy | None, tokens: int,
+    sequences: int, stats: Counter,
+) -> Tensor:  # fmt: skip
     """One micro-batch's part of the loss; what it shows is added to `stats`.
 
     tokens, sequences: how many the optimizer step has on all ranks.
     """
     logp = policy(batch.pack)  # (N,)
     old_logp = logp.detach() if batch.old_logp is None else batch.old_logp
-    lengths = batch.pack.lengths
+    mu, lengths = batch.sampler_logp, batch.pack.lengths
     loss, clipped = policy_loss(
-        cfg.algo,
-        logp,
-        old_logp,
-        batch.sampler_logp,
-        batch.advantages,
-        lengths,
-        cfg.clip_low,
-        cfg.clip_high,
-        cfg.tis_cap,
+        cfg.algo, logp, old_logp, mu, batch.advantages, lengths, cfg.clip, cfg.tis_cap
     )
     kl = torch.zeros_like(logp)
-    if reference and cfg.kl_in == "loss":
-        kl = kl_estimate(logp, reference.frozen(batch.pack), cfg.kl_estimator)
+    if reference:
+        kl = kl_estimate(logp, reference.frozen(batch.pack))
         loss = loss + cfg.kl_coef * kl
     if not batch.samples:
         return 0.0 * loss.sum()
-    gap = old_logp - batch.sampler_logp  # of the same weights: rounding, unless a sync was lost
-    stats["computed"] += len(batch.pack.ids)
-    stats["trained"] += len(logp)
-    stats["clipped"] += float(clipped.sum())
-    stats["kl"] += float(kl.detach().sum())
-    stats["gap"] += float(gap.abs().sum())
-    stats["gap_kl"] += float((gap.exp() - 1 - gap).sum())  # k3 of KL(sampler || trainer)
+    gap = old_logp - mu  # of the same weights: rounding, unless a sync was lost
+    sums = {"clipped": clipped, "kl": kl, "gap": gap.abs(), "gap_kl": kl_estimate(mu, old_logp)}
+    stats.update({name: float(value.detach().sum()) for name, value in sums.items()})
+    stats.update(computed=len(batch.pack.ids), trained=len(logp))
     stats["max_gap"] = max(stats["max_gap"], float(gap.abs().max()))
     weights = token_weights(cfg.algo, lengths, tokens, sequences, cfg.max_tokens)
     return (loss * weights.to(loss)).sum()
 
 
-def clip_gradient(policy: Policy, limit: float) -> float:
-    """Scale the gradient of all ranks down to the norm `limit`; returns the norm it had."""
-    for weight in policy.parameters():
-        if weight.grad is None:  # every group was flat
-            weight.grad = torch.zeros_like(weight)
-    return float(torch.nn.utils.clip_grad_norm_(policy.parameters(), limit).full_tensor())
-
-
-# ------------------------------------------------------------------------------- the run
-def train(cfg: Config) -> None:
-    """The whole run: sample, run, reward, trace, advantage, update, sync, log, eval, save."""
-    device = set_up_ranks(cfg.rank_timeout_s)
-    world = dist.get_world_size()
-    check_world(cfg, world)
-    run = RunDir(cfg)
-    directory = model_directory(cfg.model)
-    tokenizer = AutoTokenizer.from_pretrained(directory)
-    problems = fitting(load_problems(cfg.problems, cfg=cfg), tokenizer, cfg)
-    with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
-        examples = pool.submit(worked_examples, cfg).result()
-        walls = pool.submit(lambda sandbox: sandbox.layers).result()
-        where = f"{world} process(es) on {device.type} in {cfg.compute_dtype}"
-        run.say(f"{len(problems)} problems, {where}; sandbox: {walls}")
-        tasks = {t: make_items(t, cfg, pool, examples) for t in cfg.eval_tasks if cfg.eval_every}
-        policy = load_policy(cfg, directory, device, cfg.offload)
-        reference = load_policy(cfg, directory, device, offload=True) if cfg.kl_coef else None
-        optimizer = torch.optim.AdamW(
-            policy.parameters(), cfg.lr, (0.9, 0.95), weight_decay=cfg.weight_decay, fused=True
-        )
-        state = run.restore(policy, optimizer) if cfg.resume else State()
-        run.say(f"starting the sampler, {cfg.engine} (some 10 s)")
-        engine = make_engine(cfg, directory, device)
-        engine.sync(named_weights(policy))
-
-        def evaluate_if_due() -> None:
-            if run.evaluation_due(state.step):
-                run.log_evaluation(evaluate(cfg, engine, tokenizer, pool, tasks), state.step)
-
-        evaluate_if_due()
-        watch, stop = MemoryWatch(), False
-        while state.step < cfg.steps and not stop:
-            state.step += 1
-            clock = Clock()
-            n, n_align = cfg.prompts_per_step, round(cfg.align_ratio * cfg.prompts_per_step)
-            groups = choose_batch(cfg, state, problems, examples, tokenizer, n, n_align)
-            groups = rollout(cfg, state.step, groups, engine, pool, clock)
-            if cfg.algo == "dapo" and cfg.code_weight:
-                groups += resample_flat(
-                    cfg, state, groups, problems, examples, tokenizer, engine, pool, clock
-                )
-            extend_buffer(cfg, state, groups, examples, tokenizer)
-            watch.look("sampled")
-            engine.sleep()
-            watch.look("asleep")
-            clock.lap("sleep")
-            in_reward = reference and cfg.kl_in == "reward"
-            kl = subtract_kl(cfg, groups, policy, reference) if in_reward else 0.0
-            stats = update(cfg, state.step, groups, policy, reference, optimizer)
-            stats["kl"] += kl
-            optimizer.zero_grad()  # the sampler has better use for that memory
-            clock.lap("train")
-            engine.sync(named_weights(policy))
-            clock.lap("sync")
-            watch.look("synced")
-            run.log_step(state, groups, stats, clock.laps, watch)
-            stop = run.asked_to_stop(watch.advice)
-            if state.step % cfg.save_every == 0 or state.step == cfg.steps or stop:
-                run.save(state, policy, tokenizer, optimizer)
-            evaluate_if_due()
-    finish(cfg, run, state.step, stop, watch.advice)
-
-
-def finish(cfg: Config, run: RunDir, step: int, stop: bool, advice: str | None) -> None:
-    """Write the report and say how the run ended. Raises UserError if memory ended it early."""
-    if dist.get_rank() == 0:
-        print(run.before_and_after(), f"report: {write_report(cfg.run_dir)}", sep="\n")
-    if stop and step < cfg.steps:
-        run.say(f"stopped after step {step}; go on with: python train.py ... --resume")
-    if advice and step < cfg.steps:
-        raise UserError(advice)
-
-
 def main() -> None:
     try:
         train(load_config(sys.argv[1:]))
-    except (UserError, RunError, SandboxUnavailable) as error:
+    except (UserError, SandboxUnavailable) as error:
         sys.exit(f"error: {error}")
     finally:
         leave_ranks()

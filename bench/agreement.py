@@ -4,8 +4,9 @@
 
 Each reference solution, and N mutants of it (a result changed, a comparison turned, a number off by
 one), runs twice: with the assertions in a bare interpreter, and through reward.judge, which keeps
-them out of its process. Then all calls of a test run plain and traced. Every disagreement is named;
-exit status 1 if there is one. Runs code of the data set unprotected, as the data set would have it.
+them out of its process. Then all calls of a test run plain and traced. We name each disagreement,
+and exit with status 1 if there is one. This runs the data set's code unprotected, as its own script
+would.
 """
 
 import ast
@@ -30,9 +31,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from data import Problem, load_problems
 from jail import instrument
 from jail.values import encode
+from problems.load import load_problems
+from problems.problem import Problem
 from reward import judge
 from sandbox import Pool
 
@@ -72,7 +74,7 @@ def off_by_one(node: ast.AST) -> bool:
 def mutants(problem: Problem, n: int) -> list[str]:
     """At most `n` programs that differ from the reference in one place; kinds take turns."""
     rng, made = random.Random(problem.task_id), []
-    given = problem.tests.get("prefix", "")  # by the problem: no model writes that
+    given = problem.tests.get("prefix", "")  # the problem gives it, so no model writes it
     given_lines = given.count("\n") if problem.solution.startswith(given) else 0
     tree = ast.parse(problem.solution)
     lines = [getattr(node, "lineno", 0) for node in ast.walk(tree)]
@@ -98,10 +100,8 @@ def limit() -> None:
 
 def bare(problem: Problem, program: str) -> bool:
     """Does the data set's own script end well?"""
-    tests = problem.tests
-    check = tests["check"].replace(
-        "def check(", "def run_the_tests("
-    )  # MBPP has a check() to write
+    tests = problem.tests  # the check gets another name, because MBPP asks for a check() too
+    check = tests["check"].replace("def check(", "def run_the_tests(")
     script = [tests.get("prefix", ""), program, check, f"run_the_tests({tests['entry_point']})"]
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
@@ -188,7 +188,7 @@ def observe(problem: Problem, traced: bool) -> list:
 
 
 def in_child(work: Callable[[], object], seconds: int = 60) -> object:
-    """work() in a process of its own, which it may spoil; None if that did not end well."""
+    """work() in a process of its own, which it may spoil; None if that does not end well."""
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:

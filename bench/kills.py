@@ -4,7 +4,7 @@
 
 A tiny model, vLLM, checkpoints every second step. Of five kills one falls anywhere in the first ten
 seconds, when ranks, sampler and checkpoint are loaded, four while steps are made. After each kill
-the run is resumed, and when it has ended another begins, until there were so many kills. Weights,
+the run is resumed; when it has ended another begins, until there have been enough kills. Weights,
 data order, buffer, metrics and samples must equal those of an undisturbed run, bit for bit.
 """
 

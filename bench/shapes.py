@@ -33,7 +33,9 @@ PEAKS = {
 def write_random_model(shape: str, directory: Path) -> None:
     """A directory as transformers and vLLM read it: random bf16 weights, the demo's tokenizer."""
     if not (TOKENIZER / "tokenizer.json").exists():
-        sys.exit(f"error: no tokenizer in {TOKENIZER}; run `python tools/prepare.py` first")
+        sys.exit(
+            f"error: no tokenizer in {TOKENIZER}; run `python tools/prepare.py {TOKENIZER}` first"
+        )
     tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
     kind, config, values = SHAPES[shape]
     special = {"eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}
@@ -67,8 +69,8 @@ def peak_flops() -> tuple[float, str]:
 
 
 def matmul_flops() -> float:
-    """How fast this machine multiplies bf16 matrices just now, FLOP/s: large ones on a GPU, of the
-    demo model's shape on a CPU."""
+    """How fast this machine multiplies bf16 matrices just now, FLOP/s: large matrices on a GPU, on
+    a CPU such as the demo's model has."""
     on_gpu = torch.cuda.is_available()
     m, n, k = (8192,) * 3 if on_gpu else (1024, 576, 1536)
     device = "cuda" if on_gpu else "cpu"

@@ -5,10 +5,10 @@
 
 Runs train.py for some steps without evaluation in a scratch directory and prints medians of its
 metrics, without the first step, which warms caches and has no alignment yet. With --trl (pip
-install trl datasets), TRL's GRPOTrainer does some steps of the same work between two such runs of
-ours, each in its own process: the same model, prompts, samples per prompt and token limit, the same
-reward, one optimizer step. It has no alignment: give --align_ratio=0 to compare the same work. Run
-nothing else beside it. How fast the machine is just then, a matrix product tells before and after.
+install trl datasets), TRL's GRPOTrainer does two steps, or --trl=N, of the same work between two
+such runs of ours: the same model, prompts, samples per prompt, token limit and reward, one
+optimizer step. It has no alignment: give --align_ratio=0 to compare the same work. Run nothing else
+beside it. A matrix product before and after says how fast the machine was.
 """
 
 import json
@@ -68,24 +68,25 @@ import torch
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 from config import load_config
-from data import code_text, data_order, load_problems
+from problems.load import data_order, load_problems
+from problems.prompts import code_messages
 from reward import extract_program, judge
+from run import peak_gb
 from sandbox import Pool
-from tools.memory import peak_gb
 
 cfg = load_config({arguments!r})
 problems = load_problems(cfg.problems)
 order = data_order(problems, 0, {steps} * cfg.prompts_per_step, cfg.seed)
-rows = []
-for i in order:
-    text = code_text(problems[i], cfg)
-    rows.append({{"prompt": [{{"role": "user", "content": text}}], "number": i}})
+rows = [{{"prompt": code_messages(problems[i], cfg), "number": i}} for i in order]
 pool = Pool(cfg.sandbox_workers, **cfg.limits)
 
 def reward(completions, number, **_):
     texts = [c[0]["content"] for c in completions]
-    futures = [pool.submit(judge, problems[i], extract_program(t)) for i, t in zip(number, texts)]
-    return [f.result().reward(cfg.reward) for f in futures]
+    futures = [
+        pool.submit(judge, problems[i], extract_program(text), cfg.reward)
+        for i, text in zip(number, texts)
+    ]
+    return [future.result().reward for future in futures]
 
 batch = cfg.prompts_per_step * cfg.samples_per_prompt
 marks = dict(step=[], sample=[])

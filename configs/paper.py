@@ -23,8 +23,7 @@ max_variables = 3
 
 lr = 1e-6
 optimizer_steps = 2
-clip_low = 0.2
-clip_high = 0.2
+clip = [0.2, 0.2]
 kl_coef = 0.001
 tis_cap = 0.0
 

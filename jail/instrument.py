@@ -1,16 +1,17 @@
-"""The half of the tracer that runs inside the sandbox: instrument a program, read its values.
+"""The half of the tracer that runs inside the sandbox: it instruments a program, reads its values.
 
-The program's syntax tree gets one statement after each definition, which stores a reference to
-the value and a tick (the order of execution) in a plain list. The values are read when the run
-is over, so an in-place `append` counts. This costs about a tenth of `sys.settrace`, adds no stack
-frame, and leaves output, exceptions and their line numbers as they were. `trace.py` says what a
-definition is, and which values may be asked for.
+The instrumenter adds one statement after each definition of the program's syntax tree. The
+statement stores a reference to the value and a tick (the order of execution) in a plain list. We
+read the values when the run is over, so an in-place `append` counts. This costs about a tenth of
+`sys.settrace`, adds no stack frame, and leaves the output, the exceptions and their line numbers as
+they were. `trace.py` says what a definition is, and which values may be asked for.
 """
 
 import ast
 import itertools
 import symtable
 from dataclasses import dataclass
+from inspect import Parameter, Signature
 from types import CodeType
 
 from jail.values import encode
@@ -31,22 +32,22 @@ class Site:
     name: str
     line: int
     kind: str  # "definition", "parameter" or "end"
-    slot: int  # of the value: one for all sites of a variable, so that an old value is freed
-    tick: int  # of the tick: one for all names of a statement, or of several
-    place: int = 0  # among the statements that share the tick
+    slot: int  # where the value goes: all sites of a variable share it, which frees the old value
+    tick: int  # where the tick goes: all names of a statement share it, and so may neighbours
+    place: int = 0  # its position among the statements that share the tick
 
 
 class Recorder:
     """What an instrumented program writes to: the list `hook`.
 
-    hook[0] counts ticks, hook[1] is for definitions inside expressions, hook[2] says whose tick was
-    taken last, so that a loop over the same few definitions takes only one, the rest are slots. To
-    trace one call only, set `active` to False before the module runs, and to True before the
-    call, which forgets all that was recorded until then.
+    hook[0] counts ticks. hook[1] records definitions inside expressions. hook[2] says whose tick
+    was taken last, so that a loop over the same few definitions takes only one. The rest are slots.
+    To trace one call only, set `active` to False before the module runs, and to True before the
+    call, which forgets everything recorded until then.
     """
 
-    def __init__(self, sites: list[Site], n_slots: int, at_binding: bool = False) -> None:
-        self.sites, self.at_binding = sites, at_binding
+    def __init__(self, sites: list[Site], n_slots: int) -> None:
+        self.sites = sites
         values = {site.slot for site in sites}
         self.unset = [UNFIT if slot in values else 0 for slot in range(2, n_slots)]
         self.hook = [itertools.count(1), self.define, *self.unset]
@@ -54,7 +55,7 @@ class Recorder:
 
     def define(self, tick: int, slot: int, value: object) -> object:
         self.hook[tick], self.hook[2] = next(self.hook[0]), tick
-        self.hook[slot] = plain(value) if self.at_binding else value
+        self.hook[slot] = value
         return value
 
     @property
@@ -77,7 +78,7 @@ class Recorder:
                 last[site.scope, site.name] = site
         variables = []
         for (scope, name), site in last.items():
-            value = slots[site.slot] if self.at_binding else plain(slots[site.slot])
+            value = plain(slots[site.slot])
             if value is not UNFIT:
                 row = {"scope": scope, "name": name, "line": site.line, "order": len(variables)}
                 variables.append(row | {"value": value, "parameter": site.kind == "parameter"})
@@ -85,7 +86,7 @@ class Recorder:
 
 
 def plain(value: object) -> object:
-    """`value` encoded, or UNFIT: an instance, a function, or too big to ask for."""
+    """`value` encoded; UNFIT for an instance, a function, or a value that is too big to ask for."""
     try:
         return encode(value, **CAPS)
     except ValueError:
@@ -95,11 +96,10 @@ def plain(value: object) -> object:
 class Instrumenter(ast.NodeTransformer):
     """Adds the recording statements to a syntax tree and collects their sites."""
 
-    def __init__(self, source: str, at_binding: bool = False) -> None:
-        self.at_binding = at_binding
+    def __init__(self, source: str) -> None:
         tables = [symtable.symtable(source, FILENAME, "exec")]
         self.scopes = [("", tables[0])]  # (qualified name, symbols), innermost last
-        self.tables = {}  # of all functions and classes
+        self.tables = {}  # (name, line) of a function or class -> its symbols
         for table in tables:
             tables += table.get_children()  # the loop goes on through these
             if table.get_type() in ("function", "class"):
@@ -109,9 +109,9 @@ class Instrumenter(ast.NodeTransformer):
         self.n_slots = 3  # the recorder's own
 
     def owner(self, name: str) -> str:
-        """The scope that `name`, bound in the innermost one, belongs to: global and nonlocal."""
+        """The scope of `name` when the innermost scope binds it: obeys global and nonlocal."""
         *outer, (scope, table) = self.scopes
-        if name in table.get_identifiers():  # not so for a private name that a class mangles
+        if name in table.get_identifiers():  # a private name, which a class mangles, is not
             symbol = table.lookup(name)
             if symbol.is_declared_global():
                 return ""
@@ -135,7 +135,7 @@ class Instrumenter(ast.NodeTransformer):
     def record(self, names: list[tuple], kind: str = "definition") -> list[ast.stmt]:
         """The statements that record the binding of `names`, [(name, node)]; none if empty.
 
-        A `for` over the counter that breaks at once takes a tick without calling anything: no
+        A `for` over the counter breaks at once, and so takes a tick without a call: it needs no
         frame, and no builtin that the program may have redefined.
         """
         names = [(name, node) for name, node in names if name != "_"]
@@ -143,22 +143,18 @@ class Instrumenter(ast.NodeTransformer):
             return []
         sites = self.new_sites(names, kind)
         tick, end = sites[0].tick, kind == "end"
-        if self.at_binding and not end:
-            code = [f"{HOOK}[1]({tick}, {site.slot}, {site.name})" for site in sites]
-        else:
-            code = [f"if {HOOK}[2] != {tick}:\n for {HOOK}[{tick}] in {HOOK}[0]: break"]
-            code[0] += f"\n {HOOK}[2] = {tick}"
-            code += [f"{HOOK}[{site.slot}] = {None if end else site.name}" for site in sites]
+        code = [f"if {HOOK}[2] != {tick}:\n for {HOOK}[{tick}] in {HOOK}[0]: break"]
+        code[0] += f"\n {HOOK}[2] = {tick}"
+        code += [f"{HOOK}[{site.slot}] = {None if end else site.name}" for site in sites]
         statements = [placed(node, names[0][1]) for node in ast.parse("\n".join(code)).body]
-        if isinstance(statements[0], ast.If):
-            statements[0].takes_tick_for = sites
+        statements[0].takes_tick_for = sites
         return statements
 
     def visit_scope(self, node: ast.AST) -> list[ast.stmt]:
-        """Instrument a function or class: what it holds belongs to it, the rest to outside."""
+        """Instrument a function or class. Decorators, defaults and bases run outside its scope."""
         docstring = 0 if ast.get_docstring(node, clean=False) is None else 1
         inner, node.body = ast.Module(node.body, []), []
-        self.generic_visit(node)  # decorators, defaults, bases
+        self.generic_visit(node)  # its body is empty now
         end = self.record([(node.name, node)], "end")
         scope = f"{self.scopes[-1][0]}.{node.name}".lstrip(".")
         self.scopes.append((scope, self.tables[node.name, node.lineno]))
@@ -171,14 +167,14 @@ class Instrumenter(ast.NodeTransformer):
         return [node, *end]
 
     def visit(self, node: ast.AST) -> ast.AST | list[ast.stmt]:
-        """The node with its recording statements: here is what counts as a definition."""
+        """The node with its recording statements. These cases say what counts as a definition."""
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 return self.visit_scope(node)
             case ast.Lambda():
-                node.args = self.visit(node.args)  # the defaults, which are evaluated outside
+                node.args = self.visit(node.args)  # the defaults, which run outside the lambda
                 return node
-            case ast.ImportFrom(module="__future__"):  # nothing may stand before such a line
+            case ast.ImportFrom(module="__future__"):  # no statement may stand before such a line
                 return node
         self.generic_visit(node)
         match node:
@@ -206,7 +202,7 @@ class Instrumenter(ast.NodeTransformer):
             case ast.match_case(pattern=pattern, guard=guard):
                 parts = [(getattr(p, "name", getattr(p, "rest", 0)), p) for p in ast.walk(pattern)]
                 names = [(name, part) for name, part in parts if name]
-                if guard:  # it sees the captures, which stay bound when it fails
+                if guard:  # the guard sees the captures, and they stay bound when it fails
                     node.guard = self.record_before(guard, names)
                 else:
                     node.body = self.record(names) + node.body
@@ -221,9 +217,9 @@ class Instrumenter(ast.NodeTransformer):
 
 
 def share_ticks(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Definitions that follow each other share a tick where nothing between them calls anything.
+    """Let definitions that follow each other share a tick, if nothing between them calls anything.
 
-    Should one of them raise, those after it look as if they had been defined again.
+    If one of them raises, the next ones look as if they had been defined again.
     """
     shared, place, kept = 0, 0, []
     for statement in body:
@@ -241,7 +237,7 @@ def share_ticks(body: list[ast.stmt]) -> list[ast.stmt]:
             shared = 0
         kept.append(statement)
     takers = [n for s in kept for n in ast.walk(s) if hasattr(n, "takes_tick_for")]
-    if len(takers) > 1:  # they take turns, so asking whose tick was last saves nothing
+    if len(takers) > 1:  # they take turns, so it saves nothing to ask whose tick was last
         kept = [n for s in kept for n in (s.body if s in takers else [s])]
     return kept
 
@@ -259,27 +255,52 @@ def bound_names(*targets: ast.expr | None) -> list[tuple]:
     return names
 
 
+def by_position(source: str, fn_name: str, given: list, named: dict) -> tuple:
+    """The arguments of a call of fn_name ("f", "Solution().f"), with the named ones in their place.
+
+    It reads the `def` and runs nothing, so the defaults that fill gaps are syntax trees, as the
+    arguments should be. TypeError if the arguments do not fit.
+    """
+    owner, _, name = fn_name.replace("()", "").rpartition(".")
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:
+        raise TypeError("the program is not valid Python") from None
+    classes = [c for c in body if isinstance(c, ast.ClassDef) and c.name == (owner or "Solution")]
+    methods = [node for c in classes for node in c.body]
+    defs = methods if owner else [*body, *methods]  # the last one counts, as in zygote.find
+    defs = [d for d in defs if isinstance(d, ast.FunctionDef) and d.name == name]
+    if not defs:
+        raise TypeError(f"the program has no `def {name}`, so give all arguments by position")
+    arguments, decorators = defs[-1].args, map(ast.unparse, defs[-1].decorator_list)
+    names = [a.arg for a in arguments.posonlyargs + arguments.args]
+    defaults = [Parameter.empty] * (len(names) - len(arguments.defaults)) + arguments.defaults
+    kind = Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [Parameter(n, kind, default=d) for n, d in zip(names, defaults, strict=True)]
+    bound = defs[-1] in methods and "staticmethod" not in decorators  # the first one is self
+    call = Signature(parameters[bound:]).bind(*given, **named)
+    call.apply_defaults()
+    return call.args[: 1 + max(map(names[bound:].index, named))]
+
+
 def placed(new: ast.AST, where: ast.AST) -> ast.AST:
-    """`new`, each part of it on the line of `where`, so that tracebacks keep their lines."""
+    """Put each part of `new` on the line of `where`, so that tracebacks keep their lines."""
     for part in ast.walk(new):
         ast.copy_location(part, where)
     return new
 
 
-def compile_traced(source: str, at_binding: bool = False) -> tuple[CodeType, Recorder]:
-    """Code to run with globals[HOOK] = recorder.hook; recorder.snapshot() then has the values.
-
-    `at_binding` reads each value when it is bound, which is slow, and not when the run is over.
-    """
-    instrumenter = Instrumenter(source, at_binding)
+def compile_traced(source: str) -> tuple[CodeType, Recorder]:
+    """Code to run with globals[HOOK] = recorder.hook; recorder.snapshot() then has the values."""
+    instrumenter = Instrumenter(source)
     tree = instrumenter.visit(ast.parse(source, FILENAME))
     for node in ast.walk(tree):
-        for name in ("body", "orelse"):  # but for a `try`, where one that raises is no rare thing
+        for name in ("body", "orelse"):  # not of a `try`, where statements often raise
             if isinstance(body := getattr(node, name, 0), list) and not isinstance(node, ast.Try):
                 setattr(node, name, share_ticks(body))
     place = 0 if ast.get_docstring(tree, clean=False) is None else 1
     futures = [n for n in tree.body if getattr(n, "module", None) == "__future__"]
-    place += len(futures)  # nothing else may stand before those
-    tree.body[place:place] = ast.parse(f"global {HOOK}").body  # the module finds it faster then
+    place += len(futures)  # no other statement may stand before those
+    tree.body[place:place] = ast.parse(f"global {HOOK}").body  # makes the module find it faster
     code = compile(tree, FILENAME, "exec", dont_inherit=True)
-    return code, Recorder(instrumenter.sites, instrumenter.n_slots, at_binding)
+    return code, Recorder(instrumenter.sites, instrumenter.n_slots)

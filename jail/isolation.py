@@ -1,12 +1,12 @@
 """The walls around a program that nobody has read: what sandbox.py asks of the Linux kernel.
 
-Once per zygote, each where the kernel allows it: namespaces with a private read-only root, no
-capabilities and no uid 0, Landlock. Once per child: resource limits. All through ctypes, so that
-nothing needs to be installed and no root is needed. The numbers are those of the kernel's
-headers, the same on x86-64 and aarch64.
+Each zygote gets, as far as the kernel allows: namespaces with a private read-only root, no
+capabilities, a uid other than 0, and Landlock. Each child gets resource limits. All of it goes
+through ctypes, so it needs no installation and no root. The numbers are those of the kernel's
+headers, and x86-64 and aarch64 share them.
 
-Left out: /proc, /dev and /tmp; installed packages, which may hold test data: programs get the
-standard library. jail/seccomp.py says which system calls they may make.
+Left out: programs have no /proc, /dev or /tmp, and no installed packages, which may hold test data;
+they get the standard library. jail/seccomp.py says which system calls they may make.
 """
 
 import contextlib
@@ -24,19 +24,19 @@ NEWREST = 0x20000000 | 0x40000000 | 0x8000000 | 0x4000000  # pid, net, ipc, uts
 MOUNT_SETATTR, LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 442, 444, 445, 446
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 NOBODY = 65534  # the user that the zygote of a trainer running as root becomes
-TASKS = 16  # processes and threads of one zygote, where the kernel counts them for it alone
+TASKS = 16  # processes and threads that one zygote may have, if the kernel counts them apart
 
 
 def readable_paths() -> dict[str, bool]:
-    """What a program may read -> True, and the folders that it may only list -> False.
+    """{path: True if a program may read all below it, False if it may only list the folder}.
 
-    The standard library and the system's shared libraries, without installed packages.
+    They hold the standard library and the system's shared libraries, but no installed packages.
     """
     paths = sysconfig.get_paths()
     tops = [paths["stdlib"], paths["platstdlib"], sys.base_prefix + "/lib"]
     tops = [p for p in [*tops, "/lib", "/lib64", "/usr/lib", "/usr/lib64"] if os.path.isdir(p)]
     shown = dict.fromkeys(tops, False)
-    for top in tops:  # grows as the folders of other Pythons come up
+    for top in tops:  # the list grows when another Python's folder comes up
         for path in (f"{top}/{name}" for name in os.listdir(top)):
             name = os.path.basename(path)
             if name.startswith("python") and os.path.isdir(path):
@@ -49,7 +49,7 @@ def readable_paths() -> dict[str, bool]:
 
 
 def enter_namespaces() -> bool:
-    """Mount, pid, net, ipc and uts namespaces; who is not root needs a user namespace first."""
+    """Enter mount, pid, net, ipc and uts namespaces; without root, a user namespace first."""
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0 and libc.unshare(NEWNS | NEWREST) == 0:
         return True
@@ -68,8 +68,8 @@ def mount(source: str | None, target: str, kind: str | None, flags: int) -> bool
 
 
 def private_root(paths: dict[str, bool]) -> bool:
-    """A read-only root that holds `paths` at their own places and nothing else."""
-    root = "/proc"  # any folder will do that holds none of the paths, and this one exists
+    """Change to a read-only root that holds `paths` at their own places and nothing else."""
+    root = "/proc"  # any folder that exists and holds none of the paths will do
     if not mount(None, "/", None, 0x44000):  # MS_REC | MS_PRIVATE
         return False
     if not mount("tmpfs", root, "tmpfs", 0x6):  # MS_NOSUID | MS_NODEV
@@ -87,22 +87,22 @@ def private_root(paths: dict[str, bool]) -> bool:
     locked = (ctypes.c_uint64 * 4)(0x7)  # MOUNT_ATTR_RDONLY | NOSUID | NODEV, AT_RECURSIVE
     if libc.syscall(MOUNT_SETATTR, -100, b".", 0x8000, locked, ctypes.c_size_t(32)):
         return False
-    if libc.pivot_root(b".", b".") or libc.umount2(b".", 2):  # MNT_DETACH: the old root, on top
+    if libc.pivot_root(b".", b".") or libc.umount2(b".", 2):  # MNT_DETACH; the old root is on top
         return False
     os.chdir("/")
     return True
 
 
 def landlock(paths: dict[str, bool], scope_only: bool = False) -> int:
-    """Forbids files other than `paths`, TCP, and signals to the outside. Returns the ABI, or 0.
+    """Forbid files other than `paths`, TCP, and signals to the outside. Returns the ABI, or 0.
 
-    scope_only forbids only the signals: a child that adds this layer to its zygote's can neither
-    signal nor trace the zygote or the trusted child of a check.
+    scope_only forbids the signals only. A child adds this layer to its zygote's, and then it can
+    neither signal nor trace the zygote, nor the trusted child of a check.
     """
     abi = libc.syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)
     if abi < (6 if scope_only else 1):
         return 0
-    files = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 4: 0x7FFF}.get(abi, 0xFFFF)  # every right it knows
+    files = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 4: 0x7FFF}.get(abi, 0xFFFF)  # all rights of that ABI
     rights = (0, 0, 2) if scope_only else (files, 3 * (abi >= 4), 3 * (abi >= 6))
     size = ctypes.c_size_t(8 if abi < 4 else 16 if abi < 6 else 24)
     ruleset = libc.syscall(LANDLOCK_CREATE, (ctypes.c_uint64 * 3)(*rights), size, 0)
@@ -122,9 +122,9 @@ def landlock(paths: dict[str, bool], scope_only: bool = False) -> int:
 
 
 def drop_privileges() -> str:
-    """No capabilities, no way to get any, and a uid other than 0 if Python stays readable so."""
+    """Give up all capabilities for good, and uid 0 if Python's files stay readable without it."""
     if os.geteuid() == 0:
-        with contextlib.suppress(OSError):  # root in a container need not have the right to
+        with contextlib.suppress(OSError):  # root in a container may lack the right to
             os.seteuid(NOBODY)
             readable = os.access(os.__file__, os.R_OK, effective_ids=True)
             os.seteuid(0)
@@ -132,7 +132,7 @@ def drop_privileges() -> str:
                 os.setgroups([])
                 os.setresgid(NOBODY, NOBODY, NOBODY)
                 os.setresuid(NOBODY, NOBODY, NOBODY)
-    libc.unshare(NEWUSER)  # RLIMIT_NPROC then counts this zygote's tasks only
+    libc.unshare(NEWUSER)  # makes RLIMIT_NPROC count this zygote's tasks only
     libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), bytes(24))
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # no child can trace the zygote or another child
@@ -144,7 +144,7 @@ def die_with_parent() -> None:
 
 
 def shut_in(private: bool) -> list[str]:
-    """All layers but the namespaces, in which `private` says we are. Names those that hold."""
+    """Put up all other walls and name those that hold. private: we are in namespaces already."""
     paths = readable_paths()
     root = private and private_root(paths)
     user = drop_privileges()
@@ -157,11 +157,11 @@ def shut_in(private: bool) -> list[str]:
 
 
 def limit_resources(memory_mb: int, cpu_s: int, file_bytes: int, n_files: int) -> None:
-    """The limits of one child, which it cannot raise again."""
+    """Set the limits of one child, which cannot raise them again."""
     memory = memory_mb << 20
-    tasks = TASKS if os.getppid() == 1 else 0  # else the kernel counts all that the user runs
+    tasks = TASKS if os.getppid() == 1 else 0  # else it counts all that the user runs
     for name, soft, hard in (
-        ("AS", memory, memory + (32 << 20)),  # the rest is for saying that memory ran out
+        ("AS", memory, memory + (32 << 20)),  # the rest lets a child report that memory ran out
         ("CPU", cpu_s, cpu_s + 1),
         ("FSIZE", file_bytes, file_bytes),
         ("NOFILE", n_files, n_files),

@@ -1,13 +1,14 @@
-"""The system calls that a program may make: seccomp filters, in which all others fail with EPERM.
+"""The system calls that a program may make: seccomp filters, which fail all others with EPERM.
 
-Threads may start; processes, sockets, signals to others and every call that changes a file's name,
-owner or mode may not. The calls are those that CPython and glibc need to compute, to import the
-standard library and to use its threads and asyncio. Written as classic BPF, see seccomp(2).
+A program may start threads. It may not start processes, open sockets, send signals to others, or
+change a file's name, owner or mode. It gets the calls that CPython and glibc need to compute, to
+import the standard library, and to use its threads and asyncio. The filters are classic BPF, see
+seccomp(2).
 
-There are two filters. The zygote's allows all that any of its children needs, and is paid for once;
-a child adds a short one, which takes away what only the zygote needs: the kernel asks both.
+There are two filters, and the kernel asks both. The zygote's allows all that any of its children
+needs, and is installed once. A child adds a short one, which takes away what only the zygote needs.
 
-Left out: machines other than x86-64 and aarch64, where this layer does not exist.
+Left out: machines other than x86-64 and aarch64. They have no such layer.
 """
 
 import ctypes
@@ -22,9 +23,9 @@ EPERM, ENOSYS = 1, 38
 LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06  # BPF instructions
 NR, ARCH, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 
-# name: (number on x86-64, on aarch64); None where there is no such call
+# name: (number on x86-64, on aarch64); None if the machine has no such call
 CALLS = {
-    # files that are open, and opening: what may be opened, Landlock and the private root decide
+    # open files, and opening: Landlock and the private root decide which files may be opened
     "read": (0, 63), "write": (1, 64), "readv": (19, 65), "writev": (20, 66),
     "pread64": (17, 67), "pwrite64": (18, 68), "lseek": (8, 62), "close": (3, 57),
     "close_range": (436, 436), "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24),
@@ -57,46 +58,46 @@ CALLS = {
     "getgid": (104, 176), "getegid": (108, 177), "getgroups": (115, 158), "uname": (63, 160),
     "sysinfo": (99, 179), "getrusage": (98, 165), "getrlimit": (97, 163),
 }  # fmt: skip
-# what the zygote needs, and each child until it is confined
+# the zygote needs these, and so does each child until it is confined
 ZYGOTE_CALLS = {
     "fork": (57, None), "vfork": (58, None), "wait4": (61, 260), "waitid": (247, 95),
     "kill": (62, 129), "pidfd_open": (434, 434), "sendmsg": (46, 211), "recvmsg": (47, 212),
     "setsid": (112, 157), "prctl": (157, 167), "seccomp": (317, 277), "memfd_create": (319, 279),
 }  # fmt: skip
-# name: (the numbers, which words of its arguments must hold one of which values). Word 2 * i is the
-# low half of argument i.
+# name: (the two numbers, {word: the values that it may hold}). Word 2 * i is the low half of
+# argument i.
 CHECKED_CALLS = {
-    "ioctl": (16, 29, {2: (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)}),  # a terminal?
+    "ioctl": (16, 29, {2: (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)}),  # isatty and such
     "fcntl": (72, 25, {2: (0, 1, 2, 3, 4, 1030)}),  # DUPFD, GETFD, SETFD, GETFL, SETFL
-    "prlimit64": (302, 261, {0: (0,)}),  # its own limits, whose hard values hold
-    "socketpair": (53, 199, {0: (1,)}),  # AF_UNIX: asyncio wakes itself through one
-    "sendto": (44, 206, {8: (0,), 9: (0,)}),  # to the other end, not to an address
+    "prlimit64": (302, 261, {0: (0,)}),  # its own limits, never above the hard ones
+    "socketpair": (53, 199, {0: (1,)}),  # AF_UNIX, through which asyncio wakes itself
+    "sendto": (44, 206, {8: (0,), 9: (0,)}),  # only to the other end, not to an address
     "recvfrom": (45, 207, {}),
 }
-OWN_PID = 0x7FFFFFFF  # is filled in by restrict_child
-CHILD_CALLS = {  # which the zygote's filter allows in any form
+OWN_PID = 0x7FFFFFFF  # restrict_child puts the pid here
+CHILD_CALLS = {  # the zygote's filter allows them with any arguments
     "clone": (56, 220, {0: (0x3D0F00, 0x7D0F00)}),  # the flags of a thread, in glibc and in musl
     "tgkill": (234, 131, {0: (OWN_PID,)}),  # abort() and raise_signal()
 }
 MACHINES = {"x86_64": (0, 0xC000003E, 317), "aarch64": (1, 0xC00000B7, 277)}
-CLONE3 = 435  # on both; glibc falls back to clone if it is unknown, and clone's flags can be read
+CLONE3 = 435  # on both; if it is unknown, glibc takes clone, whose flags a filter can read
 MACHINE = MACHINES.get(os.uname().machine) if sys.maxsize > 2**32 else None  # column, arch, seccomp
 
 
 @functools.cache
 def available() -> bool:
-    """Whether this kernel has filters that answer with an error number."""
+    """True if this kernel has filters that answer with an error number."""
     action = ctypes.c_uint32(ERRNO)
     return bool(MACHINE) and libc.syscall(MACHINE[2], 2, 0, ctypes.byref(action)) == 0
 
 
 def instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
-    """One BPF instruction; the last two are how many to skip after a comparison."""
+    """One BPF instruction. if_true, if_false: how many to skip after a comparison."""
     return struct.pack("=HBBI", code, if_true, if_false, value)
 
 
 def rule(number: int, words: dict[int, tuple]) -> bytes:
-    """Allow call `number` if each word holds one of its values; go on if it is another call."""
+    """Allow call `number` if each word holds one of its values; leave other calls to the next."""
     body = b""
     for word, values in words.items():
         body += instruction(LOAD, ARGUMENTS + 4 * word)
@@ -122,7 +123,7 @@ def zygote_filter(machine: tuple) -> bytes:
 
 
 def child_filter(machine: tuple) -> bytes:
-    """What the process OWN_PID may do of what the zygote may."""
+    """Take away from the process OWN_PID what only the zygote needs."""
     column, code = machine[0], instruction(LOAD, NR)
     for *numbers, words in CHILD_CALLS.values():
         code += rule(numbers[column], words)
@@ -133,7 +134,7 @@ def child_filter(machine: tuple) -> bytes:
 
 
 def install(code: bytes) -> None:
-    """Put a filter on this process, for good. no_new_privs must be set. Raises OSError."""
+    """Put a filter on this process for good. Needs no_new_privs; raises OSError."""
     buffer = ctypes.create_string_buffer(code, len(code))
     program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
     if libc.syscall(MACHINE[2], 1, 0, program):  # SECCOMP_SET_MODE_FILTER
@@ -144,7 +145,7 @@ def restrict_zygote() -> None:
     install(zygote_filter(MACHINE))
 
 
-READY = child_filter(MACHINE) if MACHINE else b""  # made once: each child would pay for it
+READY = child_filter(MACHINE) if MACHINE else b""  # built once, not in each child
 
 
 def restrict_child() -> None:

@@ -1,5 +1,7 @@
-"""Python values as JSON, on their way out of the sandbox: most are themselves, the rest an object
-with one tag, {"tuple": [1, 2]}. Both directions distrust what they are given and run none of it.
+"""Python values as JSON, on their way out of the sandbox.
+
+Most values stand for themselves; the others become an object with one tag: {"tuple": [1, 2]}.
+Both directions distrust what they are given, and run no code of it.
 """
 
 import builtins
@@ -18,16 +20,17 @@ def encode(
     value: object, max_nodes: int = 200_000, max_chars: int = 1_000_000,
     max_bits: int = 4_000_000, max_depth: int = 150, classes: dict | None = None,
 ) -> object:  # fmt: skip
-    """ValueError if a part is of no exact builtin type, or a cap is hit. Calls no user code.
+    """`value` as JSON data; ValueError if a part has no exact builtin type, or exceeds a cap.
 
-    max_chars is for all strings and bytes together, max_bits for one integer. `classes`, a
-    module's names, also admits instances of the classes among them, such as LeetCode's TreeNode.
+    Calls no user code. max_chars limits all strings and bytes together, max_bits one integer.
+    `classes`, the names of a module, also admits instances of that module's classes, such as
+    LeetCode's TreeNode.
     """
     nodes, chars, path = itertools.count(1), 0, set()
 
     def walk(x: object) -> object:
         nonlocal chars
-        kind = type(x)  # not isinstance or x.__class__, which ask the object
+        kind = type(x)  # isinstance and x.__class__ would ask the object
         if next(nodes) > max_nodes:
             raise ValueError(f"more than {max_nodes} values")
         if x is None or kind is bool:
@@ -40,7 +43,7 @@ def encode(
         if kind is int:
             if x.bit_length() > max_bits:
                 raise ValueError(f"an integer of more than {max_bits} bits")
-            return x if x.bit_length() < 64 else {"int": hex(x)}  # decimals take quadratic time
+            return x if x.bit_length() < 64 else {"int": hex(x)}  # decimal takes quadratic time
         if kind is float:
             return x if math.isfinite(x) else {"float": repr(x)}
         if kind is type and any(x is known for known in TYPES):
@@ -54,7 +57,7 @@ def encode(
             data = [walk(y) for y in x]
         elif kind is tuple:
             data = {"tuple": [walk(y) for y in x]}
-        elif kind is set or kind is frozenset:  # sorted: equal sets give equal data
+        elif kind is set or kind is frozenset:  # sorted, so that equal sets give equal data
             data = {kind.__name__: sorted((walk(y) for y in x), key=json.dumps)}
         elif kind in DICTS:  # a Counter equals the dict of its items
             data = {"dict": [[walk(k), walk(v)] for k, v in dict.items(x)]}
@@ -96,7 +99,7 @@ def decode(data: object, classes: dict | None = None, depth: int = 0) -> object:
             return complex(*map(float, x))
         kind = classes[x[0]]
         if tag == "object" and type(kind) is type and kind.__module__ == classes["__name__"]:
-            instance = object.__new__(kind)  # of a class defined there; no __init__ runs
+            instance = object.__new__(kind)  # a class of that module; its __init__ does not run
             vars(instance).update({name: inner(y) for name, y in x[1].items()})
             return instance
     except (TypeError, LookupError, AttributeError, OverflowError) as error:
@@ -105,7 +108,7 @@ def decode(data: object, classes: dict | None = None, depth: int = 0) -> object:
 
 
 def hashable(items: list) -> list:
-    """Refuses keys that share one hash: a set of 100 000 such takes the trainer minutes."""
+    """`items`, or ValueError if too many share a hash: 100,000 would cost the trainer minutes."""
     if len(items) > 100 and max(collections.Counter(map(hash, items)).values()) > 100:
         raise ValueError("not an encoded value: too many equal hashes")
     return items

@@ -1,11 +1,12 @@
 """The inside of the sandbox: a warm Python that forks one child for every program.
 
-It only forks and kills. Sources come and results go in memfds and pipes that the trainer made,
-so that no later child finds them, or the tests of a check, in the memory that it inherits.
-Nothing here decides whether a program is right: whatever runs in the child of a program may lie.
-What a child costs is the memory that it writes, 2 us a page, so it does little itself.
-Left out: a new child for every input, which with ten inputs would take eight times as long; the
-inputs of one program get a fresh module each and, if they are stdin, fresh standard files.
+It only forks and kills. Sources come and results go through memfds and pipes that the trainer
+made, so that no later child inherits them, or the tests of a check, in its memory. Nothing here
+decides whether a program is right, because whatever runs in a program's child may lie. A child
+costs the memory that it writes, 2 us a page, so it does little itself.
+
+Left out: a new child for every input, which would take eight times as long with ten inputs. Each
+input of a program gets a fresh module instead and, if it is for stdin, fresh standard files.
 """
 
 # ruff: noqa: SIM115 - the children's standard files stay open until their end
@@ -34,14 +35,7 @@ from dataclasses import asdict
 from typing import BinaryIO
 
 from jail import instrument, isolation, seccomp
-from jail.protocol import (
-    REPORT_BYTES,
-    RUN_STATUSES,
-    Run,
-    memfd,
-    parse_run,
-    poll_readable,
-)
+from jail.protocol import REPORT_BYTES, RUN_STATUSES, Run, memfd, parse_run, poll_readable
 from jail.values import NO_CAPS, decode, encode
 
 # what programs import most
@@ -49,20 +43,20 @@ PRELOAD = """math collections itertools functools heapq bisect re string random 
     statistics operator copy decimal fractions"""
 to_json = json.JSONEncoder(ensure_ascii=False).encode
 compile_once = functools.lru_cache(maxsize=1)(compile)
-old_stdouts = []  # a collected one would write what it still holds into the next input's output
-files_are_new = True  # of this child: as the zygote opened them, or as if it had
+old_stdouts = []  # kept: when one is collected it writes its rest into the next input's output
+files_are_new = True  # this child's standard files are as the zygote opened them
 
 
 def main(control_fd: int, mode: str) -> None:
-    """Two processes: the outer waits for the trainer's end, the inner forks the children."""
+    """Two processes: the outer one waits for the trainer's end, the inner one forks children."""
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
     stack = 1 << 30 if hard == resource.RLIM_INFINITY else min(hard, 1 << 30)
-    if soft not in (resource.RLIM_INFINITY, stack):  # only exec makes room for a larger stack
+    if soft not in (resource.RLIM_INFINITY, stack):  # a larger stack needs an exec
         resource.setrlimit(resource.RLIMIT_STACK, (stack, hard))
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     trainer = os.pidfd_open(os.getppid())
     with open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")  # if memory runs out, the kernel takes this and not the trainer
+        file.write("1000")  # if memory runs out, the kernel kills this and not the trainer
     private = mode != "weak" and isolation.enter_namespaces()
     pid = os.fork()
     if pid == 0:
@@ -70,27 +64,27 @@ def main(control_fd: int, mode: str) -> None:
         serve(socket.socket(fileno=control_fd), mode, private)
         os._exit(0)
     os.close(control_fd)
-    poll_readable(trainer, os.pidfd_open(pid))  # PDEATHSIG would watch one thread of the trainer
-    os.kill(pid, signal.SIGKILL)  # the first process of a pid namespace takes all others along
+    poll_readable(trainer, os.pidfd_open(pid))  # PDEATHSIG watches only one thread of the trainer
+    os.kill(pid, signal.SIGKILL)  # all of a pid namespace dies with its first process
     os.waitpid(pid, 0)
     os._exit(0)
 
 
 def serve(control: socket.socket, mode: str, private: bool) -> None:
-    """Preload, shut ourselves in; then, per request: fork, wait or be told to kill, clean up."""
+    """Preload, shut ourselves in; then per request: fork, wait (or be told to kill), clean up."""
     for name in PRELOAD.split():
         importlib.import_module(name)
     del sys.path[0]  # our own folder, put there by sandbox.BOOT
     sys.argv = ["program.py"]
-    site.setquit()  # -S leaves out quit() and exit(), together with installed packages
+    site.setquit()  # for -S, which keeps installed packages away, also drops quit() and exit()
     layers = ["no isolation"] if mode == "weak" else isolation.shut_in(private)
     isolation.die_with_parent()
     if "seccomp" in layers:
-        seccomp.restrict_zygote()  # a child adds a second, smaller filter, for each costs time
-    _thread.stack_size(16 << 20)  # the default is the main thread's, now 1 GB
+        seccomp.restrict_zygote()  # each child adds a second filter; a small one costs less time
+    _thread.stack_size(16 << 20)  # the default is that of the main thread, now 1 GB
     open_standard_files()
     gc.collect()
-    with contextlib.suppress(AttributeError):  # glibc's; each page less is one less to copy
+    with contextlib.suppress(AttributeError):  # only glibc has it; a freed page is not copied
         isolation.libc.malloc_trim(0)
     gc.freeze()
     control.send(json.dumps(", ".join([*layers, "resource limits"]) if layers else "").encode())
@@ -99,7 +93,7 @@ def serve(control: socket.socket, mode: str, private: bool) -> None:
         if not message:
             return  # the trainer closed its end
         if message == b"kill":
-            continue  # it crossed our news that the child had ended
+            continue  # it crossed our message that the child had ended
         pids = start_children(control, *fds)
         for fd in fds:
             os.close(fd)
@@ -113,7 +107,7 @@ def serve(control: socket.socket, mode: str, private: bool) -> None:
 
 
 def start_children(control: socket.socket, job: int, out: int, report: int, *check: int) -> list:
-    """The untrusted child and, for a check, the trusted one; each closes what is the other's."""
+    """Fork the untrusted child and, for a check, the trusted one. Each closes the other's files."""
     if not check:
         return [fork_child(run_inputs, job, out, report, close=[control.fileno()])]
     ours, theirs = (end.detach() for end in socket.socketpair())
@@ -127,24 +121,24 @@ def start_children(control: socket.socket, job: int, out: int, report: int, *che
 
 
 def fork_child(work: Callable, *fds: int, close: list[int]) -> int:
-    pid = os.fork()  # where none can be made this zygote dies, and the trainer starts another
+    pid = os.fork()  # if the machine has no process left, this zygote dies and a new one starts
     if pid:
         return pid
     try:
         os.setsid()
-        if os.getppid() != 1:  # else the kernel takes us along, as it does all of a pid namespace
+        if os.getppid() != 1:  # if it is 1, a pid namespace already ends us with the zygote
             isolation.die_with_parent()
         os.dup2(0, 2)  # /dev/null
         for fd in close:
             os.close(fd)
         work(*fds)
     finally:
-        os._exit(0)  # however it went: what was reported counts
+        os._exit(0)  # in any case, for only the report counts
 
 
 def end_children(pids: list[int]) -> int:
-    """Kill all that a program left behind. Returns the untrusted child's wait status."""
-    alone = os.getpid() == 1  # then -1 means all others of our pid namespace, and no one else
+    """Kill everything that a program left. Returns the untrusted child's wait status."""
+    alone = os.getpid() == 1  # then -1 means the others of our pid namespace only
     for pid in [-1] if alone else [-pid for pid in pids] + pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -162,11 +156,11 @@ def end_children(pids: list[int]) -> int:
 
 
 class NotCompiled(Exception):
-    """The program is no Python."""
+    """The program is not valid Python."""
 
 
 def send(fd: int, message: object) -> None:
-    """Four bytes of length, then JSON. Length 0, for None, says that an input or call starts."""
+    """Write four bytes of length, then JSON. None has length 0 and says that a call starts."""
     data = b""
     if message is not None:
         data = to_json(message).encode("utf-8", "surrogatepass")
@@ -178,7 +172,7 @@ def send(fd: int, message: object) -> None:
 
 
 def receive(stream: BinaryIO) -> bytes:
-    """The next message; nothing if the other end is closed or the message too long."""
+    """The next message; b"" if the other end is closed or the message is too long."""
     size = int.from_bytes(stream.read(4), "big")
     return stream.read(size) if size <= REPORT_BYTES else b""
 
@@ -190,7 +184,7 @@ def read_job(fd: int) -> dict:
 
 
 def confine(job: dict, n_files: int = 0, trusted: bool = False) -> None:
-    """The walls of one child. Call it last, when all is opened that the child's work needs."""
+    """Put up the walls of one child. Call it last, after all that the child needs is open."""
     isolation.limit_resources(
         job["memory_mb"], job["cpu_s"], job["output_bytes"], n_files=n_files + 64
     )
@@ -203,7 +197,7 @@ def confine(job: dict, n_files: int = 0, trusted: bool = False) -> None:
 
 
 def fresh_module(name: str) -> dict:
-    """The names of a new module; dataclasses and pickle look it up in sys.modules."""
+    """The names of a new module. It stands in sys.modules, where dataclasses and pickle look."""
     sys.modules[name] = types.ModuleType(name)
     return vars(sys.modules[name])
 
@@ -212,7 +206,7 @@ def compile_program(job: dict) -> tuple:
     """(code, recorder); the recorder is None in untraced runs."""
     try:
         if job.get("traced"):
-            return instrument.compile_traced(job["program"], job["traced"] == "binding")
+            return instrument.compile_traced(job["program"])
         return compile_once(job["program"], "<program>", "exec"), None
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         raise NotCompiled(last_line(error)) from None
@@ -221,7 +215,7 @@ def compile_program(job: dict) -> tuple:
 def find(names: dict, fn_name: str) -> Callable:
     """The function called "f", "Solution.f" or "Solution().f"; "f" may be a method of Solution.
 
-    The method comes first, for a name that is imported before the program, such as merge.
+    The method comes first, since "f" may also be an import before the program, such as merge.
     """
     first, _, method = fn_name.replace("()", "").partition(".")
     if not method and hasattr(names.get("Solution"), first):
@@ -267,17 +261,17 @@ def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = Fa
         status, error = "syntax", str(problem)
     except MemoryError:
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))  # room to say so
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))  # makes room for the report
         status, error = "memory", f"MemoryError: more than {job['memory_mb']} MB"
     except BaseException as problem:
         status, error = "error", last_line(problem)
     sys.setrecursionlimit(1000)
     files_are_new = False
-    with contextlib.suppress(Exception):  # the file is full, or the program put its own here
+    with contextlib.suppress(Exception):  # the file is full, or the program replaced it
         sys.stdout.flush()
         writer.flush()
         same = sys.stdin is reader and sys.stdout is writer and not reader.closed
-        files_are_new = same and bool(job["fn_name"])  # for a call there is nothing to be read
+        files_are_new = same and bool(job["fn_name"])  # stdin programs have read theirs
     printed = os.lseek(out, 0, os.SEEK_END)
     if printed >= job["output_bytes"]:
         status, error = "output", f"more than {job['output_bytes'] >> 10} kB of output"
@@ -289,7 +283,7 @@ def run_inputs(job_fd: int, out: int, report: int) -> None:
     """Main of a run's child."""
     job = read_job(job_fd)
     texts = [""] if job["fn_name"] else job["inputs"]
-    stdins = [memfd(text.encode(errors="replace")) for text in texts]  # before FSIZE holds
+    stdins = [memfd(text.encode(errors="replace")) for text in texts]  # FSIZE is not yet set
     confine(job, len(stdins))
     for data, stdin in zip(job["inputs"], itertools.cycle(stdins)):
         send(report, run_input(job, data, out, stdin))
@@ -303,14 +297,14 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
         code, recorder = compile_program(job)
         names = fresh_module("program" if fn_name else "__main__")
         if recorder:
-            random.seed(0)  # two traced runs must agree
+            random.seed(0)  # because two traced runs must agree
             names[instrument.HOOK] = recorder.hook
             recorder.active = not fn_name
         exec(code, names)
         if fn_name:
             function, arguments = find(names, fn_name), decode(data)
             if recorder:
-                recorder.active = True  # the call is traced, the module's own lines are not
+                recorder.active = True  # we trace the call, not the module's own lines
             return encode(function(*arguments))
 
     result = attempt(job, work, out, stdin, may_exit=not fn_name)
@@ -320,7 +314,7 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
 
 
 def answer_calls(job_fd: int, out: int, channel: int) -> None:
-    """Main of a check's untrusted child: load the program at the first call, then answer calls."""
+    """Main of a check's untrusted child: load the program at the first call, answer each call."""
     job, stdin = read_job(job_fd), memfd(b"")
     confine(job)
     names, found = fresh_module("program"), []
@@ -339,18 +333,15 @@ def answer_calls(job_fd: int, out: int, channel: int) -> None:
 
 
 def failed_test(error: AssertionError, check: str) -> str:
-    """The line of `check` that failed: the error itself seldom has words."""
+    """The line of `check` that failed, because an AssertionError seldom has a message."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == "<check>"]
     return check.splitlines()[lines[0] - 1].strip()[:500] if lines else last_line(error)
 
 
 def run_check(job_fd: int, channel: int, report: int) -> None:
     """Main of a check's trusted child, which has the expected values and gives the verdict."""
-    job, names, answers = (
-        read_job(job_fd),
-        fresh_module("check"),
-        open(channel, "rb", closefd=False),
-    )
+    job, names = read_job(job_fd), fresh_module("check")
+    answers = open(channel, "rb", closefd=False)
     confine(job, trusted=True)
     failed_call = (None, None)
 
@@ -358,7 +349,7 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
         nonlocal failed_call
         send(report, None)
         kwargs = {name: encode(x, **NO_CAPS, classes=names) for name, x in kwargs.items()}
-        with contextlib.suppress(BrokenPipeError):  # it is dead: there will be no answer
+        with contextlib.suppress(BrokenPipeError):  # the child is dead and will not answer
             send(channel, [[encode(x, **NO_CAPS, classes=names) for x in args], kwargs])
         answer = receive(answers)
         run = parse_run(answer, RUN_STATUSES, names) if answer else Run("killed")

@@ -5,10 +5,10 @@
     python results/run.py gemma coderl 0         # after python tools/prepare.py models/gemma3-270m
 
 The arms of a setting differ in the flags below and in nothing else. Samples a step (but DAPO
-samples others for flat groups), steps and learning rate are the same unless an arm's name
-says so; the rate was chosen by what plain GRPO does on held-out problems. Weights stay in out/,
-with 6 GB of checkpoints; the file holds what results/table.py needs.
-Left out: running arms side by side, which on two cores would spoil the times.
+samples others for flat groups), steps and learning rate are the same unless an arm's name says so;
+the rate was chosen by what plain GRPO does on held-out problems. Weights stay in out/, with 6 GB of
+checkpoints; the file holds what results/table.py needs. Left out: running arms side by side, which
+on two cores would spoil the times.
 """
 
 import dataclasses
@@ -23,8 +23,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from config import CODE_TEMPLATE, Config, load_config  # noqa: E402
-from stats import by_problem  # noqa: E402
-from tools.rundir import write_whole  # noqa: E402
+from problems.stats import by_problem  # noqa: E402
+from run import write_whole  # noqa: E402
 
 ANSWER = """\
 Answer with one Python code block and nothing else.
@@ -87,27 +87,6 @@ SHOTS = [  # name and arguments, what it returns, a call, its value, where it st
 FOUR_SHOTS = "".join((SHOT + ANSWER).format(*shot) for shot in SHOTS)
 FOUR_TESTED = "".join((TESTED_SHOT + ANSWER).format(*shot) for shot in SHOTS)
 EXAMPLES = load_config([str(ROOT / "configs/demo.py")]).align_examples
-STRAIGHT = [  # worked examples without a loop, every one with a variable
-    (
-        "def plural(word):\n    ending = 's'\n    result = word + ending\n    return result",
-        "plural('cat')",
-    ),
-    (
-        "def with_tax(price):\n    tax = price // 10\n    result = price + tax\n    return result",
-        "with_tax(50)",
-    ),
-    (
-        "def is_long(word):\n    size = len(word)\n    answer = size > 6\n    return answer",
-        "is_long('tiger')",
-    ),
-]
-# `def f(x):` and `result =` are given, and the model goes on: programs keep having a variable.
-BEGUN = [
-    "configs/demo.py",
-    "--begin=True",
-    f"--align_examples={[*EXAMPLES[:2], *STRAIGHT]}",
-    "--max_prompt_tokens=800",
-]
 # Not instructed: it is shown programs first, and stopped where it asks its own question. One
 # step at the demo's learning rate, and half of what it writes no longer parses.
 GEMMA = [
@@ -124,23 +103,19 @@ MBPP = [
 ]
 SETTINGS = {
     "smollm": ["configs/demo.py"],
-    "begin": BEGUN,
-    "begin-all": [*BEGUN, "--align_begin=True"],
     "gemma": [*GEMMA, f"--code_template={FOUR_SHOTS}{CODE_TEMPLATE}"],
     "mbpp": ["configs/demo.py", *MBPP],
     "gemma-mbpp": [*GEMMA, *MBPP, f"--code_template={FOUR_TESTED}{CODE_TEMPLATE}"],
 }
+WITHOUT = "--align_ratio=0"
 ARMS = {
     "base": None,  # not trained
-    "grpo": ["--align_ratio=0"],
+    "grpo": [WITHOUT],
     "coderl": [],
-    "align": ["--code_weight=0"],
-    "grpo-rpp": ["--align_ratio=0", "--algo=reinforce++"],
+    "grpo-rpp": [WITHOUT, "--algo=reinforce++"],
     "coderl-rpp": ["--algo=reinforce++"],
-    "grpo-dapo": ["--align_ratio=0", "--algo=dapo", "--clip_high=0.28"],
-    "coderl-dapo": ["--algo=dapo", "--clip_high=0.28"],
-    "grpo-dapo-60": ["--align_ratio=0", "--algo=dapo", "--clip_high=0.28", "--steps=60"],
-    "coderl-dapo-60": ["--algo=dapo", "--clip_high=0.28", "--steps=60"],
+    "grpo-dapo": [WITHOUT, "--algo=dapo"],
+    "coderl-dapo": ["--algo=dapo"],
     "coderl-0.2": ["--align_ratio=0.2"],
     "coderl-0.6": ["--align_ratio=0.6"],
     # without the example of a program that has an output and nothing else
@@ -149,31 +124,28 @@ ARMS = {
         "--align_output=False",
         f"--align_examples={EXAMPLES[:2]}",
     ],
-    "grpo-lr1e-5": ["--align_ratio=0", "--lr=1e-5"],
-    "grpo-lr4e-5": ["--align_ratio=0", "--lr=4e-5"],
+    "grpo-lr1e-5": [WITHOUT, "--lr=1e-5"],
     "coderl-lr1e-5": ["--lr=1e-5"],
-    "grpo-60": ["--align_ratio=0", "--steps=60"],
+    "grpo-60": [WITHOUT, "--steps=60"],
     "coderl-60": ["--steps=60"],
-    "coderl-varied": ["--align_varied=True"],
-    "coderl-varied-60": ["--align_varied=True", "--steps=60"],
 }
 TRAINING = ("--temperature=", "--max_tokens=")  # flags that eval.py is not given
-BASICS = "basics,basics-trace,basics-output"
-EVALUATIONS = {  # name -> flags of eval.py; "sampled" at the temperature of training
-    "mbpp": ["--tasks=mbpp", "--temperature=0"],  # where it is trained on
-    "sampled": [f"--tasks={BASICS}", "--n=4"],
-    "greedy": [f"--tasks={BASICS}", "--temperature=0"],
-    "humaneval": ["--tasks=humaneval", "--temperature=0"],
+SAMPLED = "--tasks=basics,basics-trace,basics-output"
+EVALUATIONS = {  # name -> script and flags; "sampled" at the temperature of training
+    "mbpp": ["eval.py", "--tasks=mbpp", "--temperature=0"],  # where it is trained on
+    "sampled": ["eval.py", SAMPLED, "--n=4"],
+    "greedy": ["eval.py", SAMPLED, "--temperature=0"],
+    "humaneval": ["eval.py", "--tasks=humaneval", "--temperature=0"],
 }
 EXTRA = {  # by flags of this script; CRUXEval is not built in: data/cruxeval.jsonl, or the hub
-    "probe": ["--tasks=probe"],
-    "cruxeval": ["--tasks=cruxeval-o", "--limit=200", "--temperature=0"],
+    "probe": ["tools/probe.py"],
+    "cruxeval": ["eval.py", "--tasks=cruxeval-o", "--limit=200", "--temperature=0"],
 }
 CURVE = ["step", "reward/code", "reward/align", "align/share", "align/right", "align/unparsed"]
 CURVE += ["entropy/code", "flat_groups", "tokens", "time/step", "time/sample", "time/train"]
 
 
-def run(*command: str) -> None:
+def python(*command: str) -> None:
     """A command of this project, from its root. Exits with its status if it fails."""
     print("$ python", *command, flush=True)
     status = subprocess.run([sys.executable, *command], cwd=ROOT).returncode
@@ -234,9 +206,9 @@ def train(cfg: Config, given: list[str]) -> None:
     """Train unless that is done; goes on where it was interrupted."""
     checkpoints = ROOT / cfg.run_dir / "ckpt"
     if not (checkpoints / "latest").exists():
-        run("train.py", *given)
+        python("train.py", *given)
     elif not (checkpoints / f"step_{cfg.steps}").exists():
-        run("train.py", *given, "--resume")
+        python("train.py", *given, "--resume")
 
 
 def main() -> None:
@@ -274,7 +246,8 @@ def main() -> None:
         del tasks["mbpp"]
     for label in (label for label in tasks if label not in row["evaluations"]):
         path = ROOT / "out" / name / "eval" / f"{label}.json"
-        run("eval.py", *given, *tasks[label], f"--out={path}")
+        script, *flags = tasks[label]
+        python(script, *given, *flags, f"--out={path}")
         row["evaluations"][label] = evaluation(path)
         write_whole(notes, json.dumps(row))
     target = ROOT / "results" / f"{name}.json"

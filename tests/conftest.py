@@ -28,7 +28,7 @@ def tiny_model(tmp_path_factory):
 @pytest.fixture(scope="session")
 def one_process():
     """torch.distributed with one gloo process, as train.py sets it up."""
-    from ranks import leave_ranks, set_up_ranks
+    from run import leave_ranks, set_up_ranks
 
     yield set_up_ranks()
     leave_ranks()

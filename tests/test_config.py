@@ -1,8 +1,17 @@
 """Config files are data; every mistake gets one sentence that says what, where and what to do."""
 
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from config import Config, UserError, check_world, fill, load_config, print_help
+from config import FIELDS, Config, UserError, check_world, load_config, print_help
+from problems.prompts import fill
+
+ROOT = Path(__file__).parent.parent
 
 
 def write(tmp_path, text):
@@ -62,11 +71,11 @@ def test_missing_file_and_broken_syntax_say_so(tmp_path):
 
 
 def test_lists_of_names_are_split_at_commas_and_texts_are_not(tmp_path):
-    cfg = load_config(["--difficulty=easy,medium", "--eval_tasks=humaneval", "--stop=, and"])
-    assert cfg.difficulty == ("easy", "medium") and cfg.eval_tasks == ("humaneval",)
-    assert cfg.stop == (", and",)
-    cfg = load_config([write(tmp_path, "difficulty = ['a,b']\nstop = ['x', 'y']\n")])
-    assert cfg.difficulty == ("a,b",) and cfg.stop == ("x", "y")
+    cfg = load_config(["--eval_tasks=basics,mbpp:200", "--stop=, and", "--clip=0.2,0.28"])
+    assert cfg.eval_tasks == ("basics", "mbpp:200") and cfg.stop == (", and",)
+    assert cfg.clip == (0.2, 0.28)
+    cfg = load_config([write(tmp_path, "eval_tasks = ['a,b']\nstop = ['x', 'y']\n")])
+    assert cfg.eval_tasks == ("a,b",) and cfg.stop == ("x", "y")
 
 
 def test_int_is_welcome_as_float_and_a_number_as_name():
@@ -76,7 +85,14 @@ def test_int_is_welcome_as_float_and_a_number_as_name():
 
 @pytest.mark.parametrize(
     "argument",
-    ["--align_ratio=1.5", "--steps=0", "--temperature=0", "--engine=sglang", "--name=a/b"],
+    [
+        "--align_ratio=1.5",
+        "--steps=0",
+        "--temperature=0",
+        "--engine=sglang",
+        "--name=a/b",
+        "--clip=0.2",
+    ],
 )
 def test_impossible_values_are_refused_before_a_model_loads(argument):
     assert argument[2:].partition("=")[0] in refusal([argument])
@@ -94,16 +110,53 @@ def test_braces_of_programs_and_of_json_survive_the_templates():
 
 
 def test_help_shows_every_field_with_its_comment(capsys):
-    print_help()
+    with pytest.raises(SystemExit) as ended:
+        print_help({"out": "a file"})
+    assert not ended.value.code
     shown = capsys.readouterr().out
     for name in Config.__dataclass_fields__:
         line = next(line for line in shown.splitlines() if line.startswith(f"  --{name}="))
         assert len(line.split(maxsplit=1)[1].split()) >= 2, f"{name} has no comment"
 
 
+@pytest.mark.parametrize("script", ["train.py", "eval.py"])
+def test_help_comes_without_torch_and_stays_quiet_when_the_reader_leaves(script):
+    code = f"import sys, runpy; sys.argv = [{script!r}, '--help']\n"
+    code += f"try: runpy.run_path({str(ROOT / script)!r}, run_name='__main__')\n"
+    code += "finally: assert 'torch' not in sys.modules"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "--lr=" in done.stdout, done.stderr
+    assert ("--samples " in done.stdout) == (script == "eval.py")
+    command = f"{sys.executable} {ROOT / script} --help | head -1"
+    piped = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert piped.stdout.startswith(f"usage: python {script}") and not piped.stderr
+
+
+def test_there_are_at_most_fifty_fields_and_each_is_set_somewhere():
+    """In a config, in a command of the documentation, or in a test: else nobody needs it."""
+    paths = [*ROOT.glob("configs/*.py"), *ROOT.glob("docs/*.md"), *ROOT.glob("tests/test_*.py")]
+    text = "\n".join(path.read_text() for path in [*paths, ROOT / "README.md"])
+    assert len(FIELDS) <= 50
+    unset = [
+        name for name in FIELDS if not re.search(rf"--{name}\b|\b{name}\s*=[^=]|\"{name}\":", text)
+    ]
+    assert not unset
+
+
+def test_what_stays_small_is_checked():
+    """At most nine files and 3,000 lines at the top, and no file above 450."""
+    lines = {path.name: len(path.read_text().splitlines()) for path in ROOT.glob("*.py")}
+    assert len(lines) <= 9, sorted(lines)
+    assert sum(lines.values()) <= 3000, lines
+    assert max(lines.values()) <= 450, lines
+
+
 @pytest.mark.parametrize("name", ["demo", "small", "paper"])
 def test_shipped_configs_load(name):
-    assert load_config([f"configs/{name}.py"]).steps > 0
+    assert load_config([str(ROOT / f"configs/{name}.py")]).steps > 0
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
-from test_grpo import Letters
 
 from config import Config, UserError
-from data import code_ids, code_text, data_order, load_problems
-from formats import Problem
-from tasks import output_item
+from eval import output_item
+from problems.load import data_order, load_problems
+from problems.problem import Problem
+from problems.prompts import code_text
 
 GOOD = {
     "task_id": "a",
@@ -57,9 +57,9 @@ def test_missing_key_is_named(tmp_path, key):
     assert f"p.jsonl:1: the problem has no '{key}'" in refusal(write(tmp_path, row))
 
 
-@pytest.mark.parametrize("change", [{"prompt": 7}, {"starter": None}, {"begin": 1}])
+@pytest.mark.parametrize("change", [{"prompt": 7}, {"starter": None}])
 def test_text_that_is_none_is_named(tmp_path, change):
-    assert "p.jsonl:1: prompt, starter and begin" in refusal(write(tmp_path, GOOD | change))
+    assert "p.jsonl:1: prompt and starter must be text" in refusal(write(tmp_path, GOOD | change))
 
 
 def test_a_starter_is_shown_where_a_program_is_asked_for(tmp_path):
@@ -67,15 +67,7 @@ def test_a_starter_is_shown_where_a_program_is_asked_for(tmp_path):
     cfg = Config()
     assert "```" not in code_text(plain, cfg) and "Write f." in code_text(plain, cfg)
     assert "Write f.\n\nStart like this:\n```python\ndef f(x): ...\n```" in code_text(framed, cfg)
-    assert "def f(x)" not in output_item(framed, cfg).messages[-1]["content"]
-
-
-def test_a_program_is_begun_where_that_is_asked_for(tmp_path):
-    plain, begun = load_problems(write(tmp_path, GOOD, GOOD | {"begin": "def f(x):\n    y ="}))
-    letters, asked = Letters(), Config(begin=True)
-    prompt = code_ids(letters, plain, asked)
-    assert prompt == code_ids(letters, plain, Config()) == code_ids(letters, begun, Config())
-    assert code_ids(letters, begun, asked) == prompt + list(b"```python\ndef f(x):\n    y =")
+    assert "def f(x)" not in output_item(framed).messages[-1]["content"]
 
 
 @pytest.mark.parametrize(
@@ -95,10 +87,14 @@ def test_problem_without_usable_tests_is_refused(tmp_path, tests):
     assert "p.jsonl:1" in refusal(write(tmp_path, GOOD | {"tests": tests}))
 
 
-def test_a_row_of_ours_has_no_weight_of_its_own_and_words_for_its_labels(tmp_path):
-    row = GOOD | {"source": "a", "weight": 9, "difficulty": 3}
-    (problem,) = load_problems(write(tmp_path, row))
-    assert (problem.source, problem.weight, problem.difficulty) == ("", 1.0, "3")
+def test_the_labels_of_a_row_become_words(tmp_path):
+    (problem,) = load_problems(write(tmp_path, GOOD | {"difficulty": 3, "family": None}))
+    assert (problem.difficulty, problem.family) == ("3", "")
+
+
+def test_several_sources_are_one_list(tmp_path):
+    both = load_problems(f"{write(tmp_path, GOOD)}, humaneval")
+    assert [p.task_id for p in both[:2]] == ["a", "HumanEval/0"] and len(both) == 165
 
 
 def test_a_number_that_python_will_not_read_is_named_by_line(tmp_path):

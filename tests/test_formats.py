@@ -12,13 +12,12 @@ import zlib
 import pytest
 
 from config import Config, UserError
-from data import load_problems, read_rows, source_files
-from equality import ORACLES, agrees
-from formats import Unusable, listed_tests, to_problem
-from reward import judge, make_question
+from problems.equality import ORACLES, agrees
+from problems.formats import Unusable, listed_tests, to_problem
+from problems.load import load_problems, read_rows, source_files
+from problems.pickles import private_tests
+from reward import ask, judge, make_question
 from sandbox import Pool, Sandbox
-from tools.unpack import private_tests
-from train import judge_and_trace
 
 TWICE = "def twice(n):\n    return 2 * n"
 DOUBLE = "n = int(input())\nprint(2 * n)"
@@ -277,6 +276,11 @@ def test_a_broken_row_is_named_by_file_and_line(name, tmp_path):
     assert refused
 
 
+@pytest.mark.parametrize("name", ROWS)
+def test_the_task_id_of_a_row_is_its_own_in_every_format(name):
+    assert to_problem(ROWS[name][0] | {"task_id": "mine/7"}, "here:1").task_id == "mine/7"
+
+
 def test_metadata_that_a_row_has_is_kept():
     assert to_problem(LCB, "").date == "2023-05-13"
     assert to_problem(LCB, "").difficulty == "easy"
@@ -307,10 +311,9 @@ def test_failed_programs_of_every_style_become_questions(row, program, pool):
     """The variable x is 7 whatever the input; imports that a data set promises are not shown."""
     problem = to_problem(row, "")
     cfg = Config(align_ratio=0.4)
-    text = f"```python\n{program}\n```"
-    _, verdict, questions = pool.submit(judge_and_trace, problem, text, "1/0/0", cfg).result()
+    verdict = pool.submit(judge, problem, program).result()
     assert verdict.status in ("failed", "error")
-    (question,) = questions
+    (question,) = pool.submit(ask, problem, verdict, cfg).result()
     assert question.target["x"] == 7 and question.program == program
 
 
@@ -514,9 +517,9 @@ def test_a_release_of_livecodebench_is_its_first_files(tmp_path):
     folder.mkdir()
     for name in ("test.jsonl", "test2.jsonl", "test3.jsonl"):
         (folder / name).write_text(json.dumps(LCB) + "\n")
-    for release, count in ((1, 1), (2, 2), (6, 3)):
-        cfg = Config(data_dir=str(tmp_path), eval_release=release)
-        assert len(load_problems("livecodebench", "heldout", cfg)) == count
+    for release, count in (("-v1", 1), ("-v2", 2), ("-v6", 3), ("", 3)):
+        found = load_problems(f"livecodebench{release}", "heldout", Config(data_dir=str(tmp_path)))
+        assert len(found) == count
 
 
 def test_the_hub_is_asked_for_the_files_of_the_split_alone(tmp_path, monkeypatch):

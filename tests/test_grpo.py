@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,15 +11,19 @@ import pytest
 import tiny
 import torch
 
-from algorithms import group_advantages
-from batch import Group, choose_batch, extend_buffer
 from config import Config
-from data import Problem
 from policy import split_batch
-from reward import Question, Score
-from rollout import Response
-from tools.rundir import State, sample_row
-from train import resample_flat, set_advantages, subtract_kl, update
+from problems.problem import Problem, Question
+from reward import Verdict
+from rollout import Group, Response, Sample
+from train import (
+    OBJECTIVES,
+    Prompts,
+    resample_flat,
+    set_advantages,
+    shares,
+    update,
+)
 
 
 # ------------------------------------------------------------------ a whole update
@@ -33,13 +38,14 @@ def make_groups(flat=False):
     for index, (prompt, lengths) in enumerate(
         [(5, [3, 9, 1]), (21, [2, 2, 2]), (8, [14, 1, 6]), (3, [4, 30, 2])]
     ):
-        group = Group(index, "", tokens(prompt))
+        group = Group(index, "code", None, "", tokens(prompt))
         for n in lengths:
             logp = (-5 * torch.rand(n, generator=generator) - 3).tolist()
-            group.responses.append(Response(tokens(n), logp, "", True))
-        rewards = torch.full((3,), 0.5) if flat else torch.rand(3, generator=generator)
-        group.advantages = group_advantages(rewards).tolist()
+            response = Response(tokens(n), logp, "", True)
+            earned = 0.5 if flat else float(torch.rand(1, generator=generator))
+            group.samples.append(Sample(response, Verdict("failed", reward=earned)))
         groups.append(group)
+    set_advantages(Config(), groups)
     return groups
 
 
@@ -60,11 +66,12 @@ def test_update_follows_its_written_normaliser(one_process):
     _, ours = one_update(PLAIN, groups)
     total, count = 0.0, 0
     for group in groups:
-        for response, advantage in zip(group.responses, group.advantages, strict=True):
-            ids = torch.tensor([group.prompt_ids + response.token_ids])
-            logp = torch.log_softmax(model(ids).logits[0, len(group.prompt_ids) - 1 : -1], dim=-1)
-            total = total - advantage * logp.gather(-1, ids[0, len(group.prompt_ids) :, None]).sum()
-            count += len(response.token_ids)
+        start = len(group.prompt_ids)
+        for sample in group.samples:
+            ids = torch.tensor([group.prompt_ids + sample.response.token_ids])
+            logp = torch.log_softmax(model(ids).logits[0, start - 1 : -1], dim=-1)
+            total = total - sample.advantage * logp.gather(-1, ids[0, start:, None]).sum()
+            count += len(sample.response.token_ids)
     (total / count).backward()
     reference = torch.cat([p.grad.flatten() for p in model.parameters()])
     assert (ours - reference).norm() / reference.norm() < 1e-5
@@ -73,7 +80,7 @@ def test_update_follows_its_written_normaliser(one_process):
 @pytest.mark.parametrize("micro_tokens", [1, 100, 10_000])
 def test_gradient_does_not_depend_on_the_split_into_micro_batches(one_process, micro_tokens):
     _, whole = one_update(PLAIN, make_groups())
-    cfg = Config(dtype="float32", grad_clip=1e9, tis_cap=0.0, micro_tokens=micro_tokens)
+    cfg = dataclasses.replace(PLAIN, micro_tokens=micro_tokens)
     _, split = one_update(cfg, make_groups())
     assert (whole - split).norm() / whole.norm() < 1e-5
 
@@ -85,12 +92,10 @@ def test_flat_groups_give_exactly_zero_gradient(one_process):
 
 def test_a_group_is_flat_by_its_rewards_whatever_its_advantages():
     """REINFORCE++ whitens over all groups, so a flat one has advantages there."""
-    question = Question("", "", None, {"output": "1"})
-    for rewards, flat in (([1.0, 1.0, 1.0], True), ([1.0, 0.0, 1.0], False)):
-        group = make_groups()[0]
-        group.question, group.rewards, group.programs = question, rewards, [None] * 3
-        group.outcomes = [Score("wrong", 0.0, {}, [])] * 3
-        assert sample_row(1, group, 0)["_flat"] is flat
+    groups = [*make_groups()[:1], *make_groups(flat=True)[:1]]
+    set_advantages(Config(algo="reinforce++"), groups)
+    assert all(group.teaches for group in groups)
+    assert [group.flat for group in groups] == [False, True]
 
 
 def test_a_step_of_flat_groups_moves_nothing_momentum_neither(one_process):
@@ -112,16 +117,14 @@ def test_every_sampled_token_is_trained_the_last_one_too(one_process):
     sent = []
     for batch in batches:
         sent += [part.tolist() for part in batch.pack.targets.split(batch.pack.lengths)]
-    assert sorted(sent) == sorted(r.token_ids for g in groups for r in g.responses)
+    assert sorted(sent) == sorted(s.response.token_ids for g in groups for s in g.samples)
     assert sum(len(b.advantages) for b in batches) == sum(map(len, sent))
     assert all(torch.isfinite(b.sampler_logp).all() for b in batches)
 
 
 def test_several_optimizer_steps_use_the_policy_that_sampled(one_process):
     """With two steps per rollout, the second step's ratio is taken to the old policy."""
-    cfg = Config(
-        dtype="float32", optimizer_steps=2, tis_cap=0.0, clip_low=0.01, clip_high=0.01, lr=0.5
-    )
+    cfg = Config(dtype="float32", optimizer_steps=2, clip=(0.01, 0.01), lr=0.5, tis_cap=0.0)
     policy = tiny.make_policy(cfg)
     optimizer = torch.optim.SGD(policy.parameters(), lr=0.5)
     groups = make_groups()
@@ -150,69 +153,10 @@ def test_no_split_into_micro_batches_changes_the_gradient(one_process, algo):
         assert (gradient - gradients[0]).norm() / gradients[0].norm() < 1e-5
 
 
-@pytest.mark.parametrize("algo", ["reinforce++", "grpo"])
-def test_a_kl_in_the_reward_moves_advantages_as_the_formula_says(one_process, algo):
-    cfg = dataclasses.replace(PLAIN, algo=algo, kl_coef=0.5, kl_in="reward", kl_estimator="k1")
-    model, reference = tiny.make_model(512, 0).eval(), tiny.make_model(512, 0, seed=1).eval()
-    groups = make_groups()
-    for number, group in enumerate(groups):
-        group.rewards, group.penalties = [0.0, 1.0, number / 4], [0.0] * 3
-    total = subtract_kl(cfg, groups, tiny.make_policy(cfg), tiny.make_policy(cfg, seed=1))
-    taken = sum(penalty for group in groups for penalty in group.penalties)
-    assert total and total * cfg.kl_coef == pytest.approx(taken)
-    returns, weights = [], []
-    for group in groups:
-        for response, reward in zip(group.responses, group.rewards, strict=True):
-            ids = torch.tensor([group.prompt_ids + response.token_ids])
-            both = []
-            for one in (model, reference):
-                logits = one(ids).logits[0, len(group.prompt_ids) - 1 : -1]
-                chosen = ids[0, len(group.prompt_ids) :, None]
-                both.append(logits.log_softmax(-1).gather(-1, chosen).sum().item())
-            returns.append(reward - 0.5 * (both[0] - both[1]))
-            weights.append(len(response.token_ids))
-    expected = torch.tensor(returns, dtype=torch.float64)
-    if algo == "reinforce++":
-        each = expected.repeat_interleave(torch.tensor(weights))
-        expected = (expected - each.mean()) / each.std()
-    else:
-        rows = expected.view(4, 3)
-        expected = ((rows - rows.mean(1, True)) / rows.std(1, keepdim=True)).flatten()
-    ours = [a for group in groups for a in group.advantages]
-    assert ours == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-3)
-
-
-def test_without_weight_for_code_only_alignment_has_advantages(one_process):
-    def advantages(weight):
-        groups = make_groups()
-        for group in groups[:2]:
-            group.problem = Problem("t", "", {})
-        for group in groups:
-            group.rewards, group.penalties = [0.0, 1.0, 0.0], [0.0] * 3
-        set_advantages(dataclasses.replace(PLAIN, code_weight=weight), groups)
-        return [group.advantages for group in groups]
-
-    plain, alone = advantages(1.0), advantages(0.0)
-    assert all(any(row) for row in plain)
-    assert not any(any(row) for row in alone[:2])
-    assert alone[2:] == plain[2:]
-
-
-def test_dapo_calls_a_group_flat_by_its_rewards_whatever_its_lengths(one_process):
-    wrong, right, mixed = make_groups()[:3]
-    wrong.rewards, right.rewards, mixed.rewards = [0.0] * 3, [1.0] * 3, [0.0, 1.0, 0.0]
-    for group in (wrong, right, mixed):
-        group.penalties = [0.0, 0.0, 0.5]  # the last answer is too long
-    set_advantages(dataclasses.replace(PLAIN, algo="dapo"), [wrong, right, mixed])
-    assert not any(wrong.advantages) and not any(right.advantages)
-    first, second, third = mixed.advantages
-    assert third < first < 0 < second
-
-
 TWO = """
 import sys; sys.path[:0] = {paths!r}
 import torch, test_grpo, tiny, torch.distributed as dist
-from ranks import leave_ranks, set_up_ranks
+from run import leave_ranks, set_up_ranks
 set_up_ranks()
 rank = dist.get_rank()
 cfg = test_grpo.dataclasses.replace(test_grpo.PLAIN, **{changes!r})
@@ -250,97 +194,108 @@ class Letters:
         return list(text.encode())
 
 
+PROBLEMS = [Problem(str(n), f"Write f{n}.", {"inputs": [[]], "outputs": [n]}) for n in range(9)]
+
+
+def make_prompts(buffer, cfg=None):
+    prompts = Prompts(cfg or Config(), PROBLEMS, Letters(), [])
+    prompts.buffer = list(buffer)
+    return prompts
+
+
+def ask(n, task="t", step=1, **more):
+    """A question about a program that no other question is about."""
+    return Question(f"def f():\n    return {n}", [], "f", {"x": 1}, task, f"{step}/0/{n}", **more)
+
+
+def questions_of(groups):
+    return [group.task for group in groups if group.objective == "align"]
+
+
 def test_the_newest_questions_go_first_and_none_stays():
-    asked = [
-        Question(f"def f():\n    return {n}", [], "f", {"x": 1}, "t", f"{step}/0/{n}")
-        for n, step in enumerate([1, 1, 2, 2, 2, 2, 3, 3])
-    ]
-    problems = [Problem(str(n), f"Write f{n}.", {"inputs": [[]], "outputs": [n]}) for n in range(9)]
-    cfg = Config()
-    state, seen = State(buffer=list(asked)), []
+    prompts = make_prompts(ask(n, step=s) for n, s in enumerate([1, 1, 2, 2, 2, 2, 3, 3]))
+    seen = []
     for step in (3, 4, 5):
-        state.step = step
-        groups = choose_batch(cfg, state, problems, [], Letters(), 8, 3)
+        groups = prompts.take(step, 8, {"align": 0.4})
         assert [g.index for g in groups] == list(range(8))
-        seen.append({int(g.question.source.split("/")[2]) for g in groups if g.question})
+        seen.append({int(q.source.split("/")[2]) for q in questions_of(groups)})
     assert seen[0] > {6, 7} and seen[1] < {2, 3, 4, 5} and seen[2] == {0, 1}
-    assert state.buffer == [] and state.position == 5 + 5 + 6
+    assert prompts.buffer == [] and prompts.position == 5 + 5 + 6
 
 
-def test_a_program_without_variables_gives_no_question():
-    program, state = "def f(x):\n    return x", State(step=1)
-    asked = [
-        Question(program, [n], "f", target, "t", f"1/0/{n}")
-        for n, target in enumerate([{"output": 1}, {"x": 1, "output": 1}, {"x": 1}])
-    ]
-    extend_buffer(Config(), state, [Group(0, "", [], questions=asked)], [], Letters())
-    assert state.buffer == asked[1:]
+def failed(*questions):
+    """A group whose only program failed, and gave these questions."""
+    sample = Sample(Response([1], [-1.0], "", True), Verdict("failed"), questions=list(questions))
+    return Group(0, "code", PROBLEMS[0], "", [], [sample])
 
 
 def test_what_was_asked_is_not_asked_again():
-    question = Question("def f():\n    return 1", [], "f", {"x": 1}, "t", "1/0/0")
-    cfg, state = Config(), State(step=1)
-    problems = [Problem(str(n), f"Write f{n}.", {"inputs": [[]], "outputs": [n]}) for n in range(9)]
-    failed = Group(0, "", [], problems[0], questions=[question])
-    extend_buffer(cfg, state, [failed, failed], [], Letters())
-    assert state.buffer == [question]
-    choose_batch(cfg, state, problems, [], Letters(), 8, 3)
-    extend_buffer(cfg, state, [failed], [], Letters())
-    assert state.buffer == []
+    prompts, question = make_prompts([]), ask(1)
+    prompts.learn([failed(question), failed(question)])
+    assert prompts.buffer == [question]
+    assert questions_of(prompts.take(1, 8, {"align": 0.4})) == [question]
+    prompts.learn([failed(question)])
+    assert prompts.buffer == []
+
+
+def test_a_question_with_too_long_a_prompt_is_left_out_and_of_too_many_the_oldest(monkeypatch):
+    monkeypatch.setitem(Prompts.learn.__globals__, "BUFFER_SIZE", 2)
+    prompts = make_prompts([], Config(max_prompt_tokens=400))
+    long = ask("1" * 400)
+    prompts.learn([failed(ask(1), long, ask(2), ask(3))])
+    assert prompts.buffer == [ask(2), ask(3)]
 
 
 def test_questions_of_a_step_are_about_different_problems_while_there_are_some():
-    asked = [
-        Question(f"def f():\n    return {n}", [], "f", {"x": 1, "output": 1}, task, f"{step}/0/{n}")
-        for n, (task, step) in enumerate([("a", 1), ("b", 1), ("c", 3), ("c", 3), ("c", 2)])
-    ]
-    problems = [Problem(str(n), f"Write f{n}.", {"inputs": [[]], "outputs": [n]}) for n in range(9)]
-    cfg = Config()
-    state = State(buffer=list(asked), step=4)
-    groups = choose_batch(cfg, state, problems, [], Letters(), 8, 3)
-    assert sorted(g.question.task_id for g in groups if g.question) == ["a", "b", "c"]
-    assert [q.task_id for q in state.buffer] == ["c", "c"]
-    assert min(q.source_step for q in state.buffer) == 2  # of c, one of the newest was asked
+    places = enumerate([("a", 1), ("b", 1), ("c", 3), ("c", 3), ("c", 2)])
+    prompts = make_prompts(ask(n, task, step) for n, (task, step) in places)
+    groups = prompts.take(4, 8, {"align": 0.4})
+    assert sorted(q.task_id for q in questions_of(groups)) == ["a", "b", "c"]
+    assert [q.task_id for q in prompts.buffer] == ["c", "c"]
+    assert min(q.source_step for q in prompts.buffer) == 2  # of c, one of the newest was asked
 
 
-def test_questions_that_one_value_would_answer_may_be_asked_last():
-    """Only on demand, and 1 and True are two values."""
-    targets = [{"x": 1, "output": 2}, {"x": 1, "output": True}, {"x": 1, "output": 1}, {"x": 1}]
-    asked = [
-        Question(f"def f():\n    return {n}", [], "f", target, f"t{n}", f"{n + 1}/0/0")
-        for n, target in enumerate(targets)
-    ]
-    problems = [Problem(str(n), f"Write f{n}.", {"inputs": [[]], "outputs": [n]}) for n in range(9)]
-    for varied, left in ((False, ["t0", "t1"]), (True, ["t2", "t3"])):
-        cfg = Config(align_varied=varied)
-        state = State(buffer=list(asked), step=5)
-        groups = choose_batch(cfg, state, problems, [], Letters(), 8, 2)
-        assert sum(bool(g.question) for g in groups) == 2
-        assert [q.task_id for q in state.buffer] == left
+def test_each_objective_gets_its_share_of_its_own_questions(monkeypatch):
+    monkeypatch.setitem(OBJECTIVES, "other", OBJECTIVES["align"]._replace(share=lambda cfg: 0.25))
+    prompts = make_prompts([*map(ask, range(4)), *(ask(n, objective="other") for n in range(9))])
+    groups = prompts.take(2, 8, shares(Config()))
+    found = [group.objective for group in groups]
+    assert [found.count(name) for name in ("code", "align", "other")] == [3, 3, 2]
+    assert prompts.waiting() == {"align": 1, "other": 7}
+    assert all(
+        group.objective == group.task.objective for group in groups if group.objective != "code"
+    )
+
+
+def test_a_checkpoint_of_the_prompts_goes_on_as_they_would():
+    prompts = make_prompts(map(ask, range(5)))
+    prompts.take(1, 8, {"align": 0.4})
+    other = make_prompts([])
+    assert other.restore(json.loads(json.dumps({"step": 1} | prompts.state()))) == 1
+    for step in (2, 3):
+        assert prompts.take(step, 8, {"align": 0.4}) == other.take(step, 8, {"align": 0.4})
 
 
 def test_dapo_asks_another_question_for_a_flat_one(monkeypatch):
     """And takes another problem for a flat problem, or where no question is left."""
-    asked = [Question("def f():\n    return 1", [n], "f", {"x": 1}, "t", "1/0/0") for n in range(2)]
-    problems = [Problem(str(n), f"Write f{n}.", {"inputs": [[]], "outputs": [n]}) for n in range(9)]
     rounds = []
 
     def rollout(cfg, step, groups, *_):
-        for group in groups:
-            group.advantages = [0.0, 0.0]
         rounds.append([(group.index, group.objective) for group in groups])
         return groups
 
     monkeypatch.setattr("train.rollout", rollout)
-    first = [
-        Group(0, "", [], problems[0], advantages=[0.0, 0.0]),
-        Group(1, "", [], question=asked[0], advantages=[0.0, 0.0]),
-        Group(2, "", [], question=asked[0], advantages=[1.0, -1.0]),
-        Group(3, "", [], problems[0], advantages=[1.0, -1.0]),
-    ]
-    cfg, state = Config(resample_rounds=3), State(step=2, buffer=list(asked))
-    made = resample_flat(cfg, state, first, problems, [], Letters(), None, None, None)
+    monkeypatch.setattr("train.set_advantages", lambda cfg, groups: None)  # all flat
+
+    def first(index, objective, advantage):
+        sample = Sample(Response([1], [-1.0], "", True), None, advantage=advantage)
+        return Group(index, objective, PROBLEMS[0], "", [], [sample])
+
+    kinds = [("code", 0.0), ("align", 0.0), ("align", 1.0), ("code", 1.0)]
+    groups = [first(index, *kind) for index, kind in enumerate(kinds)]
+    prompts = make_prompts([ask(1), ask(2)])
+    made = resample_flat(Config(algo="dapo"), 2, groups, prompts, None, None, None)
     assert [sorted(index for index, _ in groups) for groups in rounds] == [[4, 5], [6, 7], [8, 9]]
     kinds = [sorted(kind for _, kind in groups) for groups in rounds]
     assert kinds == [["align", "code"], ["align", "code"], ["code", "code"]]
-    assert len(made) == 6 and state.buffer == [] and state.position == 4
+    assert len(made) == 6 and prompts.buffer == [] and prompts.position == 4

@@ -17,12 +17,19 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-import pack as pack_module
-from batch import Group
+import policy as policy_module
 from config import Config, UserError
-from pack import Pack, common_prefix
-from policy import Policy, cost, deal, load_policy, pack_samples, split_batch
-from rollout import Response
+from policy import (
+    Pack,
+    Policy,
+    common_prefix,
+    cost,
+    deal,
+    fill_packs,
+    load_policy,
+    split_batch,
+)
+from rollout import Group, Response, Sample
 
 GENERATOR = torch.Generator().manual_seed(7)
 CPU = torch.device("cpu")
@@ -155,7 +162,7 @@ def test_what_the_gpu_kernel_is_given_means_the_same(monkeypatch, family, case):
     pack = Pack(*make_case(case)[:2])
     with torch.no_grad():
         ours = policy(pack)
-        monkeypatch.setattr(pack_module, "has_kernel", lambda query: True)
+        monkeypatch.setattr(policy_module, "has_kernel", lambda query: True)
         assert torch.allclose(policy(pack), ours, atol=1e-5)
 
 
@@ -163,7 +170,7 @@ def test_what_the_gpu_kernel_is_given_means_the_same(monkeypatch, family, case):
 def test_attention_that_no_path_computes_is_refused(more):
     query, pack = torch.zeros(1, 2, 3, 8), Pack([[1]], [[[2, 3, 4]]])
     with pytest.raises(UserError, match="soft caps or sinks"):
-        pack_module.packed_attention(None, query, query, query, None, pack, **more)
+        policy_module.packed_attention(None, query, query, query, None, pack, **more)
 
 
 def test_a_pack_computes_each_token_once():
@@ -185,26 +192,28 @@ def test_common_prefix_leaves_every_prompt_a_token():
 def make_groups(prompts, answers):
     groups = []
     for index, (n, lengths) in enumerate(zip(prompts, answers, strict=True)):
-        group = Group(index, "", tokens(n), advantages=[1.0] * len(lengths))
-        group.responses = [Response(tokens(m), [-1.0] * m, "", True) for m in lengths]
-        groups.append(group)
+        responses = [(tokens(m), [-1.0] * m) for m in lengths]
+        samples = [Sample(Response(*r, "", True), None, advantage=1.0) for r in responses]
+        groups.append(Group(index, "code", None, "", tokens(n), samples))
     return groups
 
 
 def samples_of(parts):
-    return sorted((group.index, g) for part in parts for group, g in part)
+    """Places (group, sample) of what the parts hold."""
+    pairs = [pair for part in parts for pair in part]
+    return sorted((g.index, [s is one for one in g.samples].index(True)) for g, s in pairs)
 
 
 def test_packs_hold_every_sample_once_within_the_budget():
     groups = make_groups((5, 50, 7, 30, 5), ([9, 2], [1, 1], [40, 300], [6, 6], [8, 8]))
-    parts = pack_samples(groups, max_tokens=120)
+    parts = fill_packs(groups, max_tokens=120)
     assert samples_of(parts) == [(i, g) for i in range(5) for g in range(2)]
     assert len(parts) > 2
     for part in parts:
         assert cost(part) <= 120 or len(part) == 1
         prompts = list(dict.fromkeys(tuple(group.prompt_ids) for group, _ in part))
         answers = [
-            [g.responses[i].token_ids for g, i in part if tuple(g.prompt_ids) == p] for p in prompts
+            [s.response.token_ids for g, s in part if tuple(g.prompt_ids) == p] for p in prompts
         ]
         assert cost(part) == len(Pack([list(p) for p in prompts], answers).ids)
 
@@ -230,16 +239,14 @@ def test_more_ranks_than_samples_leaves_some_with_an_empty_batch():
 
 def test_a_batch_holds_what_its_samples_hold(one_process):
     groups = make_groups((5, 9), ([3, 4], [2, 6]))
-    groups[1].advantages = [0.25, -0.5]
+    groups[1].samples[0].advantage, groups[1].samples[1].advantage = 0.25, -0.5
     cfg = Config(micro_tokens=10)
     batches = split_batch(cfg, groups, CPU)
     assert len(batches) > 1
     for batch in batches:
-        responses = [group.responses[g] for group, g in batch.samples]
-        assert batch.pack.targets.tolist() == [t for r in responses for t in r.token_ids]
-        wanted = [
-            group.advantages[g] for group, g in batch.samples for _ in group.responses[g].token_ids
-        ]
+        pairs = [(s.advantage, t) for _, s in batch.samples for t in s.response.token_ids]
+        wanted, targets = map(list, zip(*pairs, strict=True))
+        assert batch.pack.targets.tolist() == targets
         assert batch.advantages.tolist() == wanted
     whole = split_batch(dataclasses.replace(cfg, micro_tokens=1000), groups, CPU)
     assert len(whole) == 1

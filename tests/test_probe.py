@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-import basics
+import tools.probe
 from config import Config, UserError
-from data import Problem
-from probe import (
+from problems import basics
+from problems.problem import Problem
+from sandbox import Pool
+from tools.probe import (
     SHUFFLES,
     Example,
     balanced,
@@ -28,11 +30,10 @@ from probe import (
     program_ids,
     spread,
 )
-from sandbox import Pool
 from tools.probe_plot import main, plot
 
 ROOT = Path(__file__).parent.parent
-CFG = Config(eval_limit=6, dtype="float32")
+CFG, LIMIT = Config(dtype="float32"), 6
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +128,11 @@ def test_passing_programs_are_edited_too():
 
 
 def test_no_family_and_no_problem_is_in_both_splits(pool):
-    cfg = dataclasses.replace(CFG, eval_limit=0)
     rows = {split: basics.problems(split) for split in ("train", "heldout")}
     for key in ("family", "task_id"):
         assert not {r[key] for r in rows["train"]} & {r[key] for r in rows["heldout"]}
     for split in rows:
-        examples = make_examples(dataclasses.replace(cfg, eval_limit=3), pool, split)
+        examples = make_examples(CFG, pool, split, 3)
         known = {row["family"] for row in rows[split]}
         assert {e.family for part in examples.values() for e in part} <= known
 
@@ -161,20 +161,41 @@ def test_the_state_is_that_of_the_programs_last_token(tiny_model):
     assert not torch.allclose(alone[0], alone[1], atol=1e-3)
 
 
-def test_a_model_is_probed_and_twice_gives_the_same(tiny_model, pool, monkeypatch):
+def test_a_model_is_probed_and_twice_gives_the_same(tiny_model, pool, monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr("probe.fit", lambda *args: seen.append((args[2], args[5])) or fit(*args))
-    rows = [probe(CFG, str(tiny_model), pool) for _ in range(2)]
+    monkeypatch.setattr("tools.probe.fit", lambda *a: seen.append((a[2], a[5])) or fit(*a))
+    row, out = probe(CFG, str(tiny_model), pool, LIMIT), tmp_path / "new/probe.json"
     train, heldout = ({f.name for f in basics.families(split)} for split in basics.SPLITS)
     assert seen and all(set(a) <= train and set(b) <= heldout for a, b in seen)
-    for row in rows:
-        row.pop("seconds")
-    assert rows[0] == rows[1]
-    assert rows[0]["layers"] == [0, 1, 2] and set(rows[0]["targets"]) == {"passes", "value", "type"}
-    for target in rows[0]["targets"].values():
+    command = [sys.executable, str(ROOT / "tools/probe.py"), f"--model={tiny_model}"]
+    command += [f"--limit={LIMIT}", "--dtype=float32"]
+    done = subprocess.run([*command, f"--out={out}"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("probe ") == 3 and f"written: {out}" in done.stdout
+    again = json.loads(out.read_text())
+    assert (again.pop("model"), again.pop("settings")["limit"]) == (str(tiny_model), LIMIT)
+    for one in (row, again):
+        one.pop("seconds")
+    assert again == row
+    assert row["layers"] == [0, 1, 2] and set(row["targets"]) == {"passes", "value", "type"}
+    for target in row["targets"].values():
         assert len(target["accuracy"]) == len(target["shuffled"]) == 3
         assert target["chance"] == 1 / len(target["classes"])
         assert target["n_train"] and target["n_test"]
+
+
+@pytest.mark.parametrize(
+    "flag, words",
+    [
+        ("--model=none", "model directory none does not exist"),
+        ("--limit=x", "--limit must be a number"),
+        ("--colour=red", "unknown key colour"),
+    ],
+)
+def test_bad_flags_of_the_probe_are_told_in_a_sentence(flag, words):
+    with pytest.raises(UserError, match=words) as caught:
+        tools.probe.main([flag])
+    assert "\n" not in str(caught.value)
 
 
 def fake_row() -> dict:

@@ -1,14 +1,11 @@
-"""Ranks that wait for each other, not for ever; memory that goes missing."""
+"""Ranks that wait for each other, not for ever."""
 
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import pytest
 import tiny
-
-from tools.memory import GROWTH, SETTLE, MemoryWatch
 
 ROOT = Path(__file__).parent.parent
 
@@ -17,9 +14,7 @@ def ranks(tmp_path: Path, body: str, processes: int) -> subprocess.CompletedProc
     """Run `body` in so many processes; each finds dist, gather and its rank."""
     script = tmp_path / "ranks_script.py"
     head = f"import sys, time; sys.path[:0] = {[str(ROOT), str(ROOT / 'tests')]!r}\n"
-    head += (
-        "import torch.distributed as dist\nfrom ranks import gather, leave_ranks, set_up_ranks\n"
-    )
+    head += "import torch.distributed as dist\nfrom run import gather, leave_ranks, set_up_ranks\n"
     script.write_text(head + body)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     return subprocess.run(
@@ -53,52 +48,3 @@ def test_a_rank_that_does_not_come_is_named(tmp_path):
     assert time.monotonic() - start < 60 and done.returncode
     said = [line for line in done.stdout.splitlines() if line.startswith("UserError | sampling")]
     assert any("Ranks 1 failed" in line for line in said), done.stdout + done.stderr[-2000:]
-
-
-# ------------------------------------------------------------------ memory
-def watch(free: list[float], total: float = 80.0) -> MemoryWatch:
-    left = iter(free)
-    memory = MemoryWatch(lambda: (next(left), total, 0.0, 0.0))
-    for _ in free:
-        memory.look("asleep")
-    return memory
-
-
-def test_memory_may_settle_in_the_first_steps_and_waver_after():
-    steady = [70, 62, *[60] * (SETTLE - 2), 58, 61, 57, 60]
-    assert watch(steady).advice is None
-    assert watch(steady).free == {"asleep": 60}
-
-
-@pytest.mark.parametrize("each", [0.5, 1.0, 3.0])
-def test_memory_that_goes_missing_step_by_step_stops_the_run_early(each):
-    free = [60 - each * step for step in range(20)]
-    assert watch(free[:SETTLE]).advice is None
-    limit = SETTLE + int(GROWTH * 80 / each)
-    assert watch(free[:limit]).advice is None
-    advice = watch(free[: limit + 1]).advice
-    assert advice and "--resume" in advice and "asleep" in advice and "\n" not in advice
-
-
-def test_moments_are_compared_with_themselves():
-    left = iter([60, 20] * 9)
-    memory = MemoryWatch(lambda: (next(left), 80.0, 0.0, 0.0))
-    for _ in range(9):
-        memory.look("asleep")
-        memory.look("synced")
-    assert memory.advice is None and memory.free == {"asleep": 60, "synced": 20}
-
-
-def test_a_sleeping_sampler_does_not_count_as_used():
-    """40 GiB of sampler, which torch counts also asleep; the update adds 30 to the 10 that stay."""
-    found = iter([(30, 80, 50, 50), (70, 80, 50, 50), (30, 80, 50, 80)])
-    memory = MemoryWatch(lambda: next(found))
-    for moment in ("sampled", "asleep", "synced"):
-        memory.look(moment)
-    assert memory.peak_gb() == 50  # sampling: 80 - 30; the update: 10 + (80 - 50) = 40
-
-
-def test_without_a_gpu_nothing_is_watched():
-    memory = MemoryWatch(lambda: None)
-    memory.look("asleep")
-    assert memory.free == {} and memory.advice is None

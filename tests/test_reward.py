@@ -5,25 +5,22 @@ import json
 import pytest
 
 from config import ALIGN_TEMPLATE, Config
-from data import Problem
+from problems.equality import same_stdout, same_value
+from problems.problem import Problem, Question
+from problems.prompts import answer_text, question_messages, question_text
 from reward import (
-    Question,
+    REWARDS,
     Verdict,
-    answer_text,
+    ask,
     complexity,
     extract_program,
     judge,
     make_question,
     parse_answer,
-    question_messages,
-    question_text,
-    same_stdout,
-    same_value,
     score_answer,
     worked_examples,
 )
 from sandbox import Sandbox
-from train import judge_and_trace
 
 SUM = "def f(nums):\n    total = 0\n    for n in nums:\n        total += n\n    return total"
 CFG = Config()
@@ -85,7 +82,7 @@ def test_no_code_error_and_timeout_are_verdicts(sandbox):
 )
 def test_cheats_earn_nothing(sandbox, cheat):
     verdict = judge(sandbox, problem([[1]], [7]), cheat)
-    assert verdict.reward("binary") == verdict.reward("fraction") == 0
+    assert verdict.reward == REWARDS["fraction"](verdict) == 0
 
 
 def test_state_that_leaks_between_tests_does_not_fail_a_right_program(sandbox):
@@ -108,7 +105,7 @@ def test_a_failed_test_is_run_again_unless_it_ran_first(sandbox, monkeypatch):
 
 def test_fraction_counts_passed_tests(sandbox):
     verdict = judge(sandbox, problem([[1], [2], [3]], [1, 2, 4]), "def f(x): return x")
-    assert verdict.reward("fraction") == pytest.approx(2 / 3) and verdict.reward() == 0
+    assert REWARDS["fraction"](verdict) == pytest.approx(2 / 3) and verdict.reward == 0
 
 
 def test_stdin_programs_are_compared_by_tokens(sandbox):
@@ -193,14 +190,27 @@ def test_question_asks_for_the_traced_values_and_the_output(sandbox):
 
 def test_failed_program_is_asked_about_on_as_many_inputs_as_wanted(sandbox):
     tests = problem([[[1, 2]], [[5]], [[]]], [3, 5, 0])
-    text = "```python\n" + SUM.replace("total = 0", "total = 1") + "\n```"
+    program = SUM.replace("total = 0", "total = 1")
     for inputs, calls in ((1, ["f([1, 2])"]), (2, ["f([1, 2])", "f([5])"])):
         cfg = Config(align_inputs=inputs)
-        _, verdict, questions = judge_and_trace(sandbox, tests, text, "1/0/0", cfg)
+        verdict = judge(sandbox, tests, program)
         assert verdict.status == "failed"
-        assert [q.call for q in questions] == calls
-    right = text.replace("total = 1", "total = 0")
-    assert judge_and_trace(sandbox, tests, right, "1/0/0", cfg)[2] == []
+        assert [q.call for q in ask(sandbox, tests, verdict, cfg)] == calls
+    assert ask(sandbox, tests, judge(sandbox, tests, SUM), cfg) == []
+
+
+def test_a_program_without_variables_gives_no_question(sandbox):
+    """Of its output alone a small model only learns a good guess."""
+    tests, program = problem([[1]], [2]), "def f(x):\n    return x"
+    assert isinstance(make_question(sandbox, program, [1], "f", CFG), Question)
+    assert ask(sandbox, tests, judge(sandbox, tests, program), CFG) == []
+
+
+def test_the_question_is_put_as_the_config_says(sandbox):
+    question = make_question(sandbox, SUM, [[4, 5]], "f", CFG)
+    cfg = Config(align_template='{program}\n{names}? {action} JSON: {"n": 1}')
+    wanted = f'{SUM}\n`n`, `total`, `output`? The call is `f([4, 5])`. JSON: {{"n": 1}}'
+    assert question_text(question, cfg) == wanted
 
 
 def test_paper_form_asks_for_variables_only(sandbox):
@@ -254,7 +264,7 @@ def test_complexity_counts_decision_points():
     assert complexity("(") == 0
 
 
-def ask(target):
+def asked(target):
     return Question("", [], "f", target)
 
 
@@ -292,19 +302,19 @@ def test_only_small_literals_are_read(text):
     ],
 )
 def test_reward_is_the_share_of_items_right_plus_a_bonus_for_ending_there(text, status, reward):
-    score = score_answer(text, ask({"x": 1, "y": 2}), format_bonus=0.1)
+    score = score_answer(text, asked({"x": 1, "y": 2}), format_bonus=0.1)
     assert score.status == status and score.reward == pytest.approx(reward)
 
 
 def test_an_answer_that_was_cut_is_not_in_form():
-    rewards = [score_answer("x = 2", ask({"x": 1}), 0.1, ended).reward for ended in (True, False)]
+    rewards = [score_answer("x = 2", asked({"x": 1}), 0.1, ended).reward for ended in (True, False)]
     assert rewards == [0.1, 0.0]
 
 
 def test_of_a_long_answer_the_end_is_read():
     thoughts = "Let me see: it adds.\n" * 1000
-    assert score_answer(f"{thoughts}x = 1", ask({"x": 1}), 0.1).reward == 1
-    assert score_answer(f"x = 1\n{thoughts}", ask({"x": 1}), 0.1).reward == 0
+    assert score_answer(f"{thoughts}x = 1", asked({"x": 1}), 0.1).reward == 1
+    assert score_answer(f"x = 1\n{thoughts}", asked({"x": 1}), 0.1).reward == 0
 
 
 @pytest.mark.parametrize("printed", ["true", "null", "1,2", "[1,2]", "0x1F", "yes no", "3"])
@@ -319,14 +329,14 @@ def test_what_was_printed_need_not_be_quoted_but_may_be(printed):
 def test_one_true_and_the_text_true_are_three_values(answer):
     values = {"1": 1, "True": True, '"true"': "true", "1.5": 1.5}
     for text, value in values.items():
-        score = score_answer(f"x = {answer}", ask({"x": value}), 0.0)
+        score = score_answer(f"x = {answer}", asked({"x": value}), 0.0)
         assert (score.status == "right") == (text == answer)
 
 
 def test_worked_examples_are_answered_by_a_trace_and_come_as_earlier_turns(sandbox):
     cfg = Config(align_examples=((SUM, "f([2, 3])"),))
     examples = worked_examples(sandbox, cfg)
-    turns = question_messages(ask({"x": 1}), examples, cfg)
+    turns = question_messages(asked({"x": 1}), cfg, examples)
     assert [t["role"] for t in turns] == ["user", "assistant", "user"]
     assert turns[1]["content"] == answer_text(examples[0]) == "n = 3\ntotal = 5\noutput = 5"
     assert score_answer(turns[1]["content"], examples[0], 0.1).status == "right"

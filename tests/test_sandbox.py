@@ -1,5 +1,6 @@
 """One property a test: right programs get their results, wrong ones gain and harm nothing."""
 
+import contextlib
 import json
 import math
 import os
@@ -8,14 +9,16 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 import sandbox
-from data import Problem
 from jail import seccomp
+from jail.protocol import RUN_STATUSES, parse_run
 from jail.values import decode, encode
+from problems.problem import Problem
 from reward import judge
 from sandbox import Pool, Run, Sandbox, SandboxBroken, SandboxUnavailable
 
@@ -30,11 +33,13 @@ def box():
     box.close()
 
 
-@pytest.fixture(scope="module")
-def hasty():
-    box = Sandbox(timeout_s=0.7, program_timeout_s=2.0)
-    yield box
-    box.close()
+@contextlib.contextmanager
+def limits(box: Sandbox, **seconds: float):
+    """Other limits for a while: timeout_s, program_timeout_s."""
+    before = {name: getattr(box, name) for name in seconds}
+    vars(box).update(seconds)
+    yield
+    vars(box).update(before)
 
 
 def run(box: Sandbox, program: str, stdin: str = "", **options: object) -> Run:
@@ -51,7 +56,11 @@ def processes(box: Sandbox) -> list[int]:
 
 
 def gone(pid: int) -> bool:
-    return not os.path.exists(f"/proc/{pid}")
+    """Ended, even if the process that should collect it has not looked yet."""
+    try:
+        return "Z" in pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def wait_until(condition, seconds: float = 5.0) -> bool:
@@ -163,10 +172,10 @@ def test_what_is_no_python_is_a_syntax_error(box):
 
 
 def test_traced_runs_give_the_variables(box):
-    (traced,) = box.run("def f(x):\n    y = (x, 1)\n    return y", [[2]], "f", traced="end")
+    (traced,) = box.run("def f(x):\n    y = (x, 1)\n    return y", [[2]], "f", traced=True)
     assert {v["name"]: v["value"] for v in traced.variables} == {"x": 2, "y": (2, 1)}
     programs = ["import random\nx = random.random()"] * 2
-    first, second = (run(box, program, traced="end").variables for program in programs)
+    first, second = (run(box, program, traced=True).variables for program in programs)
     assert first == second and first[-1]["name"] == "x"
 
 
@@ -263,27 +272,28 @@ def test_a_check_can_pass_objects_of_its_preamble(box):
 @pytest.mark.parametrize(
     "hang", ["while True: pass", "10**10**8", "import re; re.match('(a*)*b', 'a' * 99)"]
 )
-def test_endless_loops_end_in_time(hasty, hang):
-    start = time.monotonic()
-    assert run(hasty, f"print('before', flush=True)\n{hang}") == Run(
-        "timeout", "before\n", error="out of time"
-    )
-    assert time.monotonic() - start < 4.0
+def test_endless_loops_end_in_time(box, hang):
+    with limits(box, timeout_s=0.4):
+        ended = run(box, f"print('before', flush=True)\n{hang}")
+    assert ended == Run("timeout", "before\n", error="out of time")
 
 
-def test_after_an_input_that_hangs_the_rest_is_not_run(hasty):
+def test_after_an_input_that_hangs_the_rest_is_not_run(box):
     start = time.monotonic()
-    runs = hasty.run("n = int(input())\nwhile n > 1: pass\nprint(n)", ["1", "2", "1", "3", "3"])
+    with limits(box, timeout_s=0.4, program_timeout_s=99.0):
+        inputs = ["1", "2", "1", *["3"] * 99]
+        runs = box.run("n = int(input())\nwhile n > 1: pass\nprint(n)", inputs)
     assert [(r.status, r.error) for r in runs[:2]] == [("ok", ""), ("timeout", "out of time")]
-    assert runs[2:] == [Run("timeout", error="not run")] * 3
-    assert time.monotonic() - start < 1.6  # 2.1 if each one that hangs were waited for
+    assert runs[2:] == [Run("timeout", error="not run")] * 100
+    assert time.monotonic() - start < 10.0  # 40 if each one that hangs were waited for
 
 
-def test_the_total_time_of_a_program_is_limited(hasty):
+def test_the_total_time_of_a_program_is_limited(box):
     start = time.monotonic()
-    runs = hasty.run("import time; time.sleep(0.5)", ["1"] * 50)
+    with limits(box, program_timeout_s=0.8):
+        runs = box.run("import time; time.sleep(0.2)", ["1"] * 100)
     assert [r.status for r in runs[:2]] == ["ok", "ok"] and runs[-1].status == "timeout"
-    assert time.monotonic() - start < 8.0  # 25 without the limit
+    assert time.monotonic() - start < 10.0  # 20 without the limit
 
 
 def test_a_memory_bomb_runs_out_of_memory(box):
@@ -323,12 +333,13 @@ def test_what_a_call_does_to_the_standard_files_the_next_call_does_not_see(box, 
     ]
 
 
-def test_empty_reports_win_no_time(hasty):
+def test_empty_reports_win_no_time(box):
     program = "import os\ndef f():\n    while True:\n        for fd in range(3, 20):\n"
     program += "            try: os.write(fd, bytes(4))\n            except OSError: pass"
     start = time.monotonic()
-    assert hasty.run(program, [[]], "f")[0].status == "timeout"
-    assert time.monotonic() - start < 1.5  # a limit of 0.7 s; all inputs together may take 2 s
+    with limits(box, timeout_s=0.4):
+        assert box.run(program, [[]], "f")[0].status == "timeout"
+    assert time.monotonic() - start < 10.0  # all inputs together may take 20 s
 
 
 def test_processes_are_few(box):
@@ -337,17 +348,9 @@ def test_processes_are_few(box):
     assert int(run(box, program).stdout) <= 16
 
 
-def test_a_fork_bomb_is_contained(hasty):
-    program = (
-        "import os, time\nwhile True:\n    try: os.fork()\n    except OSError: time.sleep(0.01)"
-    )
-    assert run(hasty, program).status == "timeout"
-    assert len(processes(hasty)) == 2 and run(hasty, "print(1)").stdout == "1\n"
-
-
-def test_a_grandchild_does_not_outlive_the_run(hasty):
-    run(hasty, "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)")
-    assert len(processes(hasty)) == 2
+def test_a_grandchild_does_not_outlive_the_run(box):
+    run(box, "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)")
+    assert len(processes(box)) == 2
 
 
 @pytest.mark.parametrize(
@@ -440,13 +443,6 @@ def test_the_numbers_of_system_calls_are_the_kernels(column, header):
         assert entry[column] == numbers.get(name), name
 
 
-def test_the_trainers_environment_is_not_visible(monkeypatch):
-    monkeypatch.setenv("WANDB_API_KEY", "secret")
-    box = Sandbox()
-    assert "WANDB" not in run(box, "import os\nprint(dict(os.environ))").stdout
-    box.close()
-
-
 def test_nothing_leaks_into_the_next_program(box):
     run(box, "import math, builtins\nmath.pi = 3\nbuiltins.print = None\nbuiltins.leak = 1")
     assert (
@@ -485,13 +481,13 @@ def test_decode_survives_what_encode_never_makes(data):
 
 def test_a_hostile_report_is_an_error():
     for report in [b"\xff", b"[]", b"{}", b'{"status": []}', b'{"status": "passed"}', b"[" * 10**6]:
-        assert sandbox.parse_run(report, sandbox.RUN_STATUSES).status == "error"
+        assert parse_run(report, RUN_STATUSES).status == "error"
     for value in [b"[]," * 1_100_000 + b"1", b"0," * 300_000 + b"1", b'"%s"' % (b"x" * 2_000_000)]:
         report = b'{"status": "ok", "value": [' + value + b"]}"
-        assert sandbox.parse_run(report, sandbox.RUN_STATUSES).status == "error"
+        assert parse_run(report, RUN_STATUSES).status == "error"
     for rows in [b"1", b"[1]", b"[{}]", b'[{"value": 1, "name": []}]']:
         report = b'{"status": "ok", "variables": ' + rows + b"}"
-        assert sandbox.parse_run(report, sandbox.RUN_STATUSES).status == "error"
+        assert parse_run(report, RUN_STATUSES).status == "error"
 
 
 # --- Values -------------------------------------------------------------------------------------
@@ -564,11 +560,19 @@ def test_a_killed_zygote_is_replaced():
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_wedged_zygote_is_replaced(monkeypatch, which):
-    monkeypatch.setattr(sandbox, "ANSWER_S", 0.5)
-    with Pool(1, timeout_s=0.5) as pool:
+    patience = [(60.0, 10.0), (0.5, 1.0)]  # much for the new zygote, little for the wedged one
+
+    def work(box: Sandbox) -> Run:
+        with monkeypatch.context() as patch:
+            answer_s, box.timeout_s = patience.pop()
+            patch.setattr(sandbox, "ANSWER_S", answer_s)
+            return run(box, "print(1)")
+
+    with Pool(1) as pool:
         zygote = pool.submit(processes).result()
         os.kill(zygote[which], signal.SIGSTOP)
-        assert pool.submit(run, "print(1)").result().stdout == "1\n"
+        assert pool.submit(work).result().stdout == "1\n"
+        monkeypatch.setattr(sandbox, "ANSWER_S", 0.5)  # for close()
     assert wait_until(lambda: all(map(gone, zygote)))
 
 
@@ -585,13 +589,17 @@ def test_a_job_that_breaks_two_sandboxes_is_given_up():
 
 
 def test_submitting_never_waits_and_results_come_as_they_are_ready():
-    with Pool(1, timeout_s=1.0) as pool:
-        pool.submit(run, "print(1)").result()
-        start = time.monotonic()
-        futures = [pool.submit(run, f"import time\ntime.sleep(0.2)\nprint({i})") for i in range(4)]
-        assert time.monotonic() - start < 0.2
-        assert futures[0].result().stdout == "0\n" and not futures[3].done()
-        assert [f.result().stdout for f in futures] == [f"{i}\n" for i in range(4)]
+    gate = threading.Event()
+
+    def wait(box: Sandbox, number: int) -> str:
+        assert number == 0 or gate.wait(timeout=60)
+        return run(box, f"print({number})").stdout
+
+    with Pool(1) as pool:
+        futures = [pool.submit(wait, number) for number in range(4)]  # 1 to 3 wait for the gate
+        assert futures[0].result() == "0\n" and not futures[1].done() and not gate.is_set()
+        gate.set()
+        assert [f.result() for f in futures] == [f"{number}\n" for number in range(4)]
 
 
 def test_a_program_that_fails_each_test_at_its_leisure_is_judged_in_time():
@@ -718,16 +726,50 @@ def test_weak_mode_warns_and_still_limits():
     box.close()
 
 
+# --- Command line -------------------------------------------------------------------------------
+
+
+def command(*args: object, stdin: str = "") -> subprocess.CompletedProcess:
+    command = [sys.executable, SECRET, *args]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+
+
 def test_the_command_line_prints_the_run(tmp_path):
     program = tmp_path / "program.py"
-    for source, code in [("print(input())", 0), ("1 / 0", 1)]:
+    for source, code in [("print(input() + '\\x1b[31m')", 0), ("1 / 0", 1)]:
         program.write_text(source)
-        done = subprocess.run(
-            [sys.executable, SECRET, program],
-            input="hi",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == code
-        assert json.loads(done.stdout)["stdout"] == ("" if code else "hi\n")
+        done = command(program, stdin="hi")
+        assert done.returncode == code and done.stdout.isascii() and "\x1b" not in done.stdout
+        assert json.loads(done.stdout)["stdout"] == ("" if code else "hi\x1b[31m\n")
+
+
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path):
+    (tmp_path / "latin").write_bytes(b"x = '\xe9'")
+    for path, why in [
+        (tmp_path, "directory"),
+        ("none.py", "No such"),
+        (tmp_path / "latin", "UTF-8"),
+    ]:
+        done = command(path)
+        assert done.returncode == 1 and done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1
+        assert str(path) in done.stderr and why in done.stderr
+
+
+@pytest.mark.parametrize("script", ["sandbox.py", "trace.py"])
+def test_a_reader_that_leaves_is_no_error(tmp_path, script):
+    program = tmp_path / "program.py"
+    program.write_text("for i in range(200_000): print(i)")
+    for args in (program, "--help"):
+        line = f"{sys.executable} {REPOSITORY / script} {args} < /dev/null | head -c 1"
+        done = subprocess.run(line, shell=True, capture_output=True, text=True, check=True)
+        assert len(done.stdout) == 1 and done.stderr == ""
+
+
+@pytest.mark.parametrize("script", ["sandbox.py", "trace.py"])
+def test_help_loads_no_heavy_module(script):
+    command = [sys.executable, "-X", "importtime", REPOSITORY / script, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert done.stdout.startswith("usage:") and "argparse" in modules
+    assert not modules & {"torch", "numpy", "transformers", "vllm", "reward"}

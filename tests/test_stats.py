@@ -3,13 +3,26 @@
 import itertools
 import json
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from config import UserError
-from stats import by_family, chance, families, interval, mcnemar, paired_difference, pass_at_k
+from problems.stats import by_family, chance, families, interval, pass_at_k
 from tools.compare import compare
+from tools.stats import mcnemar, paired_difference
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def few_draws(monkeypatch):
+    """For simulations of hundreds of benchmarks, a fifth of the draws of each."""
+    for module in ("problems.stats", "tools.stats"):
+        monkeypatch.setattr(f"{module}.DRAWS", 2_000)
 
 
 def alone(values):
@@ -44,7 +57,7 @@ def test_one_answer_for_all_questions_earns_what_chance_says():
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.35, 0.8])
-def test_intervals_cover_the_truth_in_a_simulation(rate):
+def test_intervals_cover_the_truth_in_a_simulation(rate, few_draws):
     """Of 200 benchmarks of 160 problems, about 95 % of the intervals hold the true rate."""
     rng = np.random.default_rng(0)
     covered = 0
@@ -82,7 +95,7 @@ def twins(rng, rate):
     return values, {key: str(int(key) // 4) for key in values}
 
 
-def test_problems_of_a_family_are_drawn_together():
+def test_problems_of_a_family_are_drawn_together(few_draws):
     """Taken for independent, two intervals of five miss the truth, and luck passes for progress."""
     rng = np.random.default_rng(0)
     covered, found = {"families": 0, "problems": 0}, {"families": 0, "problems": 0}
@@ -133,7 +146,7 @@ def pairs(rate_a, rate_b, n, seed):
     return a, {key: float(rng.random() < rate_b) for key in a}, of
 
 
-def test_luck_is_called_a_difference_in_about_one_of_twenty_cases():
+def test_luck_is_called_a_difference_in_about_one_of_twenty_cases(few_draws):
     said = [not paired_difference(*pairs(0.3, 0.3, 100, seed)).noise for seed in range(200)]
     assert sum(said) / len(said) <= 0.08
     # several samples a problem: means, so the test flips signs
@@ -205,3 +218,23 @@ def test_compare_refuses_what_cannot_be_compared(tmp_path):
         with pytest.raises(UserError, match=words) as caught:
             compare(paths)
         assert "\n" not in str(caught.value)
+
+
+def test_the_command_compares_refuses_and_is_quiet_in_a_pipe(tmp_path):
+    values, _ = alone([0.0, 1.0] * 20)
+    files = [result(tmp_path / name, values) for name in ("a.json", "b.json")]
+
+    def call(command: str) -> subprocess.CompletedProcess:
+        script = f"{sys.executable} {ROOT / 'tools/compare.py'} {command}"
+        whole = ["bash", "-o", "pipefail", "-c", script]
+        return subprocess.run(whole, cwd=tmp_path, capture_output=True, text=True)
+
+    done = call(" ".join(files))
+    assert done.returncode == 0 and done.stdout.startswith("humaneval\n"), done.stderr
+    done = call("a.json none.json")
+    assert done.returncode and done.stderr.startswith("error: cannot read none.json")
+    assert done.stderr.count("\n") == 1
+    for command in ("--help | true", f"{' '.join(files)} | true"):
+        assert call(command).stderr == ""
+    done = call("")
+    assert done.returncode and "python tools/compare.py A.json B.json" in done.stderr

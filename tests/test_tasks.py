@@ -7,9 +7,12 @@ import pytest
 from test_formats import HUMANEVAL, LCB, LCB_FUNCTION, LEETCODE, PICK
 
 from config import Config, UserError
-from formats import to_problem
+from eval import Scope, make_tasks
+from eval import grade as grade_answer
+from problems.assertions import read_assertion
+from problems.benchmarks import code_item, prompt_ids, whole_answer
+from problems.formats import to_problem
 from sandbox import Pool
-from tasks import base_text, code_item, make_items, prompt_ids, read_assertion, whole_answer
 
 CRUX = {
     "code": "def f(text, n):\n    return [c * n for c in text][::-1]",
@@ -54,11 +57,12 @@ def items(tmp_path, pool, task, *rows, **keys):
     name = {"cruxeval-o": "cruxeval", "cruxeval-i": "cruxeval"}.get(task, task)
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (tmp_path / f"{name}.jsonl").write_text(text)
-    return make_items(task, Config(data_dir=str(tmp_path), **keys), pool, [])
+    cfg = Config(eval_tasks=(task,), data_dir=str(tmp_path), **keys)
+    return make_tasks(cfg, pool, [])[task]
 
 
 def grade(pool, item, text):
-    return pool.submit(item.grade, text).result()
+    return pool.submit(grade_answer, item.asked, text).result()
 
 
 OUTPUTS = [
@@ -124,7 +128,7 @@ def test_livecodebench_execution_gives_the_whole_call(tmp_path, pool):
     assert "assert pick(nums = [3, 1]) == ??" in item.messages[-1]["content"]
     assert grade(pool, item, "assert pick(nums = [3, 1]) == 3")["passed"]
     assert not grade(pool, item, "assert pick(nums = [3, 1]) == 1")["passed"]
-    assert (item.date, item.difficulty) == ("2023-08-05", "easy")
+    assert item.labels == {"date": "2023-08-05", "difficulty": "easy", "family": "2777"}
 
 
 def test_livecodebench_test_output_shows_the_problem_and_no_program(tmp_path, pool):
@@ -159,7 +163,7 @@ def test_questions_about_one_problem_of_livecodebench_are_a_family(tmp_path, poo
         ("cruxeval-o", (CRUX,), ""),
     ):
         found = items(tmp_path, pool, task, *rows)
-        assert [item.family for item in found] == [family] * len(rows)
+        assert [item.labels.get("family", "") for item in found] == [family] * len(rows)
 
 
 def test_dates_select_the_window_and_limits_cut_it(tmp_path, pool):
@@ -169,15 +173,17 @@ def test_dates_select_the_window_and_limits_cut_it(tmp_path, pool):
     rows = [LCB | {"question_id": d, "contest_date": f"{d}T00:00:00"} for d in days]
     (folder / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    def ids(**keys):
-        cfg = Config(data_dir=str(tmp_path), **keys)
-        return [item.task_id for item in make_items("livecodebench", cfg, pool, [])]
+    def ids(task="livecodebench", **window):
+        cfg = Config(data_dir=str(tmp_path), eval_tasks=(task,))
+        (found,) = make_tasks(cfg, pool, [], Scope(**window)).values()
+        return [item.task_id for item in found]
 
     assert ids() == days
-    assert ids(eval_since="2024-08-01", eval_until="2025-02-01") == days[1:3]
-    assert ids(eval_since="2024-08-01", eval_limit=1) == days[1:2]
+    assert ids(since="2024-08-01", until="2025-02-01") == days[1:3]
+    assert ids(since="2024-08-01", limit=1) == days[1:2]
+    assert ids("livecodebench:3", since="2024-08-01", limit=1) == days[1:]
     with pytest.raises(UserError, match="nothing between"):
-        ids(eval_since="2026-01-01")
+        ids(since="2026-01-01")
 
 
 @pytest.mark.parametrize("row", [HUMANEVAL, LCB, LCB_FUNCTION, LEETCODE])
@@ -185,8 +191,7 @@ def test_a_base_model_goes_on_with_a_file(row, pool):
     """What it adds and what it was given are one program, cut where a base model runs on."""
     problem = to_problem(row, "")
     item = code_item(problem, Config())
-    before, begun = base_text(problem)
-    assert (item.base, item.begun) == (before, begun) and "Answer with" not in before + begun
+    assert item.base and "Answer with" not in item.base + item.prefill
 
     class Base:
         chat_template = None
@@ -194,7 +199,7 @@ def test_a_base_model_goes_on_with_a_file(row, pool):
         def encode(self, text):
             return text
 
-    assert prompt_ids(Base(), item) == before + begun
+    assert prompt_ids(Base(), item) == item.base + item.prefill
     rest = {
         "test/0": "    return 2 * n\n\nprint(twice(3))\n```\nand more",
         "abc301_a": "print(2 * int(input()))\n\nif __name__ == '__main__':\n    1 / 0",

@@ -16,7 +16,7 @@ import torch.distributed.checkpoint as dcp
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from config import Config, UserError
-from tools.rundir import RunDir
+from run import RunDir
 
 ROOT = Path(__file__).parent.parent
 FAST = [
@@ -205,20 +205,20 @@ def test_a_run_that_is_older_than_a_key_has_its_default(one_process, tmp_path):
     cfg = Config(out_dir=str(tmp_path), resume=True)
     cfg.run_dir.mkdir()
     old = dataclasses.asdict(cfg)
-    del old["begin"]
-    (cfg.run_dir / "config.json").write_text(json.dumps(old))
-    with pytest.raises(UserError, match="begin: False -> True"):
-        RunDir(dataclasses.replace(cfg, begin=True))
+    del old["align_output"]
+    (cfg.run_dir / "config.json").write_text(json.dumps(old | {"a_key_of_then": 1}))
+    with pytest.raises(UserError, match="align_output: True -> False"):
+        RunDir(dataclasses.replace(cfg, align_output=False))
     RunDir(cfg)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # RunDir has its own
-    assert json.loads((cfg.run_dir / "config.json").read_text())["begin"] is False
+    assert json.loads((cfg.run_dir / "config.json").read_text())["align_output"] is True
 
 
 def test_resume_refuses_another_config_and_names_the_keys(undisturbed, tiny_model, tiny_problems):
     run, _ = undisturbed
-    more = ("--name=whole", "--steps=5", "--resume", "--clip_low=0.1")
+    more = ("--name=whole", "--steps=5", "--resume", "--clip=0.1,0.2")
     output = finish(start(tiny_model, tiny_problems, run.parent, *more), code=1)
-    assert "clip_low: 0.2 -> 0.1" in output.splitlines()[-1]
+    assert "clip: [] -> [0.1, 0.2]" in output.splitlines()[-1]
 
 
 def test_old_run_is_never_overwritten(undisturbed, tiny_model, tiny_problems):
@@ -247,9 +247,9 @@ def test_run_without_a_checkpoint_is_set_aside(tiny_model, tiny_problems, tmp_pa
 @pytest.mark.parametrize(
     "more",
     [
-        ("--algo=reinforce++", "--kl_coef=0.01", "--kl_in=reward", "--kl_estimator=k1"),
+        ("--algo=reinforce++", "--grad_clip=0.5", "--reward=fraction", "--memory_mb=400"),
         ("--algo=gspo", "--optimizer_steps=2"),
-        ("--algo=cispo", "--clip_high=4.0", "--kl_coef=0.01"),
+        ("--algo=cispo", "--kl_coef=0.01", "--offload"),
     ],
     ids=lambda more: more[0],
 )
@@ -278,7 +278,7 @@ def two_processes(model, problems, out, *more, name="two", steps=2):
 
 def test_two_processes_take_the_steps_of_one(undisturbed, tiny_model, tiny_problems, tmp_path):
     """The same prompts, texts and questions, and the same gradients up to rounding."""
-    evaluated = ("--eval_every=2", "--eval_limit=1", "--eval_tasks=('basics',)")
+    evaluated = ("--eval_every=2", "--eval_tasks=basics:1")
     two_processes(tiny_model, tiny_problems, tmp_path, *evaluated)
     same_steps(undisturbed[0], tmp_path / "two", steps=2)
     evaluations = rows(tmp_path / "two" / "eval.jsonl")  # one rank had nothing to do
@@ -313,7 +313,7 @@ def same_steps(whole, other, steps):
 
 def test_two_ranks_may_share_one_sampler(undisturbed, tiny_model, tiny_problems, tmp_path):
     """Tensor parallel sampling: each rank holds half of every matrix, both the same answers."""
-    evaluated = ("--eval_every=2", "--eval_limit=3", "--eval_tasks=('basics',)")
+    evaluated = ("--eval_every=2", "--eval_tasks=basics:3")
     two_processes(tiny_model, tiny_problems, tmp_path, "--rollout_tp=2", *evaluated)
     evaluations = rows(tmp_path / "two" / "eval.jsonl")
     assert [(e["step"], e["n_samples"]) for e in evaluations] == [(0, 3), (2, 3)]
@@ -358,7 +358,7 @@ def test_the_large_configs_start(tiny_model, tiny_problems, tmp_path, name):
 
 
 def test_dapo_replaces_flat_groups_on_two_processes(tiny_model, tiny_problems, tmp_path):
-    dapo = ("--algo=dapo", "--clip_high=0.28", "--samples_per_prompt=2", "--resample_rounds=2")
+    dapo = ("--algo=dapo", "--samples_per_prompt=2")
     samples = two_processes(tiny_model, tiny_problems, tmp_path, *dapo)
     assert len({s["id"] for s in samples}) == len(samples)
     for step in (1, 2):

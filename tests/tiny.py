@@ -16,7 +16,8 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 
 from config import CODE_TEMPLATE, Config
 from policy import Policy, shard
-from reward import Question, question_messages
+from problems.problem import Question
+from problems.prompts import question_messages
 
 CHAT = (
     "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
@@ -140,6 +141,6 @@ def make_taught_directory(path: Path) -> Path:
     for n in range(6):
         program = PROGRAM.format(n).split("\n", 1)[1].rsplit("\n", 1)[0]
         question = Question(program, [1], "f", {"y": 1 + n, "output": 1 + n})
-        chat = question_messages(question, [], Config())
+        chat = question_messages(question, Config(), [])
         examples.append((chat, [f"y = {m}\noutput = {m}" for m in (1 + n, 2 + n, 7)]))
     return make_directory(path, examples)

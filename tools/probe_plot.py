@@ -1,8 +1,8 @@
-"""Draw what probe.py found: accuracy by layer, a panel a target, a line a model.
+"""Draw what tools/probe.py found: accuracy by layer, a panel a target, a line a model.
 
     python tools/probe_plot.py probe.svg base=base.json grpo=grpo.json coderl+=coderl.json
 
-The files are eval.py's (--tasks=probe). Grey lines are the controls, dashes stand at chance. Left
+The files are those of tools/probe.py. Grey lines are the controls, dashes stand at chance. Left
 out: a plotting library; the SVG is a few paths.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from config import UserError  # noqa: E402
+from tools import command  # noqa: E402
 from tools.compare import read_results  # noqa: E402
 
 COLOURS = ("#0b7285", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#495057")
@@ -66,17 +67,14 @@ def panel(x0: int, title: str, chance: float, curves: list[tuple]) -> list[str]:
 
 def main(argv: list[str]) -> None:
     if len(argv) < 2 or not argv[0].endswith(".svg") or not all("=" in arg for arg in argv[1:]):
-        raise UserError("usage: python tools/probe_plot.py probe.svg label=result.json ...")
+        raise UserError("give a file .svg to write, then label=result.json for each model")
     rows = {}
     for label, _, path in (arg.partition("=") for arg in argv[1:]):
-        rows[label] = read_results(path).get("probe")
-        if not rows[label]:
-            raise UserError(f"{path} holds no probe; make it with eval.py --tasks=probe")
+        rows[label] = read_results(path).get("probe", {})
+        if "targets" not in rows[label]:
+            raise UserError(f"{path} holds no probe; make it with tools/probe.py")
     Path(argv[0]).write_text(plot(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command.run(main, __doc__)

@@ -1,15 +1,13 @@
 """Write out/<name>/report.html: what a run did, its curves, its samples to read one by one, and
-what eval.py wrote into out/<name>/eval/*.json: benchmarks as a table, probes layer by layer.
-
-The page is a single file that opens from disk without a network: report.html beside it (markup,
-style, and the script that draws) with the run's data in it as JSON. Everything that a model wrote
-is hostile: no `<` of the data reaches the page's markup, and its script inserts text as text only.
-
-Left out: a plotting library and a server (the page shall still open in ten years), several runs
-side by side (wandb does that), the samples of benchmarks (`eval.py --show` prints them), and
-samples beyond MAX_SAMPLES or MAX_BYTES, which an even choice over the run stands for.
+what eval.py and tools/probe.py wrote into out/<name>/eval/*.json.
 
     python tools/report.py out/demo
+
+The page is one file that opens from disk without a network: report.html beside this script with the
+run's data in it as JSON. What a model wrote is hostile: no `<` of the data reaches the page's
+markup, and the page inserts text as text only. Left out: a plotting library and a server (the page
+shall still open in ten years), several runs side by side (wandb does that), the samples of
+benchmarks (tools/show.py prints them), and samples beyond MAX_PAGE: an even choice stands for them.
 """
 
 import html
@@ -18,14 +16,17 @@ import json
 import keyword
 import re
 import sys
+from array import array
+from collections.abc import Iterator
 from pathlib import Path
 
-TEMPLATE = Path(__file__).parent / "report.html"
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from config import UserError  # noqa: E402
+from tools import command  # noqa: E402
+
+MAX_PAGE = 5_000_000  # bytes; a page of that size still opens at once
 MAX_SAMPLES = 2_000  # rows in the page's list
-MAX_BYTES = 4_500_000  # JSON of the samples; a page of 5 MB still opens at once
-MAX_EVALUATIONS = 500_000  # bytes of JSON of the evaluations; one takes about 1,000
-MAX_PARTS = 200  # difficulties, months, statuses, targets or layers of one evaluation
-MAX_NAME = 120  # characters of a name in an evaluation
 MAX_TEXT = 10_000  # characters of one text; a run-away response is as instructive cut as whole
 LABELS = {  # what to call the measures of our own evaluations in a sentence
     ("basics", "pass@1"): "pass@1 on unseen problem families",
@@ -36,144 +37,82 @@ LABELS = {  # what to call the measures of our own evaluations in a sentence
 }
 
 
-class RunError(Exception):
-    """A run directory that cannot be read. The message names the file, the line and the reason."""
-
-
-def parse(text: bytes, where: str) -> object:
-    """Parse JSON; NaN, which no browser parses, is None."""
+def read_json(text: bytes, where: str) -> object:
+    """Parse JSON; NaN, which no browser parses, is None. Raises UserError."""
     try:
         return json.loads(text, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{where} is not JSON: {error}") from None
-
-
-def read_object(text: bytes, where: str, *needed: str) -> dict:
-    """Parse one JSON object that has the keys `needed`."""
-    return check_object(parse(text, where), where, *needed)
+        raise UserError(f"{where} is not JSON: {error}") from None
 
 
 def check_object(row: object, where: str, *needed: str) -> dict:
-    missing = [key for key in needed if not isinstance(row, dict) or row.get(key) is None]
-    if missing or not isinstance(row, dict):
-        raise RunError(f"{where} is not an object with {', '.join(needed) or 'keys'}")
+    """`row` if it is an object that has a value for every key of `needed`, else a UserError."""
+    if not isinstance(row, dict) or any(row.get(key) is None for key in needed):
+        raise UserError(f"{where} is not an object with {', '.join(needed) or 'keys'}")
     return row
 
 
-def read_rows(path: Path, *key: str) -> list[dict]:
-    """Read a JSONL file ([] if there is none) in order of step; the last row of a `key` counts.
+def read_rows(path: Path, *needed: str) -> Iterator[tuple[int, dict]]:
+    """(offset, row) of each line of a JSONL file, none without a file. Raises UserError.
 
-    A killed run may leave half a line at the end, and a resumed one writes some steps twice.
+    A killed run may leave half a line at the end, which is ignored.
     """
-    lines = path.read_bytes().rstrip().split(b"\n") if path.exists() else []
-    rows = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    offset = 0
+    for number, line in enumerate(path.open("rb") if path.exists() else (), 1):
+        where = f"{path}, line {number}"
         try:
-            row = read_object(line, f"{path}, line {number}", *key)
-        except RunError:
-            if number == len(lines):
-                break
-            raise
-        rows[tuple(row[name] for name in key)] = row
-    return sorted(rows.values(), key=lambda row: row["step"])
+            yield offset, check_object(read_json(line, where), where, *needed)
+        except UserError:
+            if line.endswith(b"\n"):
+                raise
+        offset += len(line)
+
+
+def read_evaluations(folder: Path) -> list[dict]:
+    """The results that lie in `folder`, by task and file, without what was sampled."""
+    rows = []
+    for path in folder.glob("*.json"):
+        found = read_json(path.read_bytes(), str(path))
+        for row in found if isinstance(found, list) else [found]:
+            probe = check_object(row, str(path), "task")["task"] == "probe"
+            check_object(row, str(path), *(["targets"] if probe else ["interval", "statuses"]))
+            rows.append({k: v for k, v in row.items() if k != "results"} | {"file": path.stem})
+    return sorted(rows, key=lambda row: (row["task"], row["file"]))
 
 
 def columns(rows: list[dict]) -> dict[str, list]:
     """Turn rows into one list a key, None where a row lacks it, floats to six digits."""
     table: dict[str, list] = {key: [] for row in rows for key in row}
-    for row in rows:
-        for key, values in table.items():
-            x = row.get(key)
-            values.append(float(f"{x:.6g}") if isinstance(x, float) else x)
+    for row, (key, values) in itertools.product(rows, table.items()):
+        x = row.get(key)
+        values.append(float(f"{x:.6g}") if isinstance(x, float) else x)
     return table
 
 
-def measures(evals: list[dict]) -> list[dict]:
-    """One entry a task and measure, with its value at each evaluated step, the main one first.
-
-    Only traces are scored in parts; the score of a code task counts tests, which nobody asks for.
-    """
-    found = []
+def measures(run: Path) -> list[dict]:
+    """One entry a task and measure, with its value at each evaluated step, the main one first."""
+    evals, found = [row for _, row in read_rows(run / "eval.jsonl", "step", "task")], []
     for task in dict.fromkeys(row["task"] for row in evals):
         names = ["score", "pass@1"] if task.endswith("-trace") else ["pass@1"]
+        rows = [row for row in evals if row["task"] == task]
         for name in names:
-            rows = [r for r in evals if r["task"] == task and r.get(name) is not None]
-            if not rows:
-                continue
             entry = {key: rows[-1].get(key) for key in ("task", "n_problems", "n_samples")}
             entry |= {"label": LABELS.get((task, name), f"{name} on {task}")}
-            entry |= {"main": name == names[0], "steps": [r["step"] for r in rows]}
-            entry |= {"interval": interval(rows[-1])} if entry["main"] else {}
-            found.append(entry | {"values": [r[name] for r in rows]})
+            entry |= {"measure": name, "main": name == names[0]}
+            entry |= {"steps": [row["step"] for row in rows]}
+            found.append(entry | {"values": [row[name] for row in rows]})
     return found
 
 
-# Files in eval/ may be by other hands: these four take of a value what has the right type.
-def number(x: object) -> float | None:
-    """`x` to six digits if it is a number that a browser can draw, else None."""
-    fits = isinstance(x, int | float) and not isinstance(x, bool) and abs(x) < 1e15
-    return None if not fits else x if isinstance(x, int) else float(f"{x:.6g}")
-
-
-def numbers(x: object) -> list[float | None]:
-    return [number(value) for value in x[:MAX_PARTS]] if isinstance(x, list) else []
-
-
-def parts(x: object) -> dict:
-    return {key[:MAX_NAME]: x[key] for key in list(x)[:MAX_PARTS]} if isinstance(x, dict) else {}
-
-
-def interval(row: dict) -> list[float] | None:
-    ends = numbers(row.get("interval"))
-    return ends if len(ends) == 2 and None not in ends else None
-
-
-def benchmark(row: dict) -> dict:
-    """What the table says of one evaluation: numbers and names, never what was sampled."""
-    measure = "score" if row["task"].endswith("-trace") and "score" in row else "pass@1"
-    shown = {key: number(row.get(key)) for key in ("n_problems", "n_samples", "seconds")}
-    shown |= {"measure": measure, "value": number(row.get(measure)), "interval": interval(row)}
-    shown["temperature"] = number(parts(row.get("settings")).get("temperature"))
-    others = [key for key in parts(row) if key.startswith("pass@") and key != measure]
-    shown["rates"] = {key: number(row[key]) for key in others}
-    shown["statuses"] = {key: number(count) for key, count in parts(row.get("statuses")).items()}
-    for split in ("by_difficulty", "by_month"):
-        found = {key: parts(part) for key, part in parts(row.get(split)).items()}
-        keys = ("pass@1", "n_problems")
-        shown[split] = {k: [number(part.get(key)) for key in keys] for k, part in found.items()}
-    return shown
-
-
-def probe(row: dict) -> dict:
-    """What the plot draws of one probe: for each target accuracy and control, layer by layer."""
-    targets = []
-    for target, found in parts(row.get("targets")).items():
-        found, layers = parts(found), numbers(row.get("layers"))
-        shown = {key: numbers(found.get(key)) for key in ("accuracy", "shuffled")}
-        if len(layers) != len(shown["accuracy"]) or None in layers:
-            layers = list(range(len(shown["accuracy"])))
-        shown |= {key: number(found.get(key)) for key in ("chance", "best", "best_layer")}
-        shown |= {"target": target, "layers": layers, "interval": interval(found)}
-        targets.append(shown)
-    return {"targets": targets}
-
-
-def read_evaluations(directory: Path) -> dict:
-    """What eval.py wrote, by task and file: as many rows as fit, and how many do not."""
-    rows = []
-    for path in directory.glob("*.json"):
-        found = parse(path.read_bytes(), str(path))
-        for row in found if isinstance(found, list) else [found]:
-            check_object(row, str(path), "task")
-            names = {"file": path.stem, "task": row["task"], "model": row.get("model") or ""}
-            names = {key: str(text)[:MAX_NAME] for key, text in names.items()}
-            rows.append(names | (probe if names["task"] == "probe" else benchmark)(row | names))
-    rows.sort(key=lambda row: (row["task"], row["file"]))
-    sizes = itertools.accumulate(len(json.dumps(row)) for row in rows)
-    fit = sum(size <= MAX_EVALUATIONS for size in sizes)
-    return {"rows": rows[:fit], "left_out": len(rows) - fit}
+def before_and_after(results: list[dict]) -> str:
+    """A table of the first and the last evaluation; empty when there are not two."""
+    lines = []
+    for r in results:
+        if r["main"] and len(r["steps"]) > 1:
+            old, new = r["values"][0], r["values"][-1]
+            name = f"{r['task']}, {r['measure']}"
+            lines.append(f"{name:<24}{old:>8.1%}{new:>9.1%}{new - old:>+9.1%}\n")
+    return "".join([f"{'evaluation':<24}{'before':>8}{'after':>9}\n", *lines]) if lines else ""
 
 
 def percent(x: float) -> str:
@@ -202,10 +141,10 @@ def summary(config: dict, metrics: list[dict], results: list[dict]) -> str:
     seconds = sum(row.get("time/step") or 0 for row in metrics)
     start = f"In {steps} ({duration(seconds)})" if seconds >= 1 else f"In {steps}"
     ends = [(r["label"], r["values"][0], r["values"][-1]) for r in results if len(r["steps"]) > 1]
+    rewards = [row["reward/code"] for row in metrics if row.get("reward/code") is not None]
     if ends:
         said = [f"{label} {change(percent(a), percent(b))}" for label, a, b in ends]
         return f"{start} {'; '.join(said)}."
-    rewards = [row["reward/code"] for row in metrics if row.get("reward/code") is not None]
     if not rewards:
         return f"{start} no program was rewarded yet."
     k = min(5, (len(rewards) + 1) // 2)  # a single step's mean is mostly noise
@@ -217,59 +156,93 @@ def clip(value: object) -> object:
     """Cut every text in `value` to MAX_TEXT characters and say so."""
     if isinstance(value, str) and len(value) > MAX_TEXT:
         return f"{value[:MAX_TEXT]}\n… ({len(value) - MAX_TEXT:,} more characters in samples.jsonl)"
-    if isinstance(value, dict):
-        return {key: clip(item) for key, item in value.items()}
-    return value
+    return {k: clip(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
-def pack(samples: list[dict]) -> dict:
-    """As many samples as fit, spread evenly, and the programs that alignment samples ask about.
+def choose_samples(path: Path) -> tuple[int, list[dict], dict[str, dict]]:
+    """(number of samples, an even choice of at most MAX_SAMPLES, their sources by id).
+
+    The file may be larger than memory, so of a row only its place is kept, and of a step its first
+    row: the id of a source, "step/group/sample", says in which step to look for it.
+    """
+    places, first_of = array("q"), {}
+    for offset, row in read_rows(path, "step", "id"):
+        first_of.setdefault(str(row["step"]), len(places))
+        places.append(offset)
+    if not places:
+        return 0, [], {}
+    with path.open("rb") as file:
+
+        def row_at(k: int) -> dict:
+            file.seek(places[k])
+            return clip(read_json(file.readline(), str(path)))
+
+        n, sources = min(len(places), MAX_SAMPLES), {}
+        rows = [row_at(i * len(places) // n) for i in range(n)]
+        wanted = {row.get("source", "") for row in rows}
+        for step in {source.partition("/")[0] for source in wanted} & set(first_of):
+            for k in range(first_of[step], len(places)):
+                row = row_at(k)
+                if str(row["step"]) != step:
+                    break
+                if row["id"] in wanted:
+                    sources[row["id"]] = row
+    return len(places), rows, sources
+
+
+def pack_samples(path: Path, room: int) -> dict:
+    """As many samples as fit into `room` bytes, and the programs that they ask about.
 
     The samples of a prompt share its text, so each prompt is stored once and named by number.
     """
-    by_id, n = {row["id"]: row for row in samples}, min(len(samples), MAX_SAMPLES)
+    total, rows, sources = choose_samples(path)
+    n = len(rows)
     while True:
-        chosen = {samples[i * len(samples) // n]["id"] for i in range(n)}
-        chosen |= {by_id[i].get("source") for i in chosen} & set(by_id)
+        chosen = {row["id"]: row for row in (rows[i * len(rows) // n] for i in range(n))}
+        asked = {row.get("source") for row in chosen.values()}
+        chosen |= {name: row for name, row in sources.items() if name in asked}
         prompts: dict[str, int] = {}
-        rows = [clip(row) for row in samples if row["id"] in chosen]
-        rows = [r | {"prompt": prompts.setdefault(r.get("prompt"), len(prompts))} for r in rows]
-        packed = {"total": len(samples), "prompts": list(prompts), "rows": rows}
-        if n <= 1 or (len(rows) <= MAX_SAMPLES and len(json.dumps(packed)) <= MAX_BYTES):
+        shown = sorted(chosen.values(), key=lambda row: row["step"])
+        shown = [r | {"prompt": prompts.setdefault(r.get("prompt"), len(prompts))} for r in shown]
+        packed = {"total": total, "prompts": list(prompts), "rows": shown}
+        size = len(to_json(packed))
+        if n <= 1 or (len(shown) <= MAX_SAMPLES and size <= room):
             return packed
-        n = n * 9 // 10
+        n = min(n * 9 // 10, n * room // size + 1)
 
 
-def write_report(run_dir: str | Path) -> Path:
-    """Write `run_dir`/report.html and return its path. Raises RunError for an unreadable run."""
-    run = Path(run_dir)
+def to_json(data: object) -> str:
+    """ASCII only (no U+2028), and without the `<` that could end or open an element."""
+    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def write_report(run: Path) -> Path:
+    """Write report.html of a run's directory and return its path. Raises UserError."""
     if not (run / "config.json").exists():
-        raise RunError(f"{run} is not a run's directory: it has no config.json")
-    config = read_object((run / "config.json").read_bytes(), f"{run}/config.json")
-    metrics = read_rows(run / "metrics.jsonl", "step")
-    results = measures(read_rows(run / "eval.jsonl", "step", "task"))
-    data = {
-        "config": config,
-        "summary": summary(config, metrics, results),
-        "metrics": columns(metrics),
-        "results": results,
-        "evaluations": read_evaluations(run / "eval"),
-        "keywords": keyword.kwlist,
-        "samples": pack(read_rows(run / "samples.jsonl", "step", "id")),
-    }
-    # json.dumps leaves ASCII only (no U+2028); without "<" no text can end or open an element.
-    holes = {"DATA": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")}
-    holes["TITLE"] = html.escape(str(config.get("name") or run.resolve().name))
-    page = re.sub("{{(DATA|TITLE)}}", lambda m: holes[m[1]], TEMPLATE.read_text("utf-8"))
-    out = run / "report.html"
-    out.write_text(page, encoding="utf-8", errors="replace")
-    return out
+        raise UserError(f"{run} is not a run's directory: it has no config.json")
+    where = f"{run}/config.json"
+    config = check_object(read_json(Path(where).read_bytes(), where), where)
+    metrics = [row for _, row in read_rows(run / "metrics.jsonl", "step")]
+    results = measures(run)
+    data = {"config": config, "summary": summary(config, metrics, results), "results": results}
+    data |= {"metrics": columns(metrics), "evaluations": read_evaluations(run / "eval")}
+    data |= {"keywords": keyword.kwlist}
+    template = Path(__file__).with_suffix(".html").read_text("utf-8")
+    room = MAX_PAGE - len(template.encode()) - len(to_json(data))
+    data["samples"] = pack_samples(run / "samples.jsonl", room)
+    title = html.escape(str(config.get("name") or run.resolve().name))
+    holes = {"DATA": to_json(data), "TITLE": title}
+    page = re.sub("{{(DATA|TITLE)}}", lambda hole: holes[hole[1]], template)
+    (run / "report.html").write_text(page, encoding="utf-8", errors="replace")
+    return run / "report.html"
+
+
+def main(paths: list[str]) -> None:
+    if len(paths) != 1:
+        raise UserError("give one run directory, such as out/demo")
+    page = write_report(Path(paths[0]))
+    print(f"{before_and_after(measures(page.parent))}report: {page}")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python tools/report.py out/demo")
-    try:
-        print(write_report(sys.argv[1]))
-    except RunError as error:
-        sys.exit(str(error))
+    command.run(main, __doc__)

@@ -1,47 +1,57 @@
 """Samples to read in a terminal: prompt, program, verdict, and the test that failed.
 
-    python eval.py --show out/demo                      # a run
-    python eval.py --show result.json | result.samples.jsonl
-    python eval.py --show out/demo step=30 status=failed task_id=basics/12   # some of them
+    python tools/show.py out/demo                            # a run
+    python tools/show.py result.json                         # or result.samples.jsonl of eval.py
+    python tools/show.py out/demo step=30 status=failed task_id=basics/12    # some of them
 
 Left out: colours and paging; pipe it into `less`.
 """
 
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from config import UserError
-from data import read_jsonl
-from tools.compare import read_results
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from config import UserError  # noqa: E402
+from jail.terminal import printable  # noqa: E402
+from problems.load import read_jsonl  # noqa: E402
+from tools import command  # noqa: E402
+from tools.compare import read_results  # noqa: E402
 
 RULE = "-" * 80
 
 
 def show(args: list[str]) -> str:
-    """Text of the samples that match every key=value. Raises UserError."""
+    """Text of the samples that match every key=value, and how many do. Raises UserError."""
     paths = [arg for arg in args if "=" not in arg]
     wanted = dict(arg.split("=", 1) for arg in args if "=" in arg)
     if len(paths) != 1:
-        raise UserError("--show needs one run directory, or one file of eval.py")
-    rows = read_samples(Path(paths[0]))
-    for key in wanted:
-        if rows and not any(key in row for row in rows):
-            raise UserError(f"no sample has a {key}; samples have {', '.join(rows[0])}")
-    chosen = [r for r in rows if all(str(r.get(key)) == text for key, text in wanted.items())]
-    count = f"{len(chosen)} of {len(rows)} samples"
-    return "\n".join([*map(sample_text, chosen), RULE, count])
+        raise UserError("give one run directory, or one file of eval.py")
+    keys, texts, count = {}, [], 0
+    for row in read_samples(Path(paths[0])):
+        count += 1
+        keys |= dict.fromkeys(row)
+        if all(str(row.get(key)) == text for key, text in wanted.items()):
+            try:
+                texts.append(sample_text(row))
+            except (AttributeError, TypeError, ValueError) as error:
+                raise UserError(f"{paths[0]}: row {count} is no sample of ours: {error}") from error
+    missing = [key for key in wanted if count and key not in keys]
+    if missing:
+        raise UserError(f"no sample has a {missing[0]}; samples have {', '.join(keys)}")
+    return "\n".join([*texts, RULE, f"{len(texts)} of {count} samples"])
 
 
-def read_samples(path: Path) -> list[dict]:
+def read_samples(path: Path) -> Iterator[dict]:
     if path.is_dir():
         path = path / "samples.jsonl"
     if path.name.endswith((".jsonl", ".jsonl.gz")):
-        return [row for row, _ in read_jsonl(path)]
-    return [
-        {"task": task} | result
-        for task, row in read_results(str(path)).items()
-        for result in row.get("results", [])
-    ]
+        yield from (row for row, _ in read_jsonl(path))
+        return
+    for task, row in read_results(str(path)).items():
+        yield from ({"task": task} | result for result in row.get("results", []))
 
 
 def sample_text(row: dict) -> str:
@@ -50,23 +60,20 @@ def sample_text(row: dict) -> str:
     verdict = str(row.get("status", ""))
     if "reward" in row or "score" in row:
         verdict += f", reward {row['reward']:g}" if "reward" in row else f", {row['score']:.0%}"
-    parts = [RULE, printable(head)]
-    parts += ["", "PROMPT", printable(row["prompt"])] if row.get("prompt") else []
+    parts = [RULE, head]
+    parts += ["", "PROMPT", row["prompt"]] if row.get("prompt") else []
     answer = row.get("response", row.get("completion", row.get("solution")))
-    parts += ["", "ANSWER", printable(answer)] if answer else []
-    parts += ["", f"VERDICT  {printable(verdict)}"]
-    parts += [printable(row["error"])] if row.get("error") else []
+    parts += ["", "ANSWER", answer] if answer else []
+    parts += ["", f"VERDICT  {verdict}"]
+    parts += [row["error"]] if row.get("error") else []
     for key, text in (row.get("test") or {}).items():
-        parts.append(f"  {key:<9} {printable(text)}")
+        parts.append(f"  {key:<9} {text}")
     for key in ("predicted", "target"):
         if row.get(key) is not None:
             value = row[key] if isinstance(row[key], str) else json.dumps(row[key])
-            parts.append(f"  {key:<9} {printable(value)}")
-    return "\n".join(parts)
+            parts.append(f"  {key:<9} {value}")
+    return printable("\n".join(parts))
 
 
-def printable(text: str) -> str:
-    """What a model wrote, without the characters that would command the terminal."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
+if __name__ == "__main__":
+    command.run(lambda args: print(show(args)), __doc__)

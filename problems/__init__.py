@@ -1,0 +1,1 @@
+"""Problems and benchmarks: where they come from, their formats, their prompts and their rules."""

@@ -1,0 +1,100 @@
+"""The two things that a model is asked: a Problem wants a program, a Question wants values."""
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import Self
+
+from jail.values import NO_CAPS, decode, encode
+
+FUTURE = re.compile(r"^from __future__ import .*$", re.MULTILINE)
+OUTPUT = "output"  # the item that stands for what the call returns or the program prints
+
+
+@dataclass(frozen=True)
+class Problem:
+    task_id: str
+    prompt: str
+    tests: dict
+    solution: str = ""
+    starter: str = ""  # code to start from, shown where a program is asked for
+    difficulty: str = ""
+    family: str = ""
+    date: str = ""  # when it was published: "2024-08-17"
+
+
+@dataclass
+class Question:
+    """A program, one input, and what is asked about it."""
+
+    program: str
+    input: object  # stdin text, or a list of arguments
+    fn_name: str | None
+    target: dict[str, object] = field(default_factory=dict)  # item -> encoded value
+    task_id: str = ""
+    source: str = ""  # "step/group/sample" of the response that holds the program
+    objective: str = "align"  # which one it is for: a name in OBJECTIVES of train.py
+
+    @property
+    def source_step(self) -> int:
+        return int(self.source.partition("/")[0])
+
+    @property
+    def has_variables(self) -> bool:
+        """Is anything asked about besides the output?"""
+        return self.target.keys() != {OUTPUT}
+
+    @property
+    def call(self) -> str:
+        """`f([1, 2], 3)`, or the text of stdin."""
+        return show_call(self.input, self.fn_name)
+
+    @property
+    def key(self) -> str:
+        """Tells apart questions that differ in program or call."""
+        kind = "" if self.objective == "align" else f"\0{self.objective}"
+        text = f"{self.program}\0{self.call}{kind}".encode(errors="replace")
+        return hashlib.sha256(text).hexdigest()[:16]
+
+    def row(self) -> dict:
+        """As JSON can hold it: an input may have tuples, or keys that are no text."""
+        return vars(self) | {"input": encode(self.input, **NO_CAPS)}
+
+    @classmethod
+    def from_row(cls, row: dict) -> Self:
+        return cls(**row | {"input": decode(row["input"])})
+
+    def shown_target(self) -> dict[str, str]:
+        """Item -> its true value as Python would print it."""
+        return {name: show(decode(value)) for name, value in self.target.items()}
+
+
+def with_prefix(prefix: str, program: str, fn_name: str | None = None) -> str:
+    """What a data set promises to run before a program; `from __future__` must stay first.
+
+    A name that the prefix imports is no answer to a problem that asks for a function of that name
+    (`merge`, `gcd`), so it goes, unless a method of that name may want to call it.
+    """
+    if not prefix:
+        return program
+    if (
+        fn_name
+        and fn_name.isidentifier()
+        and not re.search(rf"(?m)^[ \t]+def {fn_name}\b", program)
+    ):
+        prefix += f"\ntry:\n    del {fn_name}\nexcept NameError:\n    pass\n"
+    future = "".join(f"{line}\n" for line in FUTURE.findall(program))
+    return f"{future}{prefix}\n{FUTURE.sub('', program)}"
+
+
+def show_call(input: object, fn_name: str | None) -> str:
+    """`f([1, 2], 3)` for a functional input; the text itself for stdin."""
+    return f"{fn_name}({', '.join(map(repr, input))})" if fn_name else str(input)
+
+
+def show(value: object) -> str:
+    """Text of a value a program made; Python refuses to print an int of 4,301 digits."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "a value too long to show"
