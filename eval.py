@@ -36,13 +36,13 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 from jail.values import encode
-from problems.assertions import Assertion, grade_assertion, marked
+from problems.answers import extract_program
+from problems.assertions import Assertion, grade_assertion
 from problems.benchmarks import Item, labels_of, task_problems
 from problems.load import read_jsonl
-from problems.problem import OUTPUT, Problem, Question, show_call
-from problems.prompts import question_messages
+from problems.problem import OUTPUT, Problem, Question, question_messages, show_call
 from problems.stats import row_text, summarise
-from reward import extract_program, judge, make_question, score_answer, worked_examples
+from reward import judge, make_question, score_answer, worked_examples
 from rollout import Request, make_engine, model_directory
 from run import gather, leave_ranks, set_up_ranks, write_whole
 from sandbox import Pool, Sandbox, SandboxUnavailable
@@ -239,8 +239,7 @@ def grade(sandbox: Sandbox, asked: object, text: str) -> dict:
     if isinstance(asked, Problem):
         return grade_program(sandbox, asked, extract_program(text))
     if isinstance(asked, Assertion):
-        text = marked(text)
-        return grade_assertion(sandbox, extract_program(text) or text, asked)
+        return grade_assertion(sandbox, text, asked)
     score = score_answer(text, asked, format_bonus=0.0)
     shown = {"predicted": score.predicted, "target": asked.shown_target()}
     right = score.status == "right"

@@ -10,7 +10,6 @@ Left out: partial credit for "almost equal" values, and any reward a program rep
 """
 
 import ast
-import json
 import re
 import time
 import warnings
@@ -21,17 +20,21 @@ import trace
 from config import Config, UserError
 from jail.instrument import UNFIT, plain
 from jail.values import decode, encode
-from problems.equality import agrees, same_stdout, same_value
+from problems.answers import (
+    agrees,
+    ends_with_values,
+    extract_program,
+    is_literal,
+    parse_answer,
+    same_printed,
+    same_stdout,
+    same_value,
+)
 from problems.problem import OUTPUT, Problem, Question, show, show_call, with_prefix
 from sandbox import Run, Sandbox
 
-FENCE = re.compile(r"```[ \t]*+[\w+-]*+[ \t]*+\n(.*?)(?:\n[ \t]*+```|\Z)", re.DOTALL)
-DEFINES = re.compile(r"^[ \t]*+(def|class)\s", re.MULTILINE)
-ITEM = re.compile(r"[\s>*-]*[`*\"']?([\w.]+)[`*\"']*\s*[=:]\s*(.+?)[\s,`]*$")  # of an answer
 warnings.filterwarnings("ignore", category=SyntaxWarning)  # about what models write
 MAX_ANSWER = 4_000  # characters of an answer that are read, and of a program that is asked about
-
-
 MAX_COMPLEXITY = 10  # failed programs with more decision points are not asked about
 
 
@@ -58,17 +61,6 @@ REWARDS: dict[str, Callable[[Verdict], float]] = {
     "binary": lambda verdict: float(verdict.status == "passed"),  # the paper's
     "fraction": lambda verdict: verdict.passed / max(1, verdict.tests),
 }
-
-
-def extract_program(text: str) -> str | None:
-    """The last fenced block that defines something, else the last block; None without a fence.
-
-    Models like to end with a block of example calls, so the last block alone is not the program.
-    A fence left open by max_tokens counts: what stands there is all that was written.
-    """
-    blocks = [block.group(1) for block in FENCE.finditer(text)]
-    defining = [block for block in blocks if DEFINES.search(block)]
-    return (defining or blocks or [None])[-1]
 
 
 def judge(
@@ -266,71 +258,3 @@ def score_answer(
 def score_values(sandbox: Sandbox, question: Question, response, cfg: Config) -> Score:
     """The alignment objective's score of a rollout.Response."""
     return score_answer(response.text, question, cfg.format_bonus, response.finished)
-
-
-def parse_answer(text: str, names: list[str], printed: str = "") -> dict[str, object]:
-    """Values from `name = literal` lines or one JSON object; the last answer to a name counts.
-
-    `printed` is the name of an item that is text, which need not be quoted and is kept as it is.
-    """
-    found: dict[str, object] = {}
-    for line in text.splitlines():
-        match = ITEM.match(line)
-        if match and match.group(1) in names:
-            name, value = match.groups()
-            try:
-                found[name] = value if name == printed else read_literal(value)
-            except ValueError:
-                found.pop(name, None)
-    start, end = text.find("{"), text.rfind("}")
-    if not found and 0 <= start < end:
-        try:
-            answer = json.loads(text[start : end + 1])
-        except (ValueError, RecursionError):
-            return {}
-        found = {name: answer[name] for name in names if name in answer}
-    return found
-
-
-def same_printed(expected: str, answer: object) -> bool:
-    """Whether `answer` is what was printed, as it stands or as a literal: `yes` or `"yes"`."""
-    if same_stdout(expected, show(answer) if not isinstance(answer, str) else answer):
-        return True
-    try:
-        return isinstance(answer, str) and same_stdout(expected, str(read_literal(answer)))
-    except ValueError:
-        return False
-
-
-def ends_with_values(text: str, names: list[str]) -> bool:
-    """Whether one line for each name, or one line of JSON, is the end, and names have no others.
-
-    A model that is paid for values alone goes on writing after them, noise that it then learns.
-    """
-    lines = [line for line in text.splitlines() if line.strip(" \t`{}")]
-    found = [i for i, line in enumerate(lines) if (m := ITEM.match(line)) and m[1] in names]
-    if not found and lines:
-        return lines[-1].lstrip().startswith("{") and lines[-1].rstrip(" \t`").endswith("}")
-    return found == list(range(len(lines) - len(names), len(lines)))
-
-
-def is_literal(value: object) -> bool:
-    """Whether an answer can say it: a type, a frozenset, a list that holds inf it cannot."""
-    try:
-        return same_value(value, read_literal(show(value)))
-    except ValueError:
-        return False
-
-
-def read_literal(text: str) -> object:
-    """A Python literal, or a JSON true/false/null. Raises ValueError; size and depth are capped."""
-    if len(text) > 2_000 or sum(text.count(bracket) for bracket in "([{-+~") > 500:
-        raise ValueError("too large")
-    constants = {"true": True, "false": False, "null": None}
-    constants |= {text: float(text) for text in ("inf", "-inf", "nan")}
-    if text in constants:
-        return constants[text]
-    try:
-        return ast.literal_eval(text)
-    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise ValueError("not a literal") from error

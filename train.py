@@ -35,8 +35,7 @@ import reward
 from eval import evaluate, make_tasks
 from policy import MicroBatch, Policy, load_policy, named_weights, split_batch
 from problems.load import data_order, fitting, load_problems
-from problems.problem import Problem, Question
-from problems.prompts import chat_ids, code_messages, question_messages
+from problems.problem import Problem, Question, chat_ids, code_messages, question_messages
 from reward import Score, Verdict
 from rollout import Group, Response, Sample, make_engine, model_directory, rollout
 from run import Clock, RunDir, leave_ranks, return_freed_memory, set_up_ranks
@@ -85,17 +84,23 @@ def train(cfg: Config) -> None:
         while step < cfg.steps and not stop:
             step += 1
             clock = Clock()
+            # Ask: problems in data order, and questions about programs that failed before.
             groups = prompts.take(step, cfg.prompts_per_step, shares(cfg))
+            # Sample G answers a prompt; run programs, trace those that fail, reward all answers.
             groups = rollout(cfg, step, groups, engine, pool, score_sample, clock)
+            # A sample's advantage says how much better than the rest of its group it did.
             set_advantages(cfg, groups)
             if cfg.algo == "dapo":
                 groups += resample_flat(cfg, step, groups, prompts, engine, pool, clock)
+            # What failed is asked about in later steps: this ties the two objectives together.
             prompts.learn(groups)
             engine.sleep()
             clock.lap("sleep")
+            # Clipped policy gradient on programs and answers alike, in one batch.
             stats = update(cfg, step, groups, policy, reference, optimizer)
             optimizer.zero_grad()  # the sampler has better use for that memory
             clock.lap("train")
+            # On-policy: the next step samples from the weights of this one.
             engine.sync(named_weights(policy))
             clock.lap("sync")
             run.log_step(step, groups, prompts.waiting(), stats, clock.laps)
@@ -120,9 +125,7 @@ class Objective(NamedTuple):
 OBJECTIVES = {
     "code": Objective(code_messages, reward.score_program),
     # Execution semantics alignment: the values of the variables of a program that failed.
-    "align": Objective(
-        question_messages, reward.score_values, reward.ask, lambda cfg: cfg.align_ratio
-    ),
+    "align": Objective(question_messages, reward.score_values, reward.ask, lambda c: c.align_ratio),
 }
 
 
@@ -191,10 +194,8 @@ class Prompts:
         return [q for _, q in sorted(mine[max(0, len(mine) - count) :])]
 
     def _group(self, objective: str, task: Task) -> Group:
-        messages = OBJECTIVES[objective].messages(task, self.cfg, self.examples)
-        return Group(
-            0, objective, task, messages[-1]["content"], chat_ids(self.tokenizer, messages)
-        )
+        chat = OBJECTIVES[objective].messages(task, self.cfg, self.examples)
+        return Group(0, objective, task, chat[-1]["content"], chat_ids(self.tokenizer, chat))
 
     def learn(self, groups: list[Group]) -> None:
         """Add the questions about failed programs, in the order of samples: none twice, none whose

@@ -69,7 +69,7 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 from config import load_config
 from problems.load import data_order, load_problems
-from problems.prompts import code_messages
+from problems.problem import code_messages
 from reward import extract_program, judge
 from run import peak_gb
 from sandbox import Pool

@@ -25,9 +25,11 @@ def read_text(path: str | None) -> str:
         with open(path or 0, encoding="utf-8", closefd=path is not None) as file:
             return file.read()
     except OSError as error:
-        raise OSError(f"cannot read {name} ({error.strerror}); give a text file that you may read") from None
+        why = f"cannot read {name} ({error.strerror}); give a text file that you may read"
+        raise OSError(why) from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"{name} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
+        why = f"{name} is not UTF-8 (byte {error.start}); save it as UTF-8"
+        raise ValueError(why) from None
 
 
 def command_line(main: Callable[[], None]) -> None:

@@ -1,13 +1,13 @@
-"""Answers of the form `assert f(x) == value`: how they are read, and when they are right.
+"""Answers of the form `assert f(x) == value`, and when they are right.
 
 CRUXEval and LiveCodeBench ask for one side of such an assertion. An answer is read wherever it
 stands, and only its two sides count, so that a forged `==` earns nothing.
 """
 
 import ast
-import re
 from typing import NamedTuple
 
+from problems.answers import read_assertion
 from sandbox import Sandbox
 
 
@@ -42,24 +42,3 @@ def grade_assertion(sandbox: Sandbox, text: str, asked: Assertion) -> dict:
     passed = got.status == wanted.status == "ok" and got.value == wanted.value
     status = "right" if passed else "wrong" if got.status == "ok" else got.status
     return result | {"passed": passed, "status": status, "score": float(passed), "predicted": shown}
-
-
-def marked(text: str) -> str:
-    """What stands between the last [ANSWER] and [/ANSWER]; the whole text without such a mark."""
-    if "[ANSWER]" not in text:
-        return text
-    return text.rpartition("[ANSWER]")[2].partition("[/ANSWER]")[0]
-
-
-def read_assertion(text: str) -> tuple[ast.expr | None, ast.expr] | None:
-    """(left, right) of the last `assert left == right` of a text; (None, value) of a bare value."""
-    asserts = re.findall(r"^[ \t]*(assert\b.*)$", text[:20_000], re.MULTILINE)
-    try:
-        if not asserts:
-            return None, ast.parse(text.strip(), mode="eval").body
-        test = ast.parse(asserts[-1]).body[0].test
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
-        return test.left, test.comparators[0]
-    return None

@@ -23,8 +23,7 @@ from functools import partial
 from config import Config, UserError
 from problems.assertions import Assertion
 from problems.load import load_problems, source_rows
-from problems.problem import Problem
-from problems.prompts import chat_ids, code_messages, fill
+from problems.problem import Problem, chat_ids, code_messages, fill
 
 MAX_TOKENS = {  # longest answer by task; others get cfg.max_tokens, as in training
     "humaneval": 512, "humaneval+": 512, "mbpp": 512, "mbpp+": 512, "leetcode": 1024,

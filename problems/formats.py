@@ -8,7 +8,7 @@ where `preamble` runs before `check` on the trusted side and `prefix` before the
     "calls"      argument lists found in the asserts of a check: inputs on which to trace
     "reference"  source that gives the outputs of `inputs`, where the data set states none
     "wrapped"    outputs may be wrapped in a one-element list, as APPS and its heirs do
-    "oracle"     the name of an exception in equality.py
+    "oracle"     the name of an exception in answers.py
 
 Left out: data sets of other languages, and problems whose answers need a program to check them.
 """
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from config import UserError
-from problems.equality import ORACLES
+from problems.answers import ORACLES
 from problems.pickles import private_tests
 from problems.problem import Problem
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from config import Config, UserError, first_line
 from problems import basics
 from problems.formats import Problem, Unusable, to_problem
-from problems.prompts import code_ids
+from problems.problem import code_ids
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 HUB = {  # name -> data set of the hub, and its files by split

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from config import FIELDS, Config, UserError, check_world, load_config, print_help
-from problems.prompts import fill
+from problems.problem import fill
 
 ROOT = Path(__file__).parent.parent
 

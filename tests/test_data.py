@@ -9,8 +9,7 @@ import pytest
 from config import Config, UserError
 from eval import output_item
 from problems.load import data_order, load_problems
-from problems.problem import Problem
-from problems.prompts import code_text
+from problems.problem import Problem, code_text
 
 GOOD = {
     "task_id": "a",

@@ -12,7 +12,7 @@ import zlib
 import pytest
 
 from config import Config, UserError
-from problems.equality import ORACLES, agrees
+from problems.answers import ORACLES, agrees
 from problems.formats import Unusable, listed_tests, to_problem
 from problems.load import load_problems, read_rows, source_files
 from problems.pickles import private_tests

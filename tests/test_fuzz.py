@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 import trace
 from jail.protocol import RUN_STATUSES, messages, parse_run
 from jail.values import decode, encode
-from problems.equality import same_stdout, same_value
+from problems.answers import extract_program, parse_answer, read_literal, same_stdout, same_value
 from problems.problem import Question, show
-from reward import complexity, extract_program, parse_answer, read_literal, score_answer
+from reward import complexity, score_answer
 from sandbox import OUTPUT_BYTES
 
 SECONDS = 1.0  # of CPU, for any input up to

@@ -5,18 +5,15 @@ import json
 import pytest
 
 from config import ALIGN_TEMPLATE, Config
-from problems.equality import same_stdout, same_value
-from problems.problem import Problem, Question
-from problems.prompts import answer_text, question_messages, question_text
+from problems.answers import extract_program, parse_answer, same_stdout, same_value
+from problems.problem import Problem, Question, answer_text, question_messages, question_text
 from reward import (
     REWARDS,
     Verdict,
     ask,
     complexity,
-    extract_program,
     judge,
     make_question,
-    parse_answer,
     score_answer,
     worked_examples,
 )

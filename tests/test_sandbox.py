@@ -760,10 +760,16 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path):
 def test_a_reader_that_leaves_is_no_error(tmp_path, script):
     program = tmp_path / "program.py"
     program.write_text("for i in range(200_000): print(i)")
-    for args in (program, "--help"):
-        line = f"{sys.executable} {REPOSITORY / script} {args} < /dev/null | head -c 1"
-        done = subprocess.run(line, shell=True, capture_output=True, text=True, check=True)
-        assert len(done.stdout) == 1 and done.stderr == ""
+    for argument in (program, "--help"):
+        read_end, write_end = os.pipe()
+        os.close(read_end)  # head has seen enough
+        done = subprocess.run(
+            [sys.executable, REPOSITORY / script, argument], stdin=subprocess.DEVNULL,
+            stdout=write_end, stderr=subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": ""},
+            check=True,
+        )  # fmt: skip
+        os.close(write_end)
+        assert done.stderr == b""
 
 
 @pytest.mark.parametrize("script", ["sandbox.py", "trace.py"])

@@ -16,8 +16,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 
 from config import CODE_TEMPLATE, Config
 from policy import Policy, shard
-from problems.problem import Question
-from problems.prompts import question_messages
+from problems.problem import Question, question_messages
 
 CHAT = (
     "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"

@@ -1,14 +1,125 @@
-"""When an answer is right: equal values, equal texts, and the exceptions that EvalPlus makes.
+"""How an answer is read (a program, values of variables, an assertion), and when it is right.
 
-An oracle (Liu et al., arXiv 2305.01210; evalplus/eval), by the name of the function, takes
-(arguments, expected, got) and says whether `got` is right. Left out: a relative tolerance of 1e-7,
-where ours is 1e-6, and the difference between a list and a tuple.
+Nothing here runs what an answer says. Equal values and equal texts are right, and what the
+exceptions of EvalPlus admit: an oracle (Liu et al., arXiv 2305.01210; evalplus/eval), by the name
+of the function, takes (arguments, expected, got) and says whether `got` is right. Left out:
+repairing what does not parse; EvalPlus's relative tolerance of 1e-7, where ours is 1e-6, and its
+difference between a list and a tuple.
 """
 
+import ast
+import json
 import math
 import re
 import sys
 from collections.abc import Callable
+
+from problems.problem import show
+
+FENCE = re.compile(r"```[ \t]*+[\w+-]*+[ \t]*+\n(.*?)(?:\n[ \t]*+```|\Z)", re.DOTALL)
+DEFINES = re.compile(r"^[ \t]*+(def|class)\s", re.MULTILINE)
+ITEM = re.compile(r"[\s>*-]*[`*\"']?([\w.]+)[`*\"']*\s*[=:]\s*(.+?)[\s,`]*$")  # of an answer
+
+
+def extract_program(text: str) -> str | None:
+    """The last fenced block that defines something, else the last block; None without a fence.
+
+    Models like to end with a block of example calls, so the last block alone is not the program.
+    A fence left open by max_tokens counts: what stands there is all that was written.
+    """
+    blocks = [block.group(1) for block in FENCE.finditer(text)]
+    defining = [block for block in blocks if DEFINES.search(block)]
+    return (defining or blocks or [None])[-1]
+
+
+# --------------------------------------------------------------------------- values
+def parse_answer(text: str, names: list[str], printed: str = "") -> dict[str, object]:
+    """Values from `name = literal` lines or one JSON object; the last answer to a name counts.
+
+    `printed` is the name of an item that is text, which need not be quoted and is kept as it is.
+    """
+    found: dict[str, object] = {}
+    for line in text.splitlines():
+        match = ITEM.match(line)
+        if match and match.group(1) in names:
+            name, value = match.groups()
+            try:
+                found[name] = value if name == printed else read_literal(value)
+            except ValueError:
+                found.pop(name, None)
+    start, end = text.find("{"), text.rfind("}")
+    if not found and 0 <= start < end:
+        try:
+            answer = json.loads(text[start : end + 1])
+        except (ValueError, RecursionError):
+            return {}
+        found = {name: answer[name] for name in names if name in answer}
+    return found
+
+
+def ends_with_values(text: str, names: list[str]) -> bool:
+    """Whether one line for each name, or one line of JSON, is the end, and names have no others.
+
+    A model that is paid for values alone goes on writing after them, noise that it then learns.
+    """
+    lines = [line for line in text.splitlines() if line.strip(" \t`{}")]
+    found = [i for i, line in enumerate(lines) if (m := ITEM.match(line)) and m[1] in names]
+    if not found and lines:
+        return lines[-1].lstrip().startswith("{") and lines[-1].rstrip(" \t`").endswith("}")
+    return found == list(range(len(lines) - len(names), len(lines)))
+
+
+def is_literal(value: object) -> bool:
+    """Whether an answer can say it: a type, a frozenset, a list that holds inf it cannot."""
+    try:
+        return same_value(value, read_literal(show(value)))
+    except ValueError:
+        return False
+
+
+def read_literal(text: str) -> object:
+    """A Python literal, or a JSON true/false/null. Raises ValueError; size and depth are capped."""
+    if len(text) > 2_000 or sum(text.count(bracket) for bracket in "([{-+~") > 500:
+        raise ValueError("too large")
+    constants = {"true": True, "false": False, "null": None}
+    constants |= {text: float(text) for text in ("inf", "-inf", "nan")}
+    if text in constants:
+        return constants[text]
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise ValueError("not a literal") from error
+
+
+def same_printed(expected: str, answer: object) -> bool:
+    """Whether `answer` is what was printed, as it stands or as a literal: `yes` or `"yes"`."""
+    if same_stdout(expected, show(answer) if not isinstance(answer, str) else answer):
+        return True
+    try:
+        return isinstance(answer, str) and same_stdout(expected, str(read_literal(answer)))
+    except ValueError:
+        return False
+
+
+# --------------------------------------------------------------------------- assertions
+def read_assertion(text: str) -> tuple[ast.expr | None, ast.expr] | None:
+    """(left, right) of the last `assert left == right` of an answer; (None, value) of a bare value.
+
+    The last [ANSWER] counts, else the last fenced block, else the last line with an assert.
+    """
+    if "[ANSWER]" in text:
+        text = text.rpartition("[ANSWER]")[2].partition("[/ANSWER]")[0]
+    text = extract_program(text) or text
+    asserts = re.findall(r"^[ \t]*(assert\b.*)$", text[:20_000], re.MULTILINE)
+    try:
+        if not asserts:
+            return None, ast.parse(text.strip(), mode="eval").body
+        test = ast.parse(asserts[-1]).body[0].test
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
+        return test.left, test.comparators[0]
+    return None
 
 
 # --------------------------------------------------------------------------- equality
