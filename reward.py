@@ -204,7 +204,7 @@ def worked_examples(sandbox: Sandbox, cfg: Config) -> list[Question]:
     """cfg.align_examples with their true answers, from a real trace. Raises UserError."""
     examples = []
     for number, (program, call) in enumerate(cfg.align_examples, start=1):
-        fn_name, arguments = trace.parse_call(call) if call else (None, "")
+        fn_name, arguments = trace.parse_call(call, program) if call else (None, "")
         made = make_question(sandbox, program.strip(), arguments, fn_name, cfg)
         if isinstance(made, str):
             raise UserError(f"align_examples: example {number} gives no question: {made}")

@@ -88,6 +88,7 @@ class Group:
 
     @property
     def teaches(self) -> bool:
+        """Some advantage is not zero."""
         return any(sample.advantage for sample in self.samples)
 
 
@@ -133,7 +134,7 @@ def model_directory(model: str) -> str:
     if not path.is_dir():
         if path.is_absolute() or model.startswith(("./", "models/", "out/")) or "/" not in model:
             hint = (
-                "run `python tools/prepare.py` for the demo model, or give a directory or hub name"
+                "run `python tools/prepare.py models/smollm2-135m`, or give a directory or hub name"
             )
             raise UserError(f"model directory {model} does not exist; {hint}")
         from huggingface_hub import snapshot_download

@@ -3,16 +3,16 @@
     python train.py configs/demo.py [--key=value ...]
     torchrun --nproc_per_node=8 train.py configs/small.py
 
-Every step samples programs and answers, runs the programs, traces the failed ones, and takes
-`optimizer_steps` policy-gradient steps on both objectives in one batch:
+Every step samples programs and answers about programs, and takes `optimizer_steps` policy-gradient
+steps on both in one batch. With rho = pi / pi_old of a token, it maximises the mean over all tokens
 
-    J(theta) = E[ r  A_gen ]  on code:      r  = 1 if the program passes all its tests, else 0
-             + E[ r' A_sem ]  on alignment: r' = share of variable values predicted right, and a
-                                                 little for an answer of the right form
+    J(theta) = E[ rho A_gen ]  on code:      reward 1 if the program passes all its tests, else 0
+             + E[ rho A_sem ]  on alignment: reward = share of the values of variables that are
+                                             right, and a little for an answer of the right form
 
-Left out of PPO: the critic, the reward model, and the KL term unless kl_coef is set. The samples of
-one prompt, a group, are each other's baseline. Random numbers come from the seed, the step and the
-place of what is drawn, never from a global generator, so that a resumed run draws the same.
+where A compares the reward with the group, the G samples of one prompt, and rho is clipped. Left
+out of PPO: critic, GAE, reward model, entropy bonus, and the KL unless kl_coef is set. Random
+numbers come from seed, step and place, never from global state: a resumed run draws the same.
 """
 
 import random
@@ -43,7 +43,7 @@ from sandbox import Pool, Sandbox, SandboxUnavailable
 
 BUFFER_SIZE = 20_000  # questions kept: the newest
 RESAMPLE_ROUNDS = 3  # how often DAPO replaces flat groups by others
-LONG_SHARE = 0.2  # of max_tokens, where DAPO's penalty for long answers rises from 0 to 1
+LONG_SHARE = 0.2  # of max_tokens: there DAPO's penalty for long answers goes from 0 to -1
 Task = Problem | Question
 
 
@@ -61,9 +61,9 @@ def train(cfg: Config) -> None:
     problems = fitting(load_problems(cfg.problems, cfg=cfg), tokenizer, cfg)
     with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
         examples = pool.submit(reward.worked_examples, cfg).result()
-        walls = pool.submit(lambda sandbox: sandbox.layers).result()
+        layers = pool.submit(lambda sandbox: sandbox.layers).result()
         where = f"{world} process(es) on {device.type} in {cfg.compute_dtype}"
-        run.say(f"{len(problems)} problems, {where}; sandbox: {walls}")
+        run.say(f"{len(problems)} problems, {where}; sandbox: {layers}")
         tasks = make_tasks(cfg, pool, examples) if cfg.eval_every else {}
         policy = load_policy(cfg, directory, device, cfg.offload)
         reference = load_policy(cfg, directory, device, offload=True) if cfg.kl_coef else None
@@ -162,8 +162,7 @@ class Prompts:
 
     def waiting(self) -> dict[str, int]:
         """Objective -> how many of its questions are in the buffer."""
-        count = Counter(question.objective for question in self.buffer)
-        return {name: count[name] for name in shares(self.cfg)}
+        return {name: sum(q.objective == name for q in self.buffer) for name in shares(self.cfg)}
 
     def take(self, step: int, n: int, share: dict[str, float], first: int = 0) -> list[Group]:
         """`n` prompts, the same on every rank. Of each objective that asks questions as many as its
@@ -185,13 +184,14 @@ class Prompts:
         return groups
 
     def _newest(self, objective: str, count: int, ties: dict[int, float]) -> list[Question]:
-        """`count` questions for the objective, in buffer order. The newest one about each problem
-        comes before all others, so that one problem does not fill a step."""
-        mine = [(place, q) for place, q in enumerate(self.buffer) if q.objective == objective]
-        mine.sort(key=lambda pair: (pair[1].source_step, ties[id(pair[1])]))
-        newest = {q.task_id: place for place, q in mine}.values()
-        mine.sort(key=lambda pair: pair[0] in newest)  # a stable sort
-        return [q for _, q in sorted(mine[max(0, len(mine) - count) :])]
+        """The `count` newest questions for the objective, in buffer order; of one step, random
+        ones. A second one about a problem only after one about every problem."""
+        mine = [question for question in self.buffer if question.objective == objective]
+        mine.sort(key=lambda q: (q.source_step, ties[id(q)]), reverse=True)
+        newest = {q.task_id: id(q) for q in reversed(mine)}  # of each problem
+        mine.sort(key=lambda q: newest[q.task_id] != id(q))  # a stable sort: those come first
+        chosen = set(map(id, mine[:count]))
+        return [question for question in self.buffer if id(question) in chosen]
 
     def _group(self, objective: str, task: Task) -> Group:
         chat = OBJECTIVES[objective].messages(task, self.cfg, self.examples)
@@ -203,8 +203,8 @@ class Prompts:
         known = {question.key for question in self.buffer} | set(self.asked)
         for question in (q for g in groups for sample in g.samples for q in sample.questions):
             if question.key not in known:
-                prompt = self._group(question.objective, question)
-                if len(prompt.prompt_ids) <= self.cfg.max_prompt_tokens:
+                ids = self._group(question.objective, question).prompt_ids
+                if len(ids) <= self.cfg.max_prompt_tokens:
                     known.add(question.key)
                     self.buffer.append(question)
         del self.buffer[:-BUFFER_SIZE]
@@ -219,24 +219,24 @@ def score_sample(
     sample = Sample(response, OBJECTIVES[group.objective].score(sandbox, group.task, response, cfg))
     if cfg.algo == "dapo":
         sample.penalty = long_penalty(len(response.token_ids), cfg.max_tokens)
-    for name in (name for name, share in shares(cfg).items() if share):
-        if group.objective == "code":
-            for question in OBJECTIVES[name].ask(sandbox, group.task, sample.outcome, cfg):
-                question.objective, question.source = name, source
-                question.task_id = group.task.task_id
-                sample.questions.append(question)
+    for name in (name for name, s in shares(cfg).items() if s and group.objective == "code"):
+        for question in OBJECTIVES[name].ask(sandbox, group.task, sample.outcome, cfg):
+            question.objective, question.source = name, source
+            question.task_id = group.task.task_id
+            sample.questions.append(question)
     return sample
 
 
 def resample_flat(
     cfg: Config, step: int, groups: list, prompts: Prompts, engine, pool: Pool, clock: Clock
 ) -> list[Group]:
-    """DAPO's dynamic sampling: for each group without advantages another prompt of its objective,
-    up to RESAMPLE_ROUNDS times. Those groups stay for the log; update() leaves them out."""
+    """DAPO's dynamic sampling: for each flat group another prompt, of its objective if there is a
+    question left, up to RESAMPLE_ROUNDS times. Flat groups stay for the log, not for update()."""
     latest, made = groups, []
     for _ in range(RESAMPLE_ROUNDS):
-        flat = [group.objective for group in latest if not group.teaches]
-        share = {name: flat.count(name) / max(1, len(flat)) for name in shares(cfg)}
+        if not (flat := [group.objective for group in latest if not group.teaches]):
+            break
+        share = {name: flat.count(name) / len(flat) for name in shares(cfg)}
         fresh = prompts.take(step, len(flat), share, first=len(groups) + len(made))
         latest = rollout(cfg, step, fresh, engine, pool, score_sample, clock)
         set_advantages(cfg, latest)
@@ -259,47 +259,49 @@ def leave_one_out(rewards: Tensor) -> Tensor:
 
 class Algorithm(NamedTuple):
     advantage: Callable | None  # rewards (G,) of a group -> advantages (G,); None: see whiten()
-    ratio: str  # "token"; "answer": exp(mean log ratio); "weight": no clip, weighs log pi instead
-    clip: tuple[float, float]  # the ratio is held between 1 - low and 1 + high; cfg.clip wins
-    average: str  # over what the losses of tokens are averaged: see token_weights()
+    ratio: str  # "token"; "sequence": exp(mean log ratio); "weight": capped, and weighs log pi
+    clip: tuple[float, float]  # (low, high), see policy_loss(); cfg.clip wins
+    mean: str  # of the losses of tokens, see token_weights()
 
 
+# The sources say how advantage and ratio are made. grpo takes DAPO's token-mean, as CodeRL+ does.
 ALGORITHMS = {
-    "grpo": Algorithm(standardised, "token", (0.2, 0.2), "tokens"),  # arXiv 2402.03300, 4.1.2
-    "dr_grpo": Algorithm(centred, "token", (0.2, 0.2), "max_tokens"),  # 2503.20783, eq. 4
-    "dapo": Algorithm(standardised, "token", (0.2, 0.28), "tokens"),  # 2503.14476
-    "rloo": Algorithm(leave_one_out, "token", (0.2, 0.2), "tokens"),  # 2402.14740, eq. 5
-    "reinforce++": Algorithm(None, "token", (0.2, 0.2), "tokens"),  # 2501.03262, eq. 5
-    "gspo": Algorithm(standardised, "answer", (3e-4, 4e-4), "answers"),  # 2507.18071, eq. 7
-    "cispo": Algorithm(standardised, "weight", (1.0, 4.0), "tokens"),  # 2506.13585, eq. 4
+    "grpo": Algorithm(standardised, "token", (0.2, 0.2), "token-mean"),  # arXiv 2402.03300, 4.1.2
+    "dr_grpo": Algorithm(centred, "token", (0.2, 0.2), "max-tokens"),  # 2503.20783, eq. 4
+    "dapo": Algorithm(standardised, "token", (0.2, 0.28), "token-mean"),  # 2503.14476
+    "rloo": Algorithm(leave_one_out, "token", (0.2, 0.2), "token-mean"),  # 2402.14740, eq. 5
+    "reinforce++": Algorithm(None, "token", (0.2, 0.2), "token-mean"),  # 2501.03262, eq. 5
+    "gspo": Algorithm(standardised, "sequence", (3e-4, 4e-4), "sequence-mean"),  # 2507.18071, eq. 7
+    "cispo": Algorithm(standardised, "weight", (1.0, 4.0), "token-mean"),  # 2506.13585, eq. 4
 }
 
 
 def set_advantages(cfg: Config, groups: list[Group]) -> None:
     """Advantages of all samples from their rewards. groups: those of all ranks.
 
-    A flat group teaches nothing, so its advantages are exactly zero, where rounding would divide
-    noise by noise. Flat is meant of rewards, whatever the penalties: 2503.14476, eq. 11.
+    A flat group has advantages of exactly zero, where rounding would divide noise by noise. The
+    rewards alone decide whether it is flat, penalties do not: 2503.14476, eq. 11.
     """
-    advantage = ALGORITHMS[cfg.algo].advantage
+    compare = ALGORITHMS[cfg.algo].advantage
     for group in groups:
         rewards = torch.tensor([sample.reward + sample.penalty for sample in group.samples])
-        if advantage:
-            rewards = torch.zeros_like(rewards) if group.flat else advantage(rewards)
-        for sample, value in zip(group.samples, rewards.tolist(), strict=True):
-            sample.advantage = value
-    if advantage is None:
+        advantages = rewards
+        if compare:
+            advantages = torch.zeros_like(rewards) if group.flat else compare(rewards)
+        for sample, advantage in zip(group.samples, advantages.tolist(), strict=True):
+            sample.advantage = advantage
+    if not compare:
         whiten([sample for group in groups for sample in group.samples])
 
 
 def whiten(samples: list[Sample]) -> None:
-    """REINFORCE++ compares an answer to those of all prompts; each token counts once."""
+    """REINFORCE++: rewards, which stand in .advantage, become advantages over all tokens."""
     lengths = torch.tensor([len(sample.response.token_ids) for sample in samples])
     rewards = torch.tensor([sample.advantage for sample in samples], dtype=torch.float64)
-    each = rewards.repeat_interleave(lengths)
+    each = rewards.repeat_interleave(lengths)  # (tokens of all samples,)
+    mean, std = float(each.mean()), float(each.var() + 1e-8) ** 0.5
     for sample in samples:
-        centred = sample.advantage - float(each.mean())
-        sample.advantage = centred / float(each.var() + 1e-8) ** 0.5
+        sample.advantage = (sample.advantage - mean) / std
 
 
 def long_penalty(length: int, max_tokens: int) -> float:
@@ -320,17 +322,17 @@ def policy_loss(
 
         min(rho A, clip(rho, 1 - low, 1 + high) A),   rho = pi / pi_old = exp(logp - old_logp)
 
-    gspo has one ratio an answer. cispo caps the weight of log pi, so that every token teaches.
+    gspo has one ratio a sequence. cispo maximises min(rho, 1 + high) A log pi, the first factor
+    without gradient, so that every token teaches.
 
-    The factor min(pi_old / mu, tis_cap), without gradient, corrects for a sampler mu that rounds
-    otherwise than the trainer (truncated importance sampling).
+    The factor min(pi_old / mu, tis_cap), without gradient, corrects for a sampler mu whose numbers
+    differ from the trainer's by rounding (truncated importance sampling).
     """
-    row = ALGORITHMS[algo]
+    row, log_ratio = ALGORITHMS[algo], logp - old_logp
     low, high = clip or row.clip
-    log_ratio = logp - old_logp
-    if row.ratio == "answer":
-        parts = log_ratio.split(lengths)
-        log_ratio = torch.cat([part.mean().expand(len(part)) for part in parts])
+    if row.ratio == "sequence":
+        sequences = log_ratio.split(lengths)
+        log_ratio = torch.cat([part.mean().expand(len(part)) for part in sequences])
     ratio = log_ratio.exp()
     if row.ratio == "weight":
         clipped = ratio > 1 + high
@@ -354,11 +356,11 @@ def token_weights(
     """
     each = torch.tensor(lengths)
     weight = {
-        "tokens": torch.full((len(each),), 1 / tokens),  # each token counts the same
-        "answers": 1 / (sequences * each.float()),  # each answer counts the same
-        "max_tokens": torch.full((len(each),), 1 / (sequences * max_tokens)),  # a constant
+        "token-mean": torch.full((len(each),), 1 / tokens),
+        "sequence-mean": 1 / (sequences * each.float()),  # each sequence counts the same
+        "max-tokens": torch.full((len(each),), 1 / (sequences * max_tokens)),  # a constant
     }
-    return weight[ALGORITHMS[algo].average].repeat_interleave(each)
+    return weight[ALGORITHMS[algo].mean].repeat_interleave(each)
 
 
 def kl_estimate(logp: Tensor, ref_logp: Tensor) -> Tensor:
@@ -374,9 +376,9 @@ def update(
 ) -> dict[str, float]:  # fmt: skip
     """`optimizer_steps` steps of AdamW on groups, those of all ranks.
 
-    Returns this rank's sums over tokens, max_gap, and lr and grad_norm of the last optimizer step.
-    The loss is a mean over the optimizer step, every rank and micro-batch of it: each token has its
-    weight in that. FSDP divides gradients by the number of ranks, so losses are multiplied by it.
+    Returns this rank's statistics, sums over trained tokens, and lr and grad_norm of the last step.
+    The mean of the loss is over the optimizer step on all ranks, not over a micro-batch. FSDP
+    divides gradients by the number of ranks, so losses are multiplied by it.
     """
     if cfg.algo == "dapo":
         groups = [group for group in groups if group.teaches]
@@ -384,8 +386,8 @@ def update(
     steps = [split_batch(cfg, part, policy.device) for part in parts]
     if cfg.optimizer_steps > 1:  # with one step, the old policy is the present one
         for batch in (b for batches in steps for b in batches):
-            batch.old_logp = policy.frozen(batch.pack)
-    keys = ("computed", "trained", "clipped", "kl", "gap", "gap_kl", "max_gap")
+            batch.old_logp = policy.frozen(batch.pack)  # log-probabilities, without a gradient
+    keys = ("computed", "trained", "clipped", "kl", "mismatch", "mismatch_kl", "max_mismatch")
     stats = Counter(dict.fromkeys(keys, 0.0))
     for k, (part, batches) in enumerate(zip(parts, steps, strict=True)):
         lengths = [len(sample.response.token_ids) for group in part for sample in group.samples]
@@ -399,7 +401,7 @@ def update(
             if policy.device.type == "cpu":
                 return_freed_memory()
         stats["grad_norm"] = policy.clip_gradient(cfg.grad_clip)
-        if stats["grad_norm"]:  # where all groups are flat, Adam would go on along old gradients
+        if stats["grad_norm"]:  # were all groups flat, Adam would still follow its old momentum
             optimizer.step()
     return stats
 
@@ -408,7 +410,7 @@ def batch_loss(
     cfg: Config, batch: MicroBatch, policy: Policy, reference: Policy | None, tokens: int,
     sequences: int, stats: Counter,
 ) -> Tensor:  # fmt: skip
-    """One micro-batch's part of the loss; what it shows is added to `stats`.
+    """One micro-batch's part of the loss; its statistics are added to `stats`.
 
     tokens, sequences: how many the optimizer step has on all ranks.
     """
@@ -422,13 +424,14 @@ def batch_loss(
     if reference:
         kl = kl_estimate(logp, reference.frozen(batch.pack))
         loss = loss + cfg.kl_coef * kl
-    if not batch.samples:
+    if not batch.samples:  # FSDP needs as many passes of this rank as of the others
         return 0.0 * loss.sum()
-    gap = old_logp - mu  # of the same weights: rounding, unless a sync was lost
-    sums = {"clipped": clipped, "kl": kl, "gap": gap.abs(), "gap_kl": kl_estimate(mu, old_logp)}
-    stats.update({name: float(value.detach().sum()) for name, value in sums.items()})
+    mismatch = (old_logp - mu).abs()  # of the same weights, so rounding, unless a sync was lost
+    sums = {"clipped": clipped, "kl": kl, "mismatch": mismatch}
+    sums |= {"mismatch_kl": kl_estimate(mu, old_logp)}  # KL(sampler || trainer)
+    stats.update({name: float(value.detach().sum()) for name, value in sums.items()})  # adds
     stats.update(computed=len(batch.pack.ids), trained=len(logp))
-    stats["max_gap"] = max(stats["max_gap"], float(gap.abs().max()))
+    stats["max_mismatch"] = max(stats["max_mismatch"], float(mismatch.max()))
     weights = token_weights(cfg.algo, lengths, tokens, sequences, cfg.max_tokens)
     return (loss * weights.to(loss)).sum()
 

@@ -70,7 +70,8 @@ from trl import GRPOConfig, GRPOTrainer
 from config import load_config
 from problems.load import data_order, load_problems
 from problems.problem import code_messages
-from reward import extract_program, judge
+from problems.answers import extract_program
+from reward import judge
 from run import peak_gb
 from sandbox import Pool
 

@@ -1,7 +1,7 @@
 """SmolLM2-135M learns to write small functions, and to read its own, on two CPU cores.
 
 Every key is explained by `python train.py --help`; what was tried on the way to these values
-stands in the README.
+is in docs/dead-ends.md.
 """
 
 name = "demo"

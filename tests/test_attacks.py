@@ -155,7 +155,8 @@ LEFT = {  # what is left: (where it is seen, the program that leaves it)
     "a file at home": ("files", f"open({str(Path.home() / MARK)!r}, 'w')"),
     "a process": (
         "processes",
-        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)",
+        "import os, time\npid = os.fork()\nif pid == 0:\n    os.setsid()\n    time.sleep(60)\n"
+        "while os.getsid(pid) != pid:\n    time.sleep(0.01)",
     ),
     "shared memory": (
         "shared memory",
@@ -407,7 +408,7 @@ def test_no_reward_is_forged(box, name):
         assert str(SECRET) not in str(verdict.test and verdict.test["got"])
 
 
-@pytest.mark.parametrize("look", set(LOOKS) - {"look_in_proc"})  # there is no /proc
+@pytest.mark.parametrize("look", sorted(set(LOOKS) - {"look_in_proc"}))  # there is no /proc
 def test_the_look_finds_what_is_there(box, look):
     # many small objects lie everywhere on the heap, where a large one lies apart
     text = f"[b'{SECRET} %d' % n for n in range(100_000)]"

@@ -45,6 +45,14 @@ def test_the_first_command_stands_within_150_words():
     assert len(before.split()) < 150
 
 
+def test_the_loop_in_the_readme_is_that_of_train_py():
+    (block,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+    rest = (ROOT / "train.py").read_text()
+    for line in filter(None, (line.partition("#")[0].strip(" :") for line in block.splitlines())):
+        assert line in rest, line
+        rest = rest.partition(line)[2]  # in the same order
+
+
 @each_page
 def test_files_that_a_page_names_exist(page):
     names = set(re.findall(r"(?<![\w/.:*<-])[\w.-]++(?:/[\w.-]++)*+(?![*<])", text_of(page)))
@@ -55,7 +63,7 @@ def test_files_that_a_page_names_exist(page):
 
 @each_page
 def test_functions_that_a_page_names_stand_in_their_files(page):
-    for file, names in re.findall(r"`(\w+\.py)`: ((?:`\w+`(?:, )?)+)", text_of(page)):
+    for file, names in re.findall(r"`([\w/]+\.py)`: ((?:`\w+`(?:, )?)+)", text_of(page)):
         defined = re.findall(r"^(?:def |class )?(\w+)\b.*[(:=]", (ROOT / file).read_text(), re.M)
         assert {*re.findall(r"\w+", names)} <= {*defined}, file
 

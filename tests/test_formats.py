@@ -439,7 +439,7 @@ def test_a_pickle_that_names_anything_is_refused(data, tmp_path, capsys):
 
 
 def test_packed_tests_that_would_fill_the_memory_are_refused(monkeypatch):
-    monkeypatch.setattr("tools.unpack.MAX_UNPACKED", 1000)
+    monkeypatch.setattr("problems.pickles.MAX_UNPACKED", 1000)
     bomb = base64.b64encode(zlib.compress(b"0" * 10_000)).decode()
     with pytest.raises(ValueError, match="of more than"):
         private_tests(bomb)

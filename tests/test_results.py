@@ -120,7 +120,9 @@ def test_what_is_kept_of_a_run(tmp_path):
     sample = SimpleNamespace(response=Response([5], [-1.0], "", True), outcome=Verdict("passed"))
     sample.reward = 1.0
     group = SimpleNamespace(objective="code", samples=[sample], flat=True)
-    stats = dict.fromkeys(("trained", "clipped", "kl", "gap", "max_gap", "gap_kl"), 1.0)
+    stats = dict.fromkeys(
+        ("trained", "clipped", "kl", "mismatch", "max_mismatch", "mismatch_kl"), 1.0
+    )
     stats |= {"grad_norm": 1.0, "lr": 1e-5, "computed": 9.0}
     metrics = {"step": 1} | step_metrics([group], {"align": 0}, stats)
     metrics |= {"time/step": 3.0, "time/sample": 1.0, "time/train": 2.0}

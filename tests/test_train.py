@@ -60,6 +60,14 @@ def without_clock(rows):
 
 
 @pytest.fixture(scope="module")
+def plain(tiny_model, tiny_problems, tmp_path_factory):
+    """Four steps in one go of the sampler that starts in no time: the run directory."""
+    out = tmp_path_factory.mktemp("plain")
+    finish(start(tiny_model, tiny_problems, out, "--name=whole", "--steps=4", engine="hf"))
+    return out / "whole"
+
+
+@pytest.fixture(scope="module")
 def undisturbed(tiny_model, tiny_problems, tmp_path_factory):
     """Four steps in one go: the run directory, and what was printed."""
     out = tmp_path_factory.mktemp("runs")
@@ -131,11 +139,10 @@ def test_kill_and_resume_give_the_same_bits(undisturbed, tiny_model, tiny_proble
         assert without_clock(rows(whole / file)) == without_clock(rows(cut / file))
 
 
-def test_two_seeds_give_other_samples_and_another_order(
-    undisturbed, tiny_model, tiny_problems, tmp_path
-):
-    finish(start(tiny_model, tiny_problems, tmp_path, "--name=s", "--steps=1", "--seed=1"))
-    first = [s for s in rows(undisturbed[0] / "samples.jsonl") if s["step"] == 1]
+def test_two_seeds_give_other_samples_and_another_order(plain, tiny_model, tiny_problems, tmp_path):
+    more = ("--name=s", "--steps=1", "--seed=1")
+    finish(start(tiny_model, tiny_problems, tmp_path, *more, engine="hf"))
+    first = [s for s in rows(plain / "samples.jsonl") if s["step"] == 1]
     other = rows(tmp_path / "s" / "samples.jsonl")
     for key in ("response", "prompt"):
         assert [s[key] for s in first] != [s[key] for s in other], key
@@ -168,9 +175,8 @@ def test_a_stale_sampler_moves_the_logged_kl(tiny_model, tiny_problems, tmp_path
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tiny_model, tiny_problems, tmp_path):
-    process = start(
-        tiny_model, tiny_problems, tmp_path, "--name=c", "--steps=500", "--save_every=500"
-    )
+    more = ("--name=c", "--steps=500", "--save_every=500")
+    process = start(tiny_model, tiny_problems, tmp_path, *more, engine="hf")
     metrics = tmp_path / "c" / "metrics.jsonl"
     while not metrics.exists():
         assert process.poll() is None, process.stdout.read()[-3000:]
@@ -272,32 +278,32 @@ def two_processes(model, problems, out, *more, name="two", steps=2):
         text=True,
         timeout=400,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr[:6000] + done.stderr[-3000:]
     return rows(out / name / "samples.jsonl")
 
 
-def test_two_processes_take_the_steps_of_one(undisturbed, tiny_model, tiny_problems, tmp_path):
+def test_two_processes_take_the_steps_of_one(plain, tiny_model, tiny_problems, tmp_path):
     """The same prompts, texts and questions, and the same gradients up to rounding."""
-    evaluated = ("--eval_every=2", "--eval_tasks=basics:1")
-    two_processes(tiny_model, tiny_problems, tmp_path, *evaluated)
-    same_steps(undisturbed[0], tmp_path / "two", steps=2)
+    more = ("--eval_every=2", "--eval_tasks=basics:1", "--engine=hf")
+    two_processes(tiny_model, tiny_problems, tmp_path, *more)
+    same_steps(plain, tmp_path / "two", steps=2)
     evaluations = rows(tmp_path / "two" / "eval.jsonl")  # one rank had nothing to do
     assert [(e["step"], e["n_samples"]) for e in evaluations] == [(0, 1), (2, 1)]
 
 
 @pytest.mark.parametrize("before", [1, 2])
 def test_resume_with_another_number_of_processes(
-    undisturbed, tiny_model, tiny_problems, tmp_path, before
+    plain, tiny_model, tiny_problems, tmp_path, before
 ):
     """Two steps by one process and two by two, or the other way round, are four by one."""
+    fixed = (tiny_model, tiny_problems, tmp_path)
     if before == 1:
-        finish(start(tiny_model, tiny_problems, tmp_path, "--name=two", "--steps=2"))
-        two_processes(tiny_model, tiny_problems, tmp_path, "--resume", steps=4)
+        finish(start(*fixed, "--name=two", "--steps=2", engine="hf"))
+        two_processes(*fixed, "--resume", "--engine=hf", steps=4)
     else:
-        two_processes(tiny_model, tiny_problems, tmp_path)
-        more = ("--name=two", "--steps=4", "--resume")
-        finish(start(tiny_model, tiny_problems, tmp_path, *more))
-    same_steps(undisturbed[0], tmp_path / "two", steps=4)
+        two_processes(*fixed, "--engine=hf")
+        finish(start(*fixed, "--name=two", "--steps=4", "--resume", engine="hf"))
+    same_steps(plain, tmp_path / "two", steps=4)
 
 
 def same_steps(whole, other, steps):
@@ -340,13 +346,21 @@ def test_the_export_is_the_trained_model_for_everybody_else(undisturbed, tiny_mo
     assert any(not torch.equal(w, start[name]) for name, w in model.named_parameters())
 
 
-@pytest.mark.parametrize("name", ["small", "paper"])
-def test_the_large_configs_start(tiny_model, tiny_problems, tmp_path, name):
+@pytest.mark.parametrize(("name", "engine"), [("small", "vllm"), ("paper", "hf")])
+def test_the_large_configs_start(tiny_model, tiny_problems, tmp_path, name, engine):
     """Model construction, data and one whole step, with another model and other problems."""
     own = [f"--model={tiny_model}", f"--problems={tiny_problems}", f"--out_dir={tmp_path}"]
     command = [sys.executable, str(ROOT / "train.py"), str(ROOT / "configs" / f"{name}.py")]
     done = subprocess.run(
-        [*command, *own, "--steps=1", "--eval_every=0"],
+        [
+            *command,
+            *own,
+            "--steps=1",
+            "--eval_every=0",
+            "--prompts_per_step=8",
+            "--max_tokens=64",
+            f"--engine={engine}",
+        ],
         env=tiny.environment(),
         capture_output=True,
         text=True,
@@ -358,7 +372,7 @@ def test_the_large_configs_start(tiny_model, tiny_problems, tmp_path, name):
 
 
 def test_dapo_replaces_flat_groups_on_two_processes(tiny_model, tiny_problems, tmp_path):
-    dapo = ("--algo=dapo", "--samples_per_prompt=2")
+    dapo = ("--algo=dapo", "--samples_per_prompt=2", "--engine=hf")
     samples = two_processes(tiny_model, tiny_problems, tmp_path, *dapo)
     assert len({s["id"] for s in samples}) == len(samples)
     for step in (1, 2):
