@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -271,13 +272,10 @@ def two_processes(model, problems, out, *more, name="two", steps=2):
     """Some steps of two processes; their samples."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     arguments = [f"--model={model}", f"--problems={problems}", f"--out_dir={out}", *FAST]
-    done = subprocess.run(
-        [*command, str(ROOT / "train.py"), *arguments, f"--name={name}", f"--steps={steps}", *more],
-        env=tiny.environment(TMPDIR=str(out)),
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
+    command += [str(ROOT / "train.py"), *arguments, f"--name={name}", f"--steps={steps}", *more]
+    with tempfile.TemporaryDirectory() as short:  # vLLM's sockets have paths of 107 characters
+        environment = tiny.environment(TMPDIR=short)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[:6000] + done.stderr[-3000:]
     return rows(out / name / "samples.jsonl")
 
