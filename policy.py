@@ -1,9 +1,9 @@
 """The policy: log-probabilities of sampled answers, sharded over ranks, a micro-batch at a time.
 
-The G answers to a prompt share its tokens, and prompts share their beginning (system turn, worked
+The G answers to a prompt share its tokens, and prompts share a prefix (system turn, worked
 examples). A Pack lays them out side by side, without padding:
 
-    shared beginning | prompt 0 | answer 0.0 | answer 0.1 | prompt 1 | answer 1.0 | ...
+    shared prefix | prompt 0 | answer 0.0 | answer 0.1 | prompt 1 | answer 1.0 | ...
 
 Each of these segments follows others (`before`): a token sees those, and its own segment up to
 itself. Attention alone knows that; for every other layer it is a sequence of T tokens. The gradient
@@ -185,7 +185,7 @@ def cost(samples: list[tuple]) -> int:
 def fill_packs(groups: list, max_tokens: int) -> list[list[tuple]]:
     """(group, sample) pairs in lists that compute at most max_tokens tokens each.
 
-    Prompts that begin alike go together. One sample alone may exceed the limit.
+    Prompts with a common prefix go together. One sample alone may exceed the limit.
     """
     packs: list[list[tuple]] = []
     for group in sorted(groups, key=lambda group: (group.prompt_ids, group.index)):
@@ -262,11 +262,11 @@ class Pack:
             return own
 
         shared = common_prefix(prompts)
-        beginning = (add(prompts[0][:shared], 0),) if shared else ()
+        prefix = (add(prompts[0][:shared], 0),) if shared else ()
         for prompt, group in zip(prompts, answers, strict=True):
-            own = add(prompt[shared:], shared, beginning)
+            own = add(prompt[shared:], shared, prefix)
             for answer in group:  # its last token predicts nothing
-                part = add(answer[:-1], len(prompt), (*beginning, own), leaf=True)
+                part = add(answer[:-1], len(prompt), (*prefix, own), leaf=True)
                 predictors += [own.stop - 1, *part]
         self.masks: dict[tuple, list[Tensor]] = {}  # what additive_masks has made
         targets = [token for group in answers for answer in group for token in answer]

@@ -343,6 +343,17 @@ def test_a_flag_may_have_dashes(flag, monkeypatch):
     assert seen == ["--eval_n=9"]
 
 
+def test_your_own_problems_and_samples_need_no_task(tmp_path, capsys):
+    test = {"inputs": [[1]], "outputs": [1], "fn_name": "f"}
+    problems = tmp_path / "p.jsonl"
+    problems.write_text(json.dumps({"task_id": "a", "prompt": "", "tests": test}) + "\n")
+    samples = samples_file(tmp_path, [{"task_id": "a", "solution": "def f(x): return x"}])
+    run([f"--problems={problems}", f"--samples={samples}"])
+    assert capsys.readouterr().out.startswith("problems       pass@1 100.0%")
+    with pytest.raises(UserError, match="one code task"):
+        run([f"--samples={samples}"])
+
+
 def test_command_line_grades_a_file_and_writes_the_result(tmp_path):
     problem = load_problems("humaneval")[0]
     rows = [{"task_id": problem.task_id, "solution": problem.solution}]

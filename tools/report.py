@@ -190,7 +190,7 @@ def choose_samples(path: Path) -> tuple[int, list[dict], dict[str, dict]]:
     return len(places), rows, sources
 
 
-def pack_samples(path: Path, room: int) -> dict:
+def choose_samples(path: Path, room: int) -> dict:
     """As many samples as fit into `room` bytes, and the programs that they ask about.
 
     The samples of a prompt share its text, so each prompt is stored once and named by number.
@@ -229,7 +229,7 @@ def write_report(run: Path) -> Path:
     data |= {"keywords": keyword.kwlist}
     template = Path(__file__).with_suffix(".html").read_text("utf-8")
     room = MAX_PAGE - len(template.encode()) - len(to_json(data))
-    data["samples"] = pack_samples(run / "samples.jsonl", room)
+    data["samples"] = choose_samples(run / "samples.jsonl", room)
     title = html.escape(str(config.get("name") or run.resolve().name))
     holes = {"DATA": to_json(data), "TITLE": title}
     page = re.sub("{{(DATA|TITLE)}}", lambda hole: holes[hole[1]], template)
