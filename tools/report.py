@@ -190,7 +190,7 @@ def choose_samples(path: Path) -> tuple[int, list[dict], dict[str, dict]]:
     return len(places), rows, sources
 
 
-def choose_samples(path: Path, room: int) -> dict:
+def fit_samples(path: Path, room: int) -> dict:
     """As many samples as fit into `room` bytes, and the programs that they ask about.
 
     The samples of a prompt share its text, so each prompt is stored once and named by number.
@@ -204,10 +204,10 @@ def choose_samples(path: Path, room: int) -> dict:
         prompts: dict[str, int] = {}
         shown = sorted(chosen.values(), key=lambda row: row["step"])
         shown = [r | {"prompt": prompts.setdefault(r.get("prompt"), len(prompts))} for r in shown]
-        packed = {"total": total, "prompts": list(prompts), "rows": shown}
-        size = len(to_json(packed))
+        page = {"total": total, "prompts": list(prompts), "rows": shown}
+        size = len(to_json(page))
         if n <= 1 or (len(shown) <= MAX_SAMPLES and size <= room):
-            return packed
+            return page
         n = min(n * 9 // 10, n * room // size + 1)
 
 
@@ -229,7 +229,7 @@ def write_report(run: Path) -> Path:
     data |= {"keywords": keyword.kwlist}
     template = Path(__file__).with_suffix(".html").read_text("utf-8")
     room = MAX_PAGE - len(template.encode()) - len(to_json(data))
-    data["samples"] = choose_samples(run / "samples.jsonl", room)
+    data["samples"] = fit_samples(run / "samples.jsonl", room)
     title = html.escape(str(config.get("name") or run.resolve().name))
     holes = {"DATA": to_json(data), "TITLE": title}
     page = re.sub("{{(DATA|TITLE)}}", lambda hole: holes[hole[1]], template)
