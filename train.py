@@ -3,16 +3,16 @@
     python train.py configs/demo.py [--key=value ...]
     torchrun --nproc_per_node=8 train.py configs/small.py
 
-Every step samples programs and answers about programs, and takes `optimizer_steps` policy-gradient
-steps on both in one batch. With rho = pi / pi_old of a token, it maximises the mean over all tokens
+Every step samples programs and answers about programs, splits both into `optimizer_steps` parts and
+takes a policy-gradient step on each. With rho = pi / pi_old of a token, it maximises
 
     J(theta) = E[ rho A_gen ]  on code:      reward 1 if the program passes all its tests, else 0
              + E[ rho A_sem ]  on alignment: reward = share of the values of variables that are
                                              right, and a little for an answer of the right form
 
-where A compares the reward with the group, the G samples of one prompt, and rho is clipped. Left
-out of PPO: critic, GAE, reward model, entropy bonus, and the KL unless kl_coef is set. Random
-numbers come from seed, step and place, never from global state: a resumed run draws the same.
+as one mean over the tokens of both. A compares the reward with the group, the G samples of one
+prompt; rho is clipped. Left out of PPO: critic, GAE, reward model, entropy bonus, and the KL unless
+kl_coef is set. Random numbers come from seed, step and place, so a resumed run draws the same.
 """
 
 import random
@@ -49,7 +49,7 @@ Task = Problem | Question
 
 # ------------------------------------------------------------------------------- the run
 def train(cfg: Config) -> None:
-    """The whole run: sample, run, reward, trace, advantage, update, sync, log, eval, save."""
+    """The whole run: sample, run, reward, trace, advantage, update, sync, log, save, eval."""
     check_choice(cfg, "algo", ALGORITHMS)
     check_choice(cfg, "reward", reward.REWARDS)
     device = set_up_ranks()
@@ -178,14 +178,14 @@ class Prompts:
         self.position += count
         groups = [self._group("code", self.problems[i]) for i in order]
         groups += [self._group(question.objective, question) for question in questions]
-        rng.shuffle(groups)  # so that each optimizer step and each rank gets some of both
+        rng.shuffle(groups)  # mixes both objectives over optimizer steps and ranks
         for index, group in enumerate(groups, start=first):
             group.index = index
         return groups
 
     def _newest(self, objective: str, count: int, ties: dict[int, float]) -> list[Question]:
-        """The `count` newest questions for the objective, in buffer order; of one step, random
-        ones. A second one about a problem only after one about every problem."""
+        """Up to `count` questions in buffer order: first the newest one of each problem, then the
+        others, newest first; ties at random."""
         mine = [question for question in self.buffer if question.objective == objective]
         mine.sort(key=lambda q: (q.source_step, ties[id(q)]), reverse=True)
         newest = {q.task_id: id(q) for q in reversed(mine)}  # of each problem
@@ -198,8 +198,8 @@ class Prompts:
         return Group(0, objective, task, chat[-1]["content"], chat_ids(self.tokenizer, chat))
 
     def learn(self, groups: list[Group]) -> None:
-        """Add the questions about failed programs, in the order of samples: none twice, none whose
-        prompt is too long, and of too many the newest."""
+        """Add the questions about failed programs, in the order of samples: none that is known,
+        none whose prompt is too long, and of too many the newest."""
         known = {question.key for question in self.buffer} | set(self.asked)
         for question in (q for g in groups for sample in g.samples for q in sample.questions):
             if question.key not in known:
@@ -259,7 +259,7 @@ def leave_one_out(rewards: Tensor) -> Tensor:
 
 class Algorithm(NamedTuple):
     advantage: Callable | None  # rewards (G,) of a group -> advantages (G,); None: see whiten()
-    ratio: str  # "token"; "sequence": exp(mean log ratio); "weight": capped, and weighs log pi
+    ratio: str  # "token"; "sequence": exp(mean log ratio); "weight": capped, detached, of log pi
     clip: tuple[float, float]  # (low, high), see policy_loss(); cfg.clip wins
     mean: str  # of the losses of tokens, see token_weights()
 
@@ -279,8 +279,8 @@ ALGORITHMS = {
 def set_advantages(cfg: Config, groups: list[Group]) -> None:
     """Advantages of all samples from their rewards. groups: those of all ranks.
 
-    A flat group has advantages of exactly zero, where rounding would divide noise by noise. The
-    rewards alone decide whether it is flat, penalties do not: 2503.14476, eq. 11.
+    A group's advantages are exactly zero if it is flat, where rounding would divide noise by noise.
+    The rewards alone decide whether it is flat, penalties do not: 2503.14476, eq. 11.
     """
     compare = ALGORITHMS[cfg.algo].advantage
     for group in groups:
@@ -315,7 +315,7 @@ def policy_loss(
     algo: str, logp: Tensor, old_logp: Tensor, sampler_logp: Tensor, advantages: Tensor,
     lengths: list[int], clip: tuple = (), tis_cap: float = 0.0,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Loss of each token (N,) and where the clip holds the gradient back (N,), 0 or 1.
+    """Loss of each token (N,) and where the clip is active (N,), 0 or 1.
 
     logp, old_logp, sampler_logp, advantages: (N,) fp32, one answer after the other; lengths: tokens
     of each answer, N in all. PPO (arXiv 1707.06347, eq. 7) maximises
@@ -349,7 +349,7 @@ def policy_loss(
 def token_weights(
     algo: str, lengths: list[int], tokens: int, sequences: int, max_tokens: int
 ) -> Tensor:
-    """What each token's loss is multiplied with; then micro-batches and ranks are summed. (N,) fp32
+    """Weight of each token's loss, (N,) fp32: its sum over micro-batches and ranks is the mean.
 
     lengths: tokens of each answer of this micro-batch, N in all; tokens, sequences: of the whole
     optimizer step on all ranks.
@@ -376,7 +376,7 @@ def update(
 ) -> dict[str, float]:  # fmt: skip
     """`optimizer_steps` steps of AdamW on groups, those of all ranks.
 
-    Returns this rank's statistics, sums over trained tokens, and lr and grad_norm of the last step.
+    Returns this rank's statistics, sums but for one maximum, and lr and grad_norm of the last step.
     The mean of the loss is over the optimizer step on all ranks, not over a micro-batch. FSDP
     divides gradients by the number of ranks, so losses are multiplied by it.
     """
@@ -384,7 +384,7 @@ def update(
         groups = [group for group in groups if group.teaches]
     parts = [groups[k :: cfg.optimizer_steps] for k in range(cfg.optimizer_steps)]
     steps = [split_batch(cfg, part, policy.device) for part in parts]
-    if cfg.optimizer_steps > 1:  # with one step, the old policy is the present one
+    if cfg.optimizer_steps > 1:  # with one step pi_old = pi: rho is 1
         for batch in (b for batches in steps for b in batches):
             batch.old_logp = policy.frozen(batch.pack)  # log-probabilities, without a gradient
     keys = ("computed", "trained", "clipped", "kl", "mismatch", "mismatch_kl", "max_mismatch")
