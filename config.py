@@ -16,6 +16,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from jail.packages import PACKAGES
+
 
 class UserError(Exception):
     """Bad input. The message is one sentence: what is wrong, where, what to do."""
@@ -62,12 +64,13 @@ class Config:
     temperature: float = 1.0  # of sampling; the trainer divides its logits by it, too
     stop: tuple = ()  # texts that end a response besides EOS; () is the paper's form
     code_template: str = CODE_TEMPLATE  # {prompt}
+    chat_kwargs: tuple = ()  # what a chat template is told, such as enable_thinking=False
     # --- code reward
     reward: str = "binary"  # binary: 1 if all tests pass; fraction: share of tests that pass
-    timeout_s: float = 2.0  # wall-clock limit of a program on one test
-    program_timeout_s: float = 10.0  # ... and on all of its tests together
+    timeout_s: float = 2.0  # CPU time that a program may take for one test
     memory_mb: int = 512  # memory limit of a program
     sandbox: str = "auto"  # auto: isolate or refuse to start; weak: resource limits only
+    sandbox_packages: tuple = PACKAGES  # what programs may import besides the standard library
     sandbox_workers: int = 2  # programs judged at the same time, per rank
     # --- execution semantics alignment
     align_ratio: float = 0.4  # share of prompts about failed programs; 0 is plain GRPO
@@ -92,7 +95,6 @@ class Config:
     # --- evaluation and checkpoints
     eval_tasks: tuple = ("basics", "basics-trace", "basics-output")  # mbpp:200: its first 200
     eval_every: int = 0  # steps between evaluations while training; 0: none
-    eval_n: int = 1  # samples per problem
     eval_temperature: float = 0.0  # 0 is greedy
     save_every: int = 50  # steps between checkpoints; the last step is always saved
 
@@ -114,8 +116,8 @@ class Config:
     @property
     def limits(self) -> dict:
         """What a Sandbox is told."""
-        limits = {"timeout_s": self.timeout_s, "program_timeout_s": self.program_timeout_s}
-        return limits | {"memory_mb": self.memory_mb, "mode": self.sandbox}
+        limits = {"timeout_s": self.timeout_s, "memory_mb": self.memory_mb, "mode": self.sandbox}
+        return limits | {"packages": self.sandbox_packages}
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
@@ -124,11 +126,11 @@ CHOICES = {
     "engine": ("vllm", "hf"),
     "sandbox": ("auto", "weak"),
 }
-NAMES = ("eval_tasks",)  # may be a,b,c on the command line
+NAMES = ("eval_tasks", "sandbox_packages", "chat_kwargs")  # may be a,b,c on the command line
 AT_LEAST_ONE = [
     "steps", "prompts_per_step", "samples_per_prompt", "max_tokens", "max_prompt_tokens",
     "optimizer_steps", "sandbox_workers", "max_variables", "align_inputs", "micro_tokens",
-    "rollout_tp", "save_every", "eval_n",
+    "rollout_tp", "save_every",
 ]  # fmt: skip
 
 
@@ -226,6 +228,8 @@ def check(cfg: Config) -> None:
         raise UserError(f"temperature must be above 0, not {cfg.temperature}: GRPO needs variety")
     if cfg.clip and not (len(cfg.clip) == 2 and all(type(x) in (int, float) for x in cfg.clip)):
         raise UserError(f"clip must be two numbers, such as 0.2,0.28, not {cfg.clip}")
+    if not all(text.partition("=")[2] for text in cfg.chat_kwargs):
+        raise UserError(f"chat_kwargs must be texts such as 'key=value', not {cfg.chat_kwargs}")
     if "/" in cfg.name or cfg.name in ("", ".", ".."):
         raise UserError(f"name must be a plain folder name, not {cfg.name!r}")
     if cfg.prompts_per_step % cfg.optimizer_steps:

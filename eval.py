@@ -9,7 +9,7 @@
 problems/benchmarks.py has the tasks and their prompts. Greedy, one sample a problem, unless told
 otherwise. Every sample is written as soon as it is graded, beside --out (by default in out/eval/):
 the same command goes on with an interrupted evaluation. train.py calls `evaluate` on all ranks.
-Under torchrun, which takes --n for its own, write --eval_n.
+Under torchrun, which takes --n for its own, write --samples_per_problem.
 
 Left out: several models in one call, and sampling through a server.
 """
@@ -36,11 +36,12 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 from jail.values import encode
-from problems.answers import extract_program
 from problems.assertions import Assertion, grade_assertion
 from problems.benchmarks import Item, labels_of, task_problems
-from problems.load import read_jsonl
-from problems.problem import OUTPUT, Problem, Question, question_messages, show_call
+from problems.failures import JudgeError, guarded, of_references, tried_again
+from problems.load import read_jsonl, read_samples
+from problems.problem import OUTPUT, Problem, Question, Unusable, question_messages, show_call
+from problems.programs import extract_program
 from problems.stats import row_text, summarise
 from reward import judge, make_question, score_answer, worked_examples
 from rollout import Request, make_engine, model_directory
@@ -58,6 +59,7 @@ class Scope(NamedTuple):
     until: str = ""
     limit: int = 0
     max_tokens: int = 0
+    n: int = 1  # samples a problem
 
     def covers(self, date: str) -> bool:
         return not (self.since or self.until) or (
@@ -83,11 +85,12 @@ def make_tasks(
             known = ", ".join(benchmarks.TASKS)
             raise UserError(f"unknown task {task!r}; choose from {known}, or mbpp:200")
         if name == "basics-trace":
-            items = [trace_item(pool, p, examples, cfg) for p in task_problems(name, cfg)]
+            made = of_references(pool, task_problems(name, cfg), trace_question, cfg)
+            items = [trace_item(problem, question, examples, cfg) for problem, question in made]
         elif name == "basics-output":
             items = [output_item(p) for p in task_problems(name, cfg)]
         else:
-            items = benchmarks.items_of(name, cfg)
+            items = benchmarks.items_of(name, cfg, pool)
         items = [item for item in items if scope.covers(item.labels.get("date", ""))]
         if not items:
             raise UserError(f"{task} has nothing between {scope.since!r} and {scope.until!r}")
@@ -95,12 +98,16 @@ def make_tasks(
     return tasks
 
 
-def trace_item(pool: Pool, problem: Problem, examples: list[Question], cfg: Config) -> Item:
-    """What are the final values in the reference program? Target from a trace made now."""
-    given, name = problem.tests["inputs"][0], problem.tests["fn_name"]
-    made = pool.submit(make_question, problem.solution, given, name, cfg, "", sys.maxsize).result()
+def trace_question(sandbox: Sandbox, problem: Problem, cfg: Config) -> Question:
+    """What are the final values in the reference program? Raises Unusable if no trace says so."""
+    given = (problem.solution, problem.tests["inputs"][0], problem.tests["fn_name"], cfg)
+    made = tried_again(lambda: make_question(sandbox, *given, max_complexity=sys.maxsize), str)
     if isinstance(made, str):
-        raise RuntimeError(f"{problem.task_id}: its reference program gives no trace: {made}")
+        raise Unusable(f"its reference program gives no trace: {made}")
+    return made
+
+
+def trace_item(problem: Problem, made: Question, examples: list[Question], cfg: Config) -> Item:
     messages = question_messages(made, cfg, examples)
     return Item(problem.task_id, messages, made, labels=labels_of(problem))
 
@@ -131,8 +138,7 @@ def evaluate(
     rows = []
     for task, items in tasks.items():
         start = time.perf_counter()
-        longest = longest_answer(task, cfg, scope)
-        mine, judging = answer(cfg, task, items, engine, tokenizer, pool, samples, room, longest)
+        mine, judging = answer(cfg, task, items, engine, tokenizer, pool, samples, room, scope)
         results = [r for part in gather(mine, task)[:: cfg.rollout_tp] for r in part]
         results.sort(key=lambda result: (result["item"], result["sample"]))
         seconds = {"seconds": time.perf_counter() - start, "seconds_judging": judging}
@@ -144,7 +150,7 @@ def evaluate(
 
 def answer(
     cfg: Config, task: str, items: list[Item], engine, tokenizer, pool: Pool, samples, room: int,
-    longest: int,
+    scope: Scope,
 ) -> tuple[list[dict], float]:  # fmt: skip
     """Sample and grade this rank's share of the items: {task_id, item, sample, passed, ...}.
 
@@ -154,12 +160,12 @@ def answer(
     samplers = dist.get_world_size() // cfg.rollout_tp
     lead = dist.get_rank() % cfg.rollout_tp == 0  # the others of a sampler have the same answers
     chat = bool(tokenizer.chat_template)
-    results, jobs, requests = {}, [], []
+    results, jobs, requests, begun = {}, [], [], {}
     for i in range(dist.get_rank() // cfg.rollout_tp, len(items), samplers):
-        ids = benchmarks.prompt_ids(tokenizer, items[i])
-        tokens = min(longest, room - len(ids))
+        ids, begun[i] = benchmarks.prompt_ids(tokenizer, items[i], cfg)
+        tokens = min(longest_answer(task, cfg, scope), room - len(ids))
         stop = cfg.stop if chat else items[i].base_stop
-        for g in range(cfg.eval_n):
+        for g in range(scope.n):
             if samples and (known := samples.of(task, items[i], i, g)):
                 results[i, g] = known | items[i].labels
             elif tokens < 1:
@@ -174,8 +180,10 @@ def answer(
     bar = tqdm(total=total, initial=len(done), desc=task, leave=False, disable=quiet)
 
     def judge_answer(sandbox: Sandbox, i: int, g: int, text: str) -> dict:
-        text = benchmarks.whole_answer(items[i], text, chat)
-        result = result_row(items[i], i, g, text, grade(sandbox, items[i].asked, text))
+        text = benchmarks.whole_answer(items[i], begun[i] + text, chat)
+        name, asked = f"{task}/{i}/{g}", items[i].asked
+        graded = guarded(sandbox, name, grade, JudgeError.graded, asked, text)
+        result = result_row(items[i], i, g, text, graded)
         if samples and lead:
             samples.add(task, result)
         done.append(result)
@@ -217,7 +225,8 @@ class Samples:
                 if row.pop("settings", None) != settings:
                     hint = "give --out=FILE or remove this one"
                     raise UserError(f"{where}: of another evaluation; {hint}")
-                self.found[row.pop("task"), row["item"], row["sample"]] = row
+                if row.get("status") != "judge_error":  # it is asked again
+                    self.found[row.pop("task"), row["item"], row["sample"]] = row
         gather(None, "reading samples")  # nobody adds before everybody has read
         path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -237,7 +246,7 @@ class Samples:
 def grade(sandbox: Sandbox, asked: object, text: str) -> dict:
     """{"passed", "status", "score" in 0..1, ...} of an answer to an item's `asked`."""
     if isinstance(asked, Problem):
-        return grade_program(sandbox, asked, extract_program(text))
+        return grade_program(sandbox, asked, extract_program(text, asked.fn_name))
     if isinstance(asked, Assertion):
         return grade_assertion(sandbox, text, asked)
     score = score_answer(text, asked, format_bonus=0.0)
@@ -258,28 +267,20 @@ def grade_samples(cfg: Config, path: Path, pool: Pool, scope: Scope = ALL) -> di
     if len(cfg.eval_tasks) != 1 or task not in benchmarks.CODE:
         choices = ", ".join(benchmarks.CODE)
         raise UserError(f"--samples grades one code task: give --tasks= one of {choices}")
-    known = {p.task_id: p for p in task_problems(task, cfg)}
-    wanted = [name for name, p in known.items() if scope.covers(p.date)][: scope.limit or None]
-    problems = {name: known[name] for name in wanted}
-    jobs = []
-    for row, where in read_jsonl(path):
-        task_id = str(row.get("task_id"))
-        if task_id not in known:
-            raise UserError(f"{where}: task_id {task_id!r} is no problem of {task}")
-        program = row.get("solution", row.get("completion"))
-        if not isinstance(program, str):
-            raise UserError(f"{where}: a sample needs the text field `solution` or `completion`")
-        if "solution" not in row:  # a text with a fenced block, or the program's continuation
-            program = extract_program(program) or program
-        if problem := problems.get(task_id):
-            jobs.append((problem, pool.submit(grade_program, problem, program)))
+    problems = task_problems(task, cfg, pool)
+    wanted = [p.task_id for p in problems if scope.covers(p.date)][: scope.limit or None]
+    wanted, jobs = set(wanted), []
+    for problem, program, where in read_samples(path, problems, task):
+        if problem.task_id in wanted:
+            job = (guarded, where, grade_program, JudgeError.graded, problem, program)
+            jobs.append((problem, pool.submit(*job)))
     if not jobs:
         raise UserError(f"{path} holds no sample of what is graded; it needs at least one")
     results = []
     for problem, future in tqdm(jobs, task, disable=None):
         results.append({"task_id": problem.task_id} | labels_of(problem) | future.result())
-    if len({r["task_id"] for r in results}) < len(problems):
-        print(f"{path}: not all of the {len(problems)} problems have a sample; those are left out")
+    if len({r["task_id"] for r in results}) < len(wanted):
+        print(f"{path}: not all of the {len(wanted)} problems have a sample; those are left out")
     return summarise(task, results)
 
 
@@ -304,10 +305,12 @@ def run(argv: list[str]) -> None:
             own[name] = text
         else:
             rest.append(f"--{benchmarks.SHORT.get(name, name)}{equals}{text}" if name else arg)
-    for name in ("limit", "max_tokens"):
+    own["n"] = own.pop("samples_per_problem") or own["n"]
+    for name in ("limit", "max_tokens", "n"):
         if not (own[name] or "0").isdigit():
             raise UserError(f"--{name} must be a whole number, not {own[name]!r}")
-    scope = Scope(own["since"], own["until"], int(own["limit"] or 0), int(own["max_tokens"] or 0))
+    limit, max_tokens, n = (int(own[key] or 0) for key in ("limit", "max_tokens", "n"))
+    scope = Scope(own["since"], own["until"], limit, max_tokens, n or 1)
     keys = {arg.partition("=")[0] for arg in rest}
     if own["samples"] and "--problems" in keys and "--eval_tasks" not in keys:
         rest.append("--eval_tasks=problems")
@@ -328,7 +331,7 @@ def run(argv: list[str]) -> None:
 
 def default_out(cfg: Config, scope: Scope) -> Path:
     """A name for what is evaluated, so that the same command finds its samples again."""
-    words = [cfg.model, *cfg.eval_tasks, f"n{cfg.eval_n}", f"t{cfg.eval_temperature:g}"]
+    words = [cfg.model, *cfg.eval_tasks, f"n{scope.n}", f"t{cfg.eval_temperature:g}"]
     words += [str(word) for word in scope[:3] if word]
     return Path("out/eval") / (re.sub(r"[^\w.+-]+", "-", "_".join(words)).strip("-.") + ".json")
 
@@ -343,7 +346,7 @@ def evaluate_model(cfg: Config, pool: Pool, out: Path, scope: Scope) -> list[dic
     tasks = make_tasks(cfg, pool, pool.submit(worked_examples, cfg).result(), scope)
     tokenizer = AutoTokenizer.from_pretrained(directory)
     needed = max(
-        len(benchmarks.prompt_ids(tokenizer, item)) + longest_answer(task, cfg, scope)
+        len(benchmarks.prompt_ids(tokenizer, item, cfg)[0]) + longest_answer(task, cfg, scope)
         for task, items in tasks.items()
         for item in items
     )
@@ -355,7 +358,7 @@ def evaluate_model(cfg: Config, pool: Pool, out: Path, scope: Scope) -> list[dic
     engine = make_engine(roomy, directory, device)
     rows = evaluate(cfg, engine, tokenizer, pool, tasks, samples, room, scope)
     leave_ranks()
-    about = {"model": cfg.model, "settings": settings | {"n": cfg.eval_n}}
+    about = {"model": cfg.model, "settings": settings | {"n": scope.n}}
     return [row | about for row in rows]
 
 
@@ -363,7 +366,7 @@ def describe(cfg: Config, directory: str, scope: Scope = ALL) -> dict:
     """What a sample depends on; `digest` is of all that, weights (size and time) included."""
     keys = ("compute_dtype", "engine", "stop", "code_template", "problems", "data_dir")
     keys += ("align_template", "align_examples", "align_output", "max_variables", "max_tokens")
-    keys += ("timeout_s", "program_timeout_s", "memory_mb", "sandbox")
+    keys += ("timeout_s", "memory_mb", "sandbox", "sandbox_packages", "chat_kwargs")
     files = [path.stat() for path in sorted(Path(directory).glob("*.safetensors"))]
     all_ = [getattr(cfg, key) for key in keys] + [(s.st_size, s.st_mtime_ns) for s in files]
     all_ += [scope.since, scope.until]

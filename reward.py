@@ -9,9 +9,7 @@ returns what the program printed or returned, and the comparison happens here.
 Left out: partial credit for "almost equal" values, and any reward a program reports of itself.
 """
 
-import ast
 import re
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,22 +17,24 @@ from dataclasses import dataclass, field
 import trace
 from config import Config, UserError
 from jail.instrument import UNFIT, plain
-from jail.values import decode, encode
+from jail.values import decode, encode, room_for
 from problems.answers import (
+    MAX_ANSWER,
     agrees,
     ends_with_values,
-    extract_program,
     is_literal,
     parse_answer,
+    same_answer,
     same_printed,
     same_stdout,
     same_value,
 )
-from problems.problem import OUTPUT, Problem, Question, show, show_call, with_prefix
+from problems.failures import expected_outputs, tried_again
+from problems.problem import OUTPUT, Problem, Question, show, show_call
+from problems.programs import complete, complexity, extract_program, with_prefix
 from sandbox import Run, Sandbox
 
 warnings.filterwarnings("ignore", category=SyntaxWarning)  # about what models write
-MAX_ANSWER = 4_000  # characters of an answer that are read, and of a program that is asked about
 MAX_COMPLEXITY = 10  # failed programs with more decision points are not asked about
 
 
@@ -67,6 +67,7 @@ def judge(
     sandbox: Sandbox, problem: Problem, program: str | None, reward: str = "binary"
 ) -> Verdict:
     """Run `program` on the tests of `problem`. Never raises for anything the program does."""
+    program = program and complete(problem.tests.get("prefix", ""), program, problem.fn_name)
     verdict = run_tests(sandbox, problem, program)
     verdict.program = program
     verdict.reward = REWARDS[reward](verdict)
@@ -75,7 +76,7 @@ def judge(
 
 def score_program(sandbox: Sandbox, problem: Problem, response, cfg: Config) -> Verdict:
     """The code objective's score of a rollout.Response."""
-    return judge(sandbox, problem, extract_program(response.text), cfg.reward)
+    return judge(sandbox, problem, extract_program(response.text, problem.fn_name), cfg.reward)
 
 
 def run_tests(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
@@ -83,7 +84,7 @@ def run_tests(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdic
     if program is None:  # a check counts as one test
         return Verdict("no_code", tests=1 if "check" in tests else len(tests["inputs"]))
     name = tests.get("fn_name")
-    program = with_prefix(tests.get("prefix", ""), program, name)
+    program = with_prefix(tests.get("prefix", ""), program, problem.fn_name)
     if "check" in tests:
         run = sandbox.check(
             program, tests["check"], tests["entry_point"], tests.get("preamble", "")
@@ -91,14 +92,14 @@ def run_tests(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdic
         return Verdict(run.status, int(run.status == "passed"), 1, None, run.error)
     inputs = tests["inputs"]
     outputs = expected_outputs(sandbox, problem)
-    deadline = time.monotonic() + sandbox.program_timeout_s
-    runs = sandbox.run(program, inputs, name)
+    room = tests.get("room") or tests.setdefault("room", room_for(outputs))
+    runs = sandbox.run(program, inputs, name, room=room)
     passed = [right(*three, tests) for three in zip(runs, inputs, outputs, strict=True)]
     for i in [i for i, ok in enumerate(passed) if not ok]:
         # State can leak between the tests of one child, so a failure counts if the test fails in a
         # child of its own, too. The first test had one.
-        if i and time.monotonic() <= deadline:
-            runs[i] = sandbox.run(program, [inputs[i]], name)[0]
+        if i:
+            runs[i] = sandbox.run(program, [inputs[i]], name, room=room)[0]
             passed[i] = right(runs[i], inputs[i], outputs[i], tests)
         if not passed[i]:
             break
@@ -113,20 +114,6 @@ def run_tests(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdic
     test = {key: text[:500] for key, text in test.items()}
     status = "failed" if run.status == "ok" else run.status
     return Verdict(status, sum(passed), len(runs), test, run.error)
-
-
-def expected_outputs(sandbox: Sandbox, problem: Problem) -> list:
-    """What the tests want; where only a reference says, it is run, once a problem."""
-    tests = problem.tests
-    if "outputs" not in tests:
-        runs = sandbox.run(tests["reference"], tests["inputs"], tests["fn_name"])
-        failed = [run for run in runs if run.status != "ok"]
-        if failed:
-            raise RuntimeError(
-                f"{problem.task_id}: its reference fails ({failed[0].status}: {failed[0].error})"
-            )
-        tests["outputs"] = [run.value for run in runs]
-    return tests["outputs"]
 
 
 def right(run: Run, arguments: object, expected: object, tests: dict) -> bool:
@@ -146,7 +133,7 @@ def make_question(
     prefix: str = "", max_complexity: int = MAX_COMPLEXITY,
 ) -> Question | str:  # fmt: skip
     """Trace `program` on `input` and ask about its last-defined variables; a str says why not."""
-    if len(program) > MAX_ANSWER:
+    if len(program) > MAX_ANSWER:  # characters
         return "too long"
     if complexity(program) > max_complexity:
         return "too complex"
@@ -175,7 +162,7 @@ def ask(sandbox: Sandbox, problem: Problem, verdict: Verdict, cfg: Config) -> li
     program, tests = verdict.program, problem.tests
     if not program or verdict.status in ("passed", "timeout"):
         return []
-    name = tests.get("fn_name") or tests.get("entry_point")
+    name = problem.fn_name
     if name and name.startswith("Solution") and not re.search(r"^class Solution\b", program, re.M):
         name = name.rpartition(".")[2]  # a small model often writes a plain f for Solution().f
     inputs = tests.get("inputs") or tests.get("calls", [])
@@ -187,25 +174,13 @@ def ask(sandbox: Sandbox, problem: Problem, verdict: Verdict, cfg: Config) -> li
     return [q for q in made if isinstance(q, Question) and q.has_variables]
 
 
-def complexity(program: str) -> int:
-    """McCabe's cyclomatic complexity: 1 + decision points. A program that does not parse: 0."""
-    branches = (ast.If, ast.For, ast.While, ast.IfExp, ast.ExceptHandler, ast.comprehension)
-    try:
-        nodes = ast.walk(ast.parse(program))
-        return 1 + sum(
-            len(n.values) - 1 if isinstance(n, ast.BoolOp) else isinstance(n, branches)
-            for n in nodes
-        )
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return 0
-
-
 def worked_examples(sandbox: Sandbox, cfg: Config) -> list[Question]:
     """cfg.align_examples with their true answers, from a real trace. Raises UserError."""
     examples = []
     for number, (program, call) in enumerate(cfg.align_examples, start=1):
         fn_name, arguments = trace.parse_call(call, program) if call else (None, "")
-        made = make_question(sandbox, program.strip(), arguments, fn_name, cfg)
+        given = (sandbox, program.strip(), arguments, fn_name, cfg)
+        made = tried_again(lambda given=given: make_question(*given), str)
         if isinstance(made, str):
             raise UserError(f"align_examples: example {number} gives no question: {made}")
         examples.append(made)
@@ -237,18 +212,17 @@ def score_answer(
 
     finished: whether the model ended the answer itself. Of a long answer the end is read.
     """
-    text = text[-MAX_ANSWER:]
     printed = OUTPUT if question.fn_name is None else ""
     predicted = parse_answer(text, list(question.target), printed)
     target = {name: decode(value) for name, value in question.target.items()}
     correct = [
         name
         for name, value in predicted.items()
-        if (same_printed if name == printed else same_value)(target[name], value)
+        if (same_printed if name == printed else same_answer)(target[name], value)
     ]
     share = len(correct) / len(target)
     parsed = len(predicted) == len(target)
-    in_form = parsed and finished and ends_with_values(text, list(target))
+    in_form = parsed and finished and ends_with_values(text, list(target), printed)
     reward = format_bonus * in_form + (1 - format_bonus) * share
     status = "right" if share == 1 else "partial" if share else "wrong" if parsed else "unparsed"
     shown = {name: show(value)[:300] for name, value in predicted.items()}

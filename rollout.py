@@ -16,12 +16,14 @@ import random
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
 from config import Config, UserError, first_line
+from problems.failures import guarded
 from problems.problem import Problem, Question
 from run import Clock, gather
 from sandbox import Pool
@@ -60,7 +62,7 @@ class Sample:
     """One answer to a prompt, and what became of it."""
 
     response: Response
-    outcome: object  # a Verdict or Score of reward.py: it has .status and .reward
+    outcome: object  # a Verdict or Score of reward.py, or a JudgeError: .status and .reward
     penalty: float = 0.0  # added to the reward before answers are compared; at most 0
     advantage: float = 0.0
     questions: list[Question] = field(default_factory=list)  # about the program, if it failed
@@ -80,11 +82,17 @@ class Group:
     prompt: str  # the user turn, to show
     prompt_ids: list[int]
     samples: list[Sample] = field(default_factory=list)
+    begun: str = ""  # what the chat template has begun of the answer, as "<think>"
+
+    @property
+    def judged(self) -> list[Sample]:
+        """Without the samples that we failed to judge, which are neither right nor wrong."""
+        return [sample for sample in self.samples if sample.outcome.status != "judge_error"]
 
     @property
     def flat(self) -> bool:
         """All samples earn the same, so none is better than another."""
-        return len({sample.reward for sample in self.samples}) == 1
+        return len({sample.reward for sample in self.judged}) <= 1
 
     @property
     def teaches(self) -> bool:
@@ -113,7 +121,9 @@ def rollout(
 
     def on_finish(i: int, response: Response) -> None:
         group, g = places[i]
-        scored[i] = pool.submit(score, group, response, f"{step}/{group.index}/{g}", cfg)
+        response.text = group.begun + response.text
+        source, unjudged = f"{step}/{group.index}/{g}", partial(Sample, response)
+        scored[i] = pool.submit(guarded, source, score, unjudged, group, response, source, cfg)
 
     engine.sample(requests, on_finish)
     clock.lap("sample")

@@ -43,7 +43,7 @@ RANK_TIMEOUT_S = 1800  # how long ranks wait for the slowest of them
 KEEP_CHECKPOINTS = 2  # older ones are deleted
 # Keys that may differ on --resume, for they change no number of any step, or by rounding only.
 FREE_KEYS = {"resume", "steps", "wandb", "out_dir", "name", "data_dir", "sandbox_workers"}
-FREE_KEYS |= {"save_every", "eval_tasks", "eval_every", "eval_n", "eval_temperature"}
+FREE_KEYS |= {"save_every", "eval_tasks", "eval_every", "eval_temperature"}
 FREE_KEYS |= {"kv_cache_gb", "gpu_memory", "rollout_tp", "micro_tokens", "checkpoint_layers"}
 FREE_KEYS |= {"offload"}
 
@@ -91,7 +91,7 @@ def gather(item: object, task: str = "its work") -> list:
     What ranks wait for may take long (sampling, judging, saving), so they wait here, outside of
     NCCL, and not for ever: raises UserError that names the ranks which did not come.
     """
-    if dist.get_world_size() == 1:
+    if not dist.is_initialized() or dist.get_world_size() == 1:
         return [item]
     try:
         dist.monitored_barrier(meeting["group"], meeting["patience"], wait_all_ranks=True)
@@ -240,6 +240,8 @@ class RunDir:
         rows = [sample_row(step, group, g) for group in groups for g in range(len(group.samples))]
         self.append("metrics.jsonl", [metrics])
         self.append("samples.jsonl", rows)
+        if metrics["judge_errors"] == len(rows) > 0:
+            raise UserError(f"step {step}: no answer could be judged ({rows[0]['error']})")
         if self.wandb:
             self.wandb.log(metrics, step=step)
         self.first_step = self.first_step or step
@@ -370,6 +372,8 @@ def step_metrics(groups: list, waiting: dict[str, int], stats: dict) -> dict:
     return metrics | {
         "flat_groups": mean([group.flat for group in groups for _ in group.samples]),
         "truncated": mean([not sample.response.finished for sample in every]),
+        "unjudged": mean([sample.outcome.status == "unjudged" for sample in every]),
+        "judge_errors": sum(sample.outcome.status == "judge_error" for sample in every),
         "kl": stats["kl"] / trained,
         "clip_frac": stats["clipped"] / trained,
         "mismatch/mean": stats["mismatch"] / trained,

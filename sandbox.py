@@ -5,12 +5,11 @@ jail/isolation.py and forks one child per program. The expected values never ent
 gets the program and the inputs, and we compare on this side what it printed, or the value of exact
 builtin types that it returned. So an early exit, an `__eq__` that always says True or a look
 through the frames earns nothing. An assert-style check runs in a second, trusted child, where the
-function under test is a proxy that asks the first child. We keep the time on this side too, and
-end a late program with SIGKILL: no program is asked to stop.
+function under test is a proxy that asks the first child. We keep the (CPU) time on this side too,
+and end a late program with SIGKILL: no program is asked to stop.
 
-Left out: a failed test is not run again on its own (reward.py does that), and programs cannot
-import installed packages. State can leak between the inputs of one run(), but never from one run()
-to the next.
+Left out: a failed test is not run again on its own (reward.py does that). State can leak between
+the inputs of one run(), but never from one run() to the next.
 
     python sandbox.py program.py < stdin    # prints the Run as JSON; exit status 0 if it is "ok"
 """
@@ -19,30 +18,32 @@ import argparse
 import contextlib
 import json
 import marshal
-import math
 import os
 import socket
 import subprocess
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 
 from jail import protocol
-from jail.protocol import Run, memfd, messages, parse_run, poll_readable
+from jail.clock import Clock
+from jail.packages import PACKAGES, locate
+from jail.protocol import Run, memfd, messages, parse_run, patiently, poll_readable
 from jail.terminal import command_line, read_text
-from jail.values import NO_CAPS, encode
+from jail.values import NO_CAPS, OUTPUT_BYTES, encode
 
 ANSWER_S = 60  # the zygote may take as long to start, or to clean up after a program
 TICK_S = 0.02  # we look this often for a report, so a program may exceed its limit by as much
-OUTPUT_BYTES = 4 << 20  # a program may print as much per input; some contests want 1e5 numbers
+CHECK_ROOM = 8  # of what it passes and gets back (values.room_for), for it need not say how much
+CHECK_CALLS = 30  # a check may take the time of as many calls, or of one for each of its lines
 PIPE_BYTES = 1 << 16  # a pipe holds as much; a child that has more to say waits for us
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 ENVIRONMENT |= {"LD_BIND_NOW": "1"}  # else each child links the C functions that it calls again
-BOOT = "import sys; sys.path.insert(0, {!r}); from jail import zygote; zygote.main({}, {!r})"
+ENVIRONMENT |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads share their time
+BOOT = "import sys; sys.path.insert(0, {!r}); from jail import zygote; zygote.main({}, {!r}, {!r})"
 
 
 class SandboxUnavailable(RuntimeError):
@@ -53,41 +54,27 @@ class SandboxBroken(RuntimeError):
     """The zygote is gone or does not answer. Make a new Sandbox."""
 
 
-def patiently(start: Callable, *args: object, **options: object) -> object:
-    """Call start(...), which makes a process; try for 20 s where the machine has none to give."""
-    for wait_s in [0.01 * 2**n for n in range(11)]:
-        try:
-            return start(*args, **options)
-        except BlockingIOError:
-            time.sleep(wait_s)
-    return start(*args, **options)
-
-
 class Sandbox:
     """One zygote, for one thread at a time. Any exception from run() or check() closes it.
 
-    timeout_s limits one input (or one call of a check), program_timeout_s all of them together.
+    timeout_s, of CPU time, limits one input (or one call of a check); n inputs may take n times it.
+    packages may be imported, besides the standard library.
     mode "auto" raises SandboxUnavailable where the kernel isolates nothing; mode "weak" limits
     resources and isolates nothing.
     """
 
     def __init__(
-        self, *, timeout_s: float = 2.0, program_timeout_s: float = 10.0, memory_mb: int = 512,
-        mode: str = "auto",
+        self, *, timeout_s: float = 2.0, memory_mb: int = 512, mode: str = "auto",
+        packages: tuple = PACKAGES,
     ) -> None:  # fmt: skip
-        self.timeout_s, self.program_timeout_s = timeout_s, program_timeout_s
-        self._limits = {
-            "memory_mb": memory_mb,
-            "cpu_s": math.ceil(program_timeout_s) + 1,
-            "output_bytes": OUTPUT_BYTES,
-            "walls": mode != "weak",
-        }
+        self.timeout_s = timeout_s
+        self._limits = {"memory_mb": memory_mb, "walls": mode != "weak"}
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        boot = BOOT.format(os.path.dirname(os.path.abspath(__file__)), theirs.fileno(), mode)
+        boot = os.path.dirname(os.path.abspath(__file__)), theirs.fileno(), mode, locate(packages)
         with theirs:
             self._zygote = patiently(
                 subprocess.Popen,
-                [sys.executable, "-s", "-P", "-S", "-c", boot],
+                [sys.executable, "-s", "-P", "-S", "-c", BOOT.format(*boot)],
                 env=ENVIRONMENT,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -106,69 +93,86 @@ class Sandbox:
             warnings.warn('sandbox="weak": programs run as you, within limits', stacklevel=2)
 
     def run(
-        self, program: str, inputs: list, fn_name: str | None = None, traced: bool = False
-    ) -> list[Run]:
+        self, program: str, inputs: list, fn_name: str | None = None, traced: bool = False,
+        room: int = 1,
+    ) -> list[Run]:  # fmt: skip
         """One Run per input: a text for stdin, or a list of arguments for fn_name, such as "f" or
-        "Solution().f". traced: the Runs also hold the values of the program's variables.
+        "Solution().f". traced: the Runs also hold the values of the program's variables. room: what
+        values.room_for() says of the expected values.
 
         After a timeout the other inputs are not run: the program has failed, and they cost most.
         """
         data = [encode(x, **NO_CAPS) for x in inputs] if fn_name else inputs
-        job = self._limits | {"program": program, "fn_name": fn_name, "traced": traced}
-        deadline = time.monotonic() + self.program_timeout_s
+        job = {"program": program, "fn_name": fn_name, "traced": traced}
         runs = []
         while len(runs) < len(inputs):
-            if time.monotonic() > deadline or (runs and runs[-1].status == "timeout"):
-                return runs + [Run("timeout", error="not run") for _ in inputs[len(runs) :]]
             todo = data[len(runs) :]
-            runs += self._children(len(todo), deadline, job | {"inputs": todo})
+            runs += self._children(len(todo), len(todo), room, job | {"inputs": todo})
+            if runs[-1].status == "timeout":
+                runs += [Run("timeout", error="not run") for _ in inputs[len(runs) :]]
         return runs
 
     def check(self, program: str, check: str, entry_point: str, preamble: str = "") -> Run:
         """Run check(candidate), which `check` defines. `preamble` and `check` must be trusted."""
-        deadline = time.monotonic() + self.program_timeout_s
-        untrusted = self._limits | {"program": program, "fn_name": entry_point}
-        trusted = self._limits | {"preamble": preamble, "check": check}
-        return self._children(1, deadline, untrusted, trusted)[0]
+        untrusted = {"program": program, "fn_name": entry_point, "room": CHECK_ROOM}
+        trusted = {"preamble": preamble, "check": check, "entry_point": entry_point}
+        trusted["room"] = CHECK_ROOM
+        calls = max(CHECK_CALLS, len(check.splitlines()))
+        return self._children(1, calls, 1, untrusted, trusted)[0]
 
-    def _children(self, n: int, deadline: float, *jobs: dict) -> list[Run]:
-        """Fork, watch the clock, kill. Returns the Runs of the first inputs, from one to n."""
+    def _children(self, n: int, calls: int, room: int, *jobs: dict) -> list[Run]:
+        """Fork, watch the clock, kill. Returns the Runs of the first inputs, from one to n.
+
+        calls: how many times the limit of one input or call all of them together may take.
+        """
         runs, buffer, late = [], bytearray(), False
+        clock = Clock(self.timeout_s, self.timeout_s * calls)
+        limits = self._limits | {"cpu_s": clock.backstop_s, "room": room}
+        limits["output_bytes"] = OUTPUT_BYTES * room
         control = self._control.fileno()
         statuses = protocol.RUN_STATUSES if len(jobs) == 1 else protocol.STATUSES
-        limit = min(time.monotonic() + self.timeout_s, deadline)
         with self._closed_on_error(), contextlib.ExitStack() as stack:
             report, write_end = os.pipe()  # we keep write_end open, so `report` never ends
             out = memfd(b"")
-            first, *more = [memfd(marshal.dumps(job)) for job in jobs]
+            first, *more = [memfd(marshal.dumps(limits | job)) for job in jobs]
             for fd in (report, write_end, out, first, *more):
                 stack.callback(os.close, fd)
             os.set_blocking(report, False)
             socket.send_fds(self._control, [b"run"], [first, out, write_end, *more])
             wake_for = [control]  # tells that a child ended; until then we look in now and then
             while len(runs) < n and not late:
-                wait = max(0, min(TICK_S, limit - time.monotonic()))
-                ended, data = control in poll_readable(*wake_for, timeout_s=wait), b""
+                ended, data = control in poll_readable(*wake_for, timeout_s=TICK_S), b""
+                if not ended and clock.is_blind():
+                    self._find_processes(clock)
+                clock.look()
                 with contextlib.suppress(BlockingIOError):
                     data = os.read(report, 1 << 20)
                 buffer += data
-                for message in messages(buffer):  # an empty one: a call of the check starts
+                for message in messages(buffer, room):  # an empty one: a call of the check starts
                     if message or len(jobs) == 2:
-                        limit = min(time.monotonic() + self.timeout_s, deadline)
-                    runs += [parse_run(message, statuses)] if message else []
+                        clock.restart()
+                    runs += [parse_run(message, statuses, room=room)] if message else []
                 if ended:
                     break  # we have read all that it reported
-                late = time.monotonic() > limit
+                late = clock.late()
                 wake_for = [control, report] if len(data) >= PIPE_BYTES else [control]
             if late or (len(runs) >= n and not poll_readable(control, timeout_s=0.05)):
                 self._control.send(b"kill")  # the child does not end by itself
-            death = protocol.cause_of_death(self._answer())
+            status = self._answer()
             if len(runs) < n or (len(jobs) == 2 and runs[0].status == "killed"):
-                death = Run("timeout", error="out of time") if late else death
-                printed = os.pread(out, self._limits["output_bytes"], 0)
-                death.stdout = printed.decode(errors="replace")
+                printed = os.pread(out, limits["output_bytes"], 0)
+                death = protocol.cause_of_death(status, printed, limits | jobs[0])
+                if late:
+                    death = Run("timeout", death.stdout, error="out of time")
                 runs = [*runs[: n - 1], death]
         return runs[:n]
+
+    def _find_processes(self, clock: Clock) -> None:
+        """Let `clock` watch the children, unless they have just ended."""
+        self._control.send(b"pids")
+        self._wait()
+        if self._control.recv(4, socket.MSG_PEEK) == b"pids":
+            clock.watch(socket.recv_fds(self._control, 4, 2)[1])
 
     @contextlib.contextmanager
     def _closed_on_error(self) -> Iterator[None]:
@@ -181,9 +185,12 @@ class Sandbox:
             self.close()
             raise
 
-    def _answer(self) -> object:
+    def _wait(self) -> None:
         if not poll_readable(self._control.fileno(), timeout_s=ANSWER_S):
             raise SandboxBroken(f"the zygote did not answer for {ANSWER_S} s")
+
+    def _answer(self) -> object:
+        self._wait()
         if not (message := self._control.recv(4096)):
             raise SandboxBroken("the zygote died; if it never started, stderr says why")
         return json.loads(message)

@@ -58,8 +58,8 @@ def train(cfg: Config) -> None:
     run = RunDir(cfg)
     directory = model_directory(cfg.model)
     tokenizer = AutoTokenizer.from_pretrained(directory)
-    problems = fitting(load_problems(cfg.problems, cfg=cfg), tokenizer, cfg)
     with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
+        problems = fitting(load_problems(cfg.problems, "train", cfg, pool), tokenizer, cfg)
         examples = pool.submit(reward.worked_examples, cfg).result()
         layers = pool.submit(lambda sandbox: sandbox.layers).result()
         where = f"{world} process(es) on {device.type} in {cfg.compute_dtype}"
@@ -195,7 +195,8 @@ class Prompts:
 
     def _group(self, objective: str, task: Task) -> Group:
         chat = OBJECTIVES[objective].messages(task, self.cfg, self.examples)
-        return Group(0, objective, task, chat[-1]["content"], chat_ids(self.tokenizer, chat))
+        ids, begun = chat_ids(self.tokenizer, chat, self.cfg)
+        return Group(0, objective, task, chat[-1]["content"], ids, begun=begun)
 
     def learn(self, groups: list[Group]) -> None:
         """Add the questions about failed programs, in the order of samples: none that is known,
@@ -284,14 +285,14 @@ def set_advantages(cfg: Config, groups: list[Group]) -> None:
     """
     compare = ALGORITHMS[cfg.algo].advantage
     for group in groups:
-        rewards = torch.tensor([sample.reward + sample.penalty for sample in group.samples])
+        rewards = torch.tensor([sample.reward + sample.penalty for sample in group.judged])
         advantages = rewards
         if compare:
             advantages = torch.zeros_like(rewards) if group.flat else compare(rewards)
-        for sample, advantage in zip(group.samples, advantages.tolist(), strict=True):
+        for sample, advantage in zip(group.judged, advantages.tolist(), strict=True):
             sample.advantage = advantage
     if not compare:
-        whiten([sample for group in groups for sample in group.samples])
+        whiten([sample for group in groups for sample in group.judged])
 
 
 def whiten(samples: list[Sample]) -> None:

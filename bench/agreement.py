@@ -126,7 +126,7 @@ def compare_verdicts(problems: list[Problem], n_mutants: int) -> int:
     for problem in problems:
         made = mutants(problem, n_mutants)
         work += [(problem, mutant, "mutant") for mutant in made]
-    limits = {"timeout_s": SECONDS, "program_timeout_s": SECONDS, "memory_mb": MEMORY_MB}
+    limits = {"timeout_s": SECONDS, "memory_mb": MEMORY_MB}
     counts, disagreements = collections.Counter(), 0
     with Pool(2, **limits) as pool, ThreadPoolExecutor(2) as threads:
         bares = list(threads.map(lambda item: bare(*item[:2]), work))

@@ -70,7 +70,7 @@ from trl import GRPOConfig, GRPOTrainer
 from config import load_config
 from problems.load import data_order, load_problems
 from problems.problem import code_messages
-from problems.answers import extract_program
+from problems.programs import extract_program
 from reward import judge
 from run import peak_gb
 from sandbox import Pool
@@ -84,7 +84,7 @@ pool = Pool(cfg.sandbox_workers, **cfg.limits)
 def reward(completions, number, **_):
     texts = [c[0]["content"] for c in completions]
     futures = [
-        pool.submit(judge, problems[i], extract_program(text), cfg.reward)
+        pool.submit(judge, problems[i], extract_program(text, problems[i].fn_name), cfg.reward)
         for i, text in zip(number, texts)
     ]
     return [future.result().reward for future in futures]

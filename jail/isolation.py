@@ -5,8 +5,9 @@ capabilities, a uid other than 0, and Landlock. Each child gets resource limits.
 through ctypes, so it needs no installation and no root. The numbers are those of the kernel's
 headers, and x86-64 and aarch64 share them.
 
-Left out: programs have no /proc, /dev or /tmp, and no installed packages, which may hold test data;
-they get the standard library. jail/seccomp.py says which system calls they may make.
+Left out: programs have no /proc, /dev or /tmp. They get the standard library and, of the installed
+packages, which may hold test data, those of jail/packages.py. jail/seccomp.py says which system
+calls they may make.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ NEWREST = 0x20000000 | 0x40000000 | 0x8000000 | 0x4000000  # pid, net, ipc, uts
 MOUNT_SETATTR, LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 442, 444, 445, 446
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 NOBODY = 65534  # the user that the zygote of a trainer running as root becomes
+FILES = 64  # descriptors that one program may have open
 TASKS = 16  # processes and threads that one zygote may have, if the kernel counts them apart
 
 
@@ -143,9 +145,12 @@ def die_with_parent() -> None:
     libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
 
 
-def shut_in(private: bool) -> list[str]:
-    """Put up all other walls and name those that hold. private: we are in namespaces already."""
-    paths = readable_paths()
+def shut_in(private: bool, packages: dict[str, bool]) -> list[str]:
+    """Put up all other walls and name those that hold.
+
+    private: we are in namespaces already. packages: the paths of packages that may be read.
+    """
+    paths = readable_paths() | packages
     root = private and private_root(paths)
     user = drop_privileges()
     abi = landlock(paths)
@@ -156,7 +161,7 @@ def shut_in(private: bool) -> list[str]:
     return [*layers, user]
 
 
-def limit_resources(memory_mb: int, cpu_s: int, file_bytes: int, n_files: int) -> None:
+def limit_resources(memory_mb: int, cpu_s: int, file_bytes: int) -> None:
     """Set the limits of one child, which cannot raise them again."""
     memory = memory_mb << 20
     tasks = TASKS if os.getppid() == 1 else 0  # else it counts all that the user runs
@@ -164,7 +169,7 @@ def limit_resources(memory_mb: int, cpu_s: int, file_bytes: int, n_files: int) -
         ("AS", memory, memory + (32 << 20)),  # the rest lets a child report that memory ran out
         ("CPU", cpu_s, cpu_s + 1),
         ("FSIZE", file_bytes, file_bytes),
-        ("NOFILE", n_files, n_files),
+        ("NOFILE", FILES, FILES),
         ("NPROC", tasks, tasks),
         ("CORE", 0, 0),
     ):

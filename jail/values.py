@@ -10,21 +10,63 @@ import functools
 import itertools
 import json
 import math
+import sys
 
-NO_CAPS = dict.fromkeys(("max_nodes", "max_chars", "max_bits"), 1 << 40)  # for our own values
+# What a program may return: so many values, characters in all, bits of an integer, and levels.
+# Where more is expected, it gets more room: a power of two that multiplies them all.
+CAPS = {"max_nodes": 200_000, "max_chars": 1_000_000, "max_bits": 4_000_000, "max_depth": 150}
+NO_CAPS = dict.fromkeys(CAPS, 1 << 40)  # for our own values
+OUTPUT_BYTES = 4 << 20  # a program may print as much per input; some contests want 1e5 numbers
 TYPES = (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict)  # as values
 DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
 
 
+@functools.cache
+def caps(room: int) -> dict[str, int]:
+    return {name: cap * room for name, cap in CAPS.items()}
+
+
+def room_for(expected: list) -> int:
+    """The room that leaves twice what these values take, or these texts when they are printed.
+
+    It is coarse, because the program may see it: it says next to nothing of what is expected.
+    """
+    need = max(map(share, expected), default=0.0)
+    return 1 << max(0, math.ceil(math.log2(need * 2 or 1)))
+
+
+def share(value: object) -> float:
+    """How much of the room 1 a value takes; 1.0 is all of one of the caps."""
+    if type(value) is str:
+        return max(
+            len(value) / CAPS["max_chars"], len(value.encode(errors="replace")) / OUTPUT_BYTES
+        )
+    sizes, todo = dict.fromkeys(CAPS, 0), [(value, 1)]
+    while todo:
+        x, depth = todo.pop()
+        kind = type(x)
+        sizes["max_nodes"] += 1
+        if kind in DICTS or kind in (list, tuple, set, frozenset):
+            sizes["max_depth"] = max(sizes["max_depth"], depth)
+            todo += [(y, depth + 1) for y in x]
+            todo += [(y, depth + 1) for y in x.values()] if kind in DICTS else []
+        elif kind is str or kind is bytes:
+            sizes["max_chars"] += len(x)
+        elif kind is int:
+            sizes["max_bits"] = max(sizes["max_bits"], x.bit_length())
+    return max(size / CAPS[name] for name, size in sizes.items())
+
+
 def encode(
-    value: object, max_nodes: int = 200_000, max_chars: int = 1_000_000,
-    max_bits: int = 4_000_000, max_depth: int = 150, classes: dict | None = None,
+    value: object, max_nodes: int = CAPS["max_nodes"], max_chars: int = CAPS["max_chars"],
+    max_bits: int = CAPS["max_bits"], max_depth: int = CAPS["max_depth"],
+    classes: dict | None = None, arrays: bool = False,
 ) -> object:  # fmt: skip
     """`value` as JSON data; ValueError if a part has no exact builtin type, or exceeds a cap.
 
     Calls no user code. max_chars limits all strings and bytes together, max_bits one integer.
     `classes`, the names of a module, also admits instances of that module's classes, such as
-    LeetCode's TreeNode.
+    LeetCode's TreeNode. `arrays` admits numpy's arrays and numbers, as lists and numbers.
     """
     nodes, chars, path = itertools.count(1), 0, set()
 
@@ -63,6 +105,8 @@ def encode(
             data = {"dict": [[walk(k), walk(v)] for k, v in dict.items(x)]}
         elif classes is not None and classes.get(kind.__name__) is kind:
             data = {"object": [kind.__name__, {k: walk(v) for k, v in vars(x).items()}]}
+        elif arrays and is_array(x, max_nodes):
+            data = walk(x.tolist())
         else:
             raise ValueError(f"a value of type {kind.__name__}, which is no plain builtin type")
         path.discard(id(x))
@@ -71,13 +115,28 @@ def encode(
     return walk(value)
 
 
-def decode(data: object, classes: dict | None = None, depth: int = 0) -> object:
+def is_array(x: object, max_items: int) -> bool:
+    """Is it numpy's, and no larger? A program may lie about it, for it is asked where it runs."""
+    kind, numpy = type(x), sys.modules.get("numpy")
+    if numpy is None or not (
+        kind is numpy.ndarray or kind.__module__ == "numpy" and issubclass(kind, numpy.generic)
+    ):
+        return False
+    return x.size <= max_items and x.dtype.kind in "biufcSUO"  # no dates, which become numbers
+
+
+def decode(data: object, classes: dict | None = None, max_depth: int = 200) -> object:
     """The inverse of encode. ValueError for data that encode never makes. Runs no code."""
-    if depth > 200:
+    if type(data) is not dict and type(data) is not list:
+        return data
+    if max_depth < 0:
         raise ValueError("an encoded value is nested too deeply")
-    inner = functools.partial(decode, classes=classes, depth=depth + 1)
-    if type(data) is not dict:
-        return [inner(x) for x in data] if type(data) is list else data
+
+    def inner(x: object) -> object:
+        return decode(x, classes, max_depth - 1)
+
+    if type(data) is list:
+        return [inner(x) for x in data]
     try:
         ((tag, x),) = data.items()
         if tag == "tuple":

@@ -18,7 +18,7 @@ import contextlib
 import functools
 import gc
 import importlib
-import itertools
+import io
 import json
 import marshal
 import os
@@ -32,22 +32,25 @@ import traceback
 import types
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import BinaryIO
 
-from jail import instrument, isolation, seccomp
-from jail.protocol import REPORT_BYTES, RUN_STATUSES, Run, memfd, parse_run, poll_readable
-from jail.values import NO_CAPS, decode, encode
+from jail import instrument, isolation, packages, seccomp
+from jail.objects import Uncarried
+from jail.peer import Lost, Peer, last_line, receive, to_json
+from jail.protocol import REPORT_BYTES, Run, memfd, poll_readable
+from jail.values import NO_CAPS, caps, decode, encode
 
 # what programs import most
 PRELOAD = """math collections itertools functools heapq bisect re string random typing json datetime
     statistics operator copy decimal fractions"""
-to_json = json.JSONEncoder(ensure_ascii=False).encode
 compile_once = functools.lru_cache(maxsize=1)(compile)
+STANDARD = {f"/dev/std{name}": fd for fd, name in enumerate(("in", "out", "err"))}
+STANDARD |= {f"{place}/fd/{fd}": fd for fd in range(3) for place in ("/dev", "/proc/self")}
+plain_open = open
 old_stdouts = []  # kept: when one is collected it writes its rest into the next input's output
 files_are_new = True  # this child's standard files are as the zygote opened them
 
 
-def main(control_fd: int, mode: str) -> None:
+def main(control_fd: int, mode: str, places: dict[str, str]) -> None:
     """Two processes: the outer one waits for the trainer's end, the inner one forks children."""
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
     stack = 1 << 30 if hard == resource.RLIM_INFINITY else min(hard, 1 << 30)
@@ -61,7 +64,7 @@ def main(control_fd: int, mode: str) -> None:
     pid = os.fork()
     if pid == 0:
         os.close(trainer)
-        serve(socket.socket(fileno=control_fd), mode, private)
+        serve(socket.socket(fileno=control_fd), mode, private, places)
         os._exit(0)
     os.close(control_fd)
     poll_readable(trainer, os.pidfd_open(pid))  # PDEATHSIG watches only one thread of the trainer
@@ -70,17 +73,20 @@ def main(control_fd: int, mode: str) -> None:
     os._exit(0)
 
 
-def serve(control: socket.socket, mode: str, private: bool) -> None:
+def serve(control: socket.socket, mode: str, private: bool, places: dict[str, str]) -> None:
     """Preload, shut ourselves in; then per request: fork, wait (or be told to kill), clean up."""
+    readable = packages.readable_paths(places)
     for name in PRELOAD.split():
         importlib.import_module(name)
     del sys.path[0]  # our own folder, put there by sandbox.BOOT
     sys.argv = ["program.py"]
     site.setquit()  # for -S, which keeps installed packages away, also drops quit() and exit()
-    layers = ["no isolation"] if mode == "weak" else isolation.shut_in(private)
+    layers = ["no isolation"] if mode == "weak" else isolation.shut_in(private, readable)
     isolation.die_with_parent()
     if "seccomp" in layers:
         seccomp.restrict_zygote()  # each child adds a second filter; a small one costs less time
+    packages.install({name: path for name, path in places.items() if path in readable})
+    name_standard_files()
     _thread.stack_size(16 << 20)  # the default is that of the main thread, now 1 GB
     open_standard_files()
     gc.collect()
@@ -92,14 +98,12 @@ def serve(control: socket.socket, mode: str, private: bool) -> None:
         message, fds, _, _ = socket.recv_fds(control, 64, 4)
         if not message:
             return  # the trainer closed its end
-        if message == b"kill":
+        if message in (b"kill", b"pids"):
             continue  # it crossed our message that the child had ended
         pids = start_children(control, *fds)
         for fd in fds:
             os.close(fd)
-        ended = os.pidfd_open(pids[-1])
-        told = ended in poll_readable(ended, control.fileno()) or control.recv(64)
-        os.close(ended)
+        told = wait_for_end(control, pids)
         status = end_children(pids)
         if not told:
             return
@@ -132,8 +136,26 @@ def fork_child(work: Callable, *fds: int, close: list[int]) -> int:
         for fd in close:
             os.close(fd)
         work(*fds)
+        os._exit(0)
     finally:
-        os._exit(0)  # in any case, for only the report counts
+        os._exit(1)  # so that 0 says that the program, or we, chose to end
+
+
+def wait_for_end(control: socket.socket, pids: list[int]) -> bool:
+    """Wait for the last child's end, or to be told to kill; meanwhile say who the children are.
+
+    False if the trainer is gone.
+    """
+    pidfds = [os.pidfd_open(pid) for pid in pids]
+    told = b"pids"
+    while told == b"pids":
+        if pidfds[-1] in poll_readable(pidfds[-1], control.fileno()):
+            break
+        if (told := control.recv(64)) == b"pids":
+            socket.send_fds(control, [told], pidfds)
+    for fd in pidfds:
+        os.close(fd)
+    return bool(told)
 
 
 def end_children(pids: list[int]) -> int:
@@ -159,22 +181,16 @@ class NotCompiled(Exception):
     """The program is not valid Python."""
 
 
-def send(fd: int, message: object) -> None:
+def send(fd: int, message: object, room: int = 1) -> None:
     """Write four bytes of length, then JSON. None has length 0 and says that a call starts."""
     data = b""
     if message is not None:
         data = to_json(message).encode("utf-8", "surrogatepass")
-    if len(data) > REPORT_BYTES:
+    if len(data) > REPORT_BYTES * room:
         data = b'{"status": "error", "error": "ValueError: a value too large to send"}'
     data = len(data).to_bytes(4, "big") + data
     while data:
         data = data[os.write(fd, data) :]
-
-
-def receive(stream: BinaryIO) -> bytes:
-    """The next message; b"" if the other end is closed or the message is too long."""
-    size = int.from_bytes(stream.read(4), "big")
-    return stream.read(size) if size <= REPORT_BYTES else b""
 
 
 def read_job(fd: int) -> dict:
@@ -183,11 +199,10 @@ def read_job(fd: int) -> dict:
     return marshal.loads(data)
 
 
-def confine(job: dict, n_files: int = 0, trusted: bool = False) -> None:
+def confine(job: dict, stdin_bytes: int = 0, trusted: bool = False) -> None:
     """Put up the walls of one child. Call it last, after all that the child needs is open."""
-    isolation.limit_resources(
-        job["memory_mb"], job["cpu_s"], job["output_bytes"], n_files=n_files + 64
-    )
+    file_bytes = max(job["output_bytes"], stdin_bytes)
+    isolation.limit_resources(job["memory_mb"], job["cpu_s"], file_bytes)
     sys.set_int_max_str_digits(0)
     if job["walls"] and not trusted:
         if seccomp.available():
@@ -225,13 +240,30 @@ def find(names: dict, fn_name: str) -> Callable:
     return getattr(names[first](), method) if method else names[first]
 
 
-def last_line(error: BaseException) -> str:
-    return traceback.format_exception_only(type(error), error)[-1].strip()[:500]
+class Opener:
+    """open() or os.open(); it knows the standard files, for programs have no /dev or /proc."""
+
+    def __init__(self, original: Callable, opens_fd: bool) -> None:
+        self.original, self.opens_fd = original, opens_fd
+
+    def __call__(self, file: object, *args: object, **kwargs: object) -> object:
+        fd = None
+        if type(file) is str or isinstance(file, os.PathLike):
+            fd = STANDARD.get(os.fspath(file))
+        if fd is None:
+            return self.original(file, *args, **kwargs)
+        return os.dup(fd) if self.opens_fd else self.original(os.dup(fd), *args, **kwargs)
+
+
+def name_standard_files() -> None:
+    """Let programs open /dev/stdin and the like."""
+    builtins.open = io.open = Opener(open, opens_fd=False)
+    os.open = Opener(os.open, opens_fd=True)
 
 
 def open_standard_files() -> None:
-    sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)
-    sys.stdout = open(1, "w", encoding="utf-8", errors="replace", closefd=False)
+    sys.stdin = plain_open(0, encoding="utf-8", errors="replace", closefd=False)
+    sys.stdout = plain_open(1, "w", encoding="utf-8", errors="replace", closefd=False)
     old_stdouts.append(sys.stdout)
 
 
@@ -279,14 +311,26 @@ def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = Fa
     return {"status": status, "stdout": text, "value": value, "error": error}
 
 
+def rewrite(fd: int, data: bytes) -> None:
+    """Let an anonymous file hold `data`, to be read from its start."""
+    os.ftruncate(fd, 0)
+    done = 0
+    while done < len(data):
+        done += os.pwrite(fd, data[done:] if done else data, done)
+    os.lseek(fd, 0, os.SEEK_SET)
+
+
 def run_inputs(job_fd: int, out: int, report: int) -> None:
     """Main of a run's child."""
     job = read_job(job_fd)
-    texts = [""] if job["fn_name"] else job["inputs"]
-    stdins = [memfd(text.encode(errors="replace")) for text in texts]  # FSIZE is not yet set
-    confine(job, len(stdins))
-    for data, stdin in zip(job["inputs"], itertools.cycle(stdins)):
-        send(report, run_input(job, data, out, stdin))
+    texts = [] if job["fn_name"] else job["inputs"]
+    stdin = memfd(b"")
+    longest = max(texts, key=len, default="")  # it may take four bytes a character
+    confine(job, 4 * len(longest))
+    for data in job["inputs"]:
+        if texts:
+            rewrite(stdin, data.encode(errors="replace"))
+        send(report, run_input(job, data, out, stdin), job["room"])
 
 
 def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
@@ -302,10 +346,13 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
             recorder.active = not fn_name
         exec(code, names)
         if fn_name:
-            function, arguments = find(names, fn_name), decode(data)
+            function = find(names, fn_name)
+            arguments = decode(data, max_depth=NO_CAPS["max_depth"])
             if recorder:
                 recorder.active = True  # we trace the call, not the module's own lines
-            return encode(function(*arguments))
+            value = function(*arguments)
+            sys.setrecursionlimit(max(sys.getrecursionlimit(), 5000))  # encode() is recursive
+            return encode(value, **caps(job["room"]), arrays=True)
 
     result = attempt(job, work, out, stdin, may_exit=not fn_name)
     if recorder:
@@ -317,19 +364,25 @@ def answer_calls(job_fd: int, out: int, channel: int) -> None:
     """Main of a check's untrusted child: load the program at the first call, answer each call."""
     job, stdin = read_job(job_fd), memfd(b"")
     confine(job)
-    names, found = fresh_module("program"), []
+    names = fresh_module("program")
+    peer, limit = Peer(channel, send, names, job["room"], strict=False), 1000
 
     def work() -> object:
-        if not found:
+        nonlocal limit
+        sys.setrecursionlimit(limit)  # as the program left it
+        if not peer.lent:
             exec(compile_program(job)[0], names)
-            found.append(find(names, job["fn_name"]))
-        args, kwargs = json.loads(request)
-        kwargs = {name: decode(data, names) for name, data in kwargs.items()}
-        return encode(found[0](*[decode(data, names) for data in args], **kwargs), classes=names)
+            peer.number(found := find(names, job["fn_name"]))
+            peer.kind = found if isinstance(found, type) else None
+        try:
+            return peer.answer(*json.loads(request)["call"])
+        except (Lost, Uncarried) as error:
+            raise ValueError(str(error)) from None
+        finally:
+            limit = sys.getrecursionlimit()
 
-    calls = open(channel, "rb", closefd=False)
-    while request := receive(calls):
-        send(channel, attempt(job, work, out, stdin))
+    while request := receive(peer.stream, job["room"]):
+        send(channel, attempt(job, work, out, stdin), job["room"])
 
 
 def failed_test(error: AssertionError, check: str) -> str:
@@ -341,33 +394,41 @@ def failed_test(error: AssertionError, check: str) -> str:
 def run_check(job_fd: int, channel: int, report: int) -> None:
     """Main of a check's trusted child, which has the expected values and gives the verdict."""
     job, names = read_job(job_fd), fresh_module("check")
-    answers = open(channel, "rb", closefd=False)
+    peer = Peer(channel, send, names, job["room"], True, started=lambda: send(report, None))
     confine(job, trusted=True)
-    failed_call = (None, None)
+
+    peer.kind = job["entry_point"].isidentifier() and job["entry_point"][0].isupper()
+    begun = False
 
     def candidate(*args: object, **kwargs: object) -> object:
-        nonlocal failed_call
-        send(report, None)
-        kwargs = {name: encode(x, **NO_CAPS, classes=names) for name, x in kwargs.items()}
-        with contextlib.suppress(BrokenPipeError):  # the child is dead and will not answer
-            send(channel, [[encode(x, **NO_CAPS, classes=names) for x in args], kwargs])
-        answer = receive(answers)
-        run = parse_run(answer, RUN_STATUSES, names) if answer else Run("killed")
-        if run.status == "ok":
-            return run.value
-        kind = getattr(builtins, run.error.partition(":")[0], None)
-        plain = kind in (ValueError, TypeError, KeyError, IndexError, ZeroDivisionError)
-        failed_call = (kind if plain else RuntimeError)(run.error), run
-        raise failed_call[0]
+        nonlocal begun
+        begun = True
+        return peer.call(0, "__call__", args, kwargs)
 
     try:
         exec(job["preamble"], names)
+        names |= under_its_name(candidate, job["entry_point"], names)
         exec(compile(job["check"], "<check>", "exec"), names)
         names["check"](candidate)
         verdict = Run("passed")
-    except AssertionError as error:
-        verdict = Run("failed", error=failed_test(error, job["check"]))
     except BaseException as error:
-        by_candidate = error is failed_call[0]
-        verdict = failed_call[1] if by_candidate else Run("error", error=last_line(error))
-    send(report, asdict(verdict))
+        if error is peer.raised[0]:
+            verdict = peer.raised[1]
+        elif not begun:
+            verdict = Run("unjudged", error=f"the check is broken: {last_line(error)}")
+        elif isinstance(error, AssertionError):
+            verdict = Run("failed", error=failed_test(error, job["check"]))
+        else:
+            verdict = Run("error", error=last_line(error))
+    send(report, asdict(peer.lost or verdict))  # a check may have caught that the program is lost
+
+
+def under_its_name(candidate: Callable, entry_point: str, names: dict) -> dict:
+    """What a check finds that calls the function by its name: f(1), or Solution().f(1)."""
+    owner, _, name = entry_point.replace("()", "").rpartition(".")
+    if not owner:
+        return {name: candidate}
+    return {
+        owner: type(owner, (), {name: staticmethod(candidate)}),
+        name: names.get(name, candidate),
+    }

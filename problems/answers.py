@@ -12,83 +12,219 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import NamedTuple
 
+from problems.blocks import Reader, final_answer
 from problems.problem import show
 
-FENCE = re.compile(r"```[ \t]*+[\w+-]*+[ \t]*+\n(.*?)(?:\n[ \t]*+```|\Z)", re.DOTALL)
-DEFINES = re.compile(r"^[ \t]*+(def|class)\s", re.MULTILINE)
-ITEM = re.compile(r"[\s>*-]*[`*\"']?([\w.]+)[`*\"']*\s*[=:]\s*(.+?)[\s,`]*$")  # of an answer
-
-
-def extract_program(text: str) -> str | None:
-    """The last fenced block that defines something, else the last block; None without a fence.
-
-    Models like to end with a block of example calls, so the last block alone is not the program.
-    A fence left open by max_tokens counts: what stands there is all that was written.
-    """
-    blocks = [block.group(1) for block in FENCE.finditer(text)]
-    defining = [block for block in blocks if DEFINES.search(block)]
-    return (defining or blocks or [None])[-1]
+MAX_ANSWER = 4_000  # characters at the end of an answer that are read for values
+MAX_LITERAL = 2_000  # characters of one value
 
 
 # --------------------------------------------------------------------------- values
+class Item(NamedTuple):
+    """`name = value`, as an answer says it, on the lines from `first` to `last`."""
+
+    name: str
+    value: object
+    is_read: bool  # False: what stands there is no literal
+    first: int
+    last: int
+
+
+LEAD = re.compile(r"(?:[ \t>|*`$\"'-]|\d{1,3}[.)][ \t])*+")  # bullets, numbers, bold, backticks
+NAME = re.compile(
+    r"(?:(?:the |final |last )*+values? of[ \t]++)?+[`*$\"']*+([^\W\d][\w.]*+)[`*$\"']*+[ \t]*+"
+    r"(:[ \t]*+[A-Za-z][\w.\[\], |]{0,40}?[ \t]*=(?!=)|:?={1,2}|:|->|=>|→|\||is\b|equals\b)",
+    re.IGNORECASE,
+)
+STRING = re.compile(
+    r"[bBrRuU]{0,2}(?:\"\"\"(?:[^\\]|\\.)*?\"\"\"|'''(?:[^\\]|\\.)*?'''"
+    r"|\"(?:[^\"\\\n]|\\.)*+\"|'(?:[^'\\\n]|\\.)*+')",
+    re.DOTALL,
+)
+ATOM = re.compile(r"[-+]?(?:0[xXbBoO]\w+|[\d.][\d._]*(?:[eE][-+]?\d+)?j?|[A-Za-z]\w*(?:\(\))?)")
+TOKEN = re.compile(STRING.pattern + r"|[\[\](){}]", re.DOTALL)
+SEVERAL = re.compile(r"[A-Za-z_]\w*(?:[ \t]*,[ \t]*[A-Za-z_]\w*)+[ \t]*=(?!=)")  # x, y = 1, 2
+WORDS = re.compile(r"[^=:\n]{1,80}:[ \t*`$]*+")
+BLANK = re.compile(r"[ \t`*$]*+")
+# What may follow a value on its line: decoration, a comment, a remark in parentheses; a new item.
+TAIL = re.compile(r"[`*$\"' \t]*+[.,;|]?[`*$| \t]*(?:(?<![\w\])}'\"])[(#].*)?(?:\n|\Z)")
+NEXT = re.compile(r"[`*$\"' \t]*+(?:[,;|]|,? ?and\b)[ \t]*")
+
+
 def parse_answer(text: str, names: list[str], printed: str = "") -> dict[str, object]:
-    """Values from `name = literal` lines or one JSON object; the last answer to a name counts.
+    """Values from `name = literal` and from JSON objects; the last answer to a name counts.
 
     `printed` is the name of an item that is text, which need not be quoted and is kept as it is.
     """
     found: dict[str, object] = {}
-    for line in text.splitlines():
-        match = ITEM.match(line)
-        if match and match.group(1) in names:
-            name, value = match.groups()
-            try:
-                found[name] = value if name == printed else read_literal(value)
-            except ValueError:
-                found.pop(name, None)
-    start, end = text.find("{"), text.rfind("}")
-    if not found and 0 <= start < end:
-        try:
-            answer = json.loads(text[start : end + 1])
-        except (ValueError, RecursionError):
-            return {}
-        found = {name: answer[name] for name in names if name in answer}
+    for item in read_items(final_answer(text)[-MAX_ANSWER:], names, printed):
+        if item.is_read:
+            found[item.name] = item.value
+        else:
+            found.pop(item.name, None)
     return found
 
 
-def ends_with_values(text: str, names: list[str]) -> bool:
-    """Whether one line for each name, or one line of JSON, is the end, and names have no others.
+def ends_with_values(text: str, names: list[str], printed: str = "") -> bool:
+    """Whether one value for each name is the end of the answer, and the names have no others.
 
     A model that is paid for values alone goes on writing after them, noise that it then learns.
     """
-    lines = [line for line in text.splitlines() if line.strip(" \t`{}")]
-    found = [i for i, line in enumerate(lines) if (m := ITEM.match(line)) and m[1] in names]
-    if not found and lines:
-        return lines[-1].lstrip().startswith("{") and lines[-1].rstrip(" \t`").endswith("}")
-    return found == list(range(len(lines) - len(names), len(lines)))
+    text = final_answer(text)[-MAX_ANSWER:]
+    items = list(read_items(text, names, printed))
+    if sorted(item.name for item in items) != sorted(names):
+        return False
+    covered = {line for item in items for line in range(item.first, item.last + 1)}
+    said = [i for i, line in enumerate(text.split("\n")) if line.strip(" \t\r`{}")]
+    return all(i in covered for i in said if i >= min(covered))
+
+
+def read_items(text: str, names: list[str], printed: str) -> Iterator[Item]:
+    """What an answer says of `names`: several items on a line, or one over several lines."""
+    wanted, at = set(names), 0
+    while at < len(text):
+        start, end = at, line_end(text, at)
+        at = LEAD.match(text, at, end).end()
+        found = []
+        if text.startswith("{", at):
+            value, at = read_value(text, at, end)
+            found = members(value, wanted)
+        if several := SEVERAL.match(text, at, end):
+            value, stop = read_value(text, several.end(), end)
+            both = re.findall(r"\w+", several[0])
+            if isinstance(value, list | tuple) and len(value) == len(both):
+                found, at = members(dict(zip(both, value, strict=True)), wanted), stop
+        at = after_words(text, at, end, wanted)
+        while named := NAME.match(text, at, end):
+            name = named[1]
+            if name == printed:
+                value, at = read_printed(text, start, named, wanted)
+                found.append((name, value, True))
+            else:
+                value, stop = read_value(text, named.end(), end)
+                if name in wanted and (value is not INVALID or named[2].endswith("=")):
+                    found.append((name, value, value is not INVALID))
+                found += members(value, wanted - {name})  # `answer: {"x": 1}`
+                at = at if value is INVALID else stop
+            following = NEXT.match(text, at)
+            if not following:
+                break
+            at = following.end()
+            end = line_end(text, at)
+        last = text.count("\n", 0, at)
+        yield from (Item(*item, text.count("\n", 0, start), last) for item in found)
+        at = line_end(text, at) + 1
+
+
+INVALID = object()  # in the place of a value: what stands there is no literal
+BELOW = re.compile(r"\s*+(?:(?:```|~~~)[\w]*+\s)?\s*")
+FENCED = re.compile(r"\s*+(```|~~~)\w*+[ \t]*+\n(.*?)\n?[ \t]*\1", re.DOTALL)
+
+
+def after_words(text: str, at: int, end: int, wanted: set[str]) -> int:
+    """Where the first item of a line begins, if words stand before it: `Final values: x = 3`."""
+    words, here = WORDS.match(text, at, end), NAME.match(text, at, end)
+    there = words and NAME.match(text, words.end(), end)
+    if there and there[1] in wanted and not (here and here[1] in wanted):
+        return words.end()
+    return at
+
+
+def line_end(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end
+
+
+def members(value: object, wanted: set[str]) -> list[tuple[str, object, bool]]:
+    """The items that a JSON object or a Python dict holds."""
+    if type(value) is not dict:
+        return []
+    return [(name, inner, True) for name, inner in value.items() if name in wanted]
+
+
+def read_value(text: str, at: int, end: int) -> tuple[object, int]:
+    """The literal that begins at `at`, and where it ends; INVALID and `at` for anything else.
+
+    `end` is that of the line. Where nothing else stands on it, the value may be on the next.
+    """
+    start, at = at, BLANK.match(text, at, end).end()
+    if at == end:
+        at = BELOW.match(text, at).end()
+        end = line_end(text, at)
+    stop = literal_end(text, at)
+    whole = text[at:end].rstrip(" \t\r`*$,;")
+    following = NEXT.match(text, stop) if stop else None
+    ends = []
+    if stop and (TAIL.match(text, stop) or following and NAME.match(text, following.end())):
+        ends = [stop]
+    for stop in [*ends, at + len(whole)]:
+        try:
+            return read_literal(text[at:stop]), stop
+        except ValueError:
+            continue
+    return INVALID, start
+
+
+def literal_end(text: str, at: int) -> int | None:
+    """Where the string, the bracket or the word that begins at `at` ends."""
+    if text[at : at + 1] not in ("(", "[", "{"):
+        found = STRING.match(text, at) or ATOM.match(text, at)
+        return found and found.end()
+    depth = 0
+    for token in TOKEN.finditer(text, at, at + MAX_LITERAL):
+        depth += (token[0] in "([{") - (token[0] in ")]}")
+        if depth == 0:
+            return token.end()
+    return None
+
+
+def read_printed(text: str, start: int, named: re.Match, wanted: set[str]) -> tuple[str, int]:
+    """The text that stands for what a program printed, on its line or in a fence below."""
+    end = named.endpos
+    value = text[named.end() : end].strip(" \t\r")
+    fenced = FENCED.match(text, end)
+    if not value.strip("*`") and fenced:
+        return fenced[2], fenced.end()
+    is_bold = "**" in text[start : named.start(1)]
+    if is_bold and value.startswith("**"):  # **output:** yes
+        value = value[2:].lstrip()
+    elif is_bold and value.endswith("**"):
+        value = value[:-2]
+    quoted = STRING.match(value)
+    if quoted and TAIL.match(value, quoted.end()):
+        return quoted[0], end
+    for other in re.finditer(r"[,;][ \t]*(\w[\w.]*)[`*]*[ \t]*=", value):
+        if other[1] in wanted:
+            value, end = value[: other.start()], named.end() + text[named.end() :].index(other[0])
+            break
+    return value.strip("` \t").rstrip(" \t,;`"), end
 
 
 def is_literal(value: object) -> bool:
     """Whether an answer can say it: a type, a frozenset, a list that holds inf it cannot."""
     try:
-        return same_value(value, read_literal(show(value)))
+        return same_answer(value, read_literal(show(value)))
     except ValueError:
         return False
 
 
 def read_literal(text: str) -> object:
-    """A Python literal, or a JSON true/false/null. Raises ValueError; size and depth are capped."""
-    if len(text) > 2_000 or sum(text.count(bracket) for bracket in "([{-+~") > 500:
+    """A Python literal, or a JSON value. Raises ValueError; size and depth are capped."""
+    if len(text) > MAX_LITERAL or sum(text.count(bracket) for bracket in "([{-+~") > 500:
         raise ValueError("too large")
-    constants = {"true": True, "false": False, "null": None}
-    constants |= {text: float(text) for text in ("inf", "-inf", "nan")}
+    constants = {text: float(text) for text in ("inf", "-inf", "nan")}
     if text in constants:
         return constants[text]
-    try:
-        return ast.literal_eval(text)
-    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise ValueError("not a literal") from error
+    for read in (ast.literal_eval, json.loads):
+        try:
+            return read(text)
+        except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+            continue
+    raise ValueError("not a literal")
 
 
 def same_printed(expected: str, answer: object) -> bool:
@@ -102,48 +238,81 @@ def same_printed(expected: str, answer: object) -> bool:
 
 
 # --------------------------------------------------------------------------- assertions
-def read_assertion(text: str) -> tuple[ast.expr | None, ast.expr] | None:
-    """(left, right) of the last `assert left == right` of an answer; (None, value) of a bare value.
+ASSERT = re.compile(r"[\s`*>-]*(assert\b)")
+SPAN = re.compile(r"`([^`\n]+)`")
+Sides = tuple[ast.expr | None, ast.expr]
 
-    The last [ANSWER] counts, else the last fenced block, else the last line with an assert.
+
+def read_assertion(text: str) -> Sides | None:
+    """(left, right) of the last `left == right` of an answer; (None, value) of a bare value.
+
+    The last [ANSWER] counts, else the last fenced block, else the last assert, else the last line.
     """
+    text = final_answer(text)[-20_000:]
     if "[ANSWER]" in text:
         text = text.rpartition("[ANSWER]")[2].partition("[/ANSWER]")[0]
-    text = extract_program(text) or text
-    asserts = re.findall(r"^[ \t]*(assert\b.*)$", text[:20_000], re.MULTILINE)
+    if blocks := Reader(text).blocks(None):
+        text = blocks[-1].source
+    lines = [line for line in text.split("\n") if line.strip("`*$> \t\r")]
+    asserts = [i for i, line in enumerate(lines) if ASSERT.match(line)]
+    last = asserts[-1] if asserts else len(lines) - 1
+    sources = [text] if not asserts else []
+    if lines:
+        sources += ["\n".join(lines[last:]), lines[last], *SPAN.findall(lines[last])[-1:]]
+    for source in sources:
+        if sides := sides_of(source.strip("`*$>; \t\r\n")):
+            return sides
+    return None
+
+
+def sides_of(source: str) -> Sides | None:
     try:
-        if not asserts:
-            return None, ast.parse(text.strip(), mode="eval").body
-        test = ast.parse(asserts[-1]).body[0].test
+        statement = ast.parse(source.removesuffix(".")).body[-1:]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
-        return test.left, test.comparators[0]
+    match statement:
+        case [ast.Assert(test=ast.Compare(ops=[ast.Eq() | ast.Is()]) as test)]:
+            return test.left, test.comparators[0]
+        case [ast.Expr(value=ast.Compare(ops=[ast.Eq() | ast.Is()]) as test)]:
+            return test.left, test.comparators[0]
+        case [ast.AnnAssign(value=None, annotation=ast.Compare(ops=[ast.Eq() | ast.Is()]) as test)]:
+            return test.left, test.comparators[0]  # `Answer: f(1) == 2`
+        case [ast.Expr(value=side) | ast.Assign(value=side)]:
+            return None, side
+        case [ast.AnnAssign(value=None, annotation=side)]:
+            return None, side
     return None
 
 
 # --------------------------------------------------------------------------- equality
-def same_value(expected: object, got: object) -> bool:
-    """Equal values of builtin types: a tuple equals a list, a bool no int, floats within 1e-6."""
-    if isinstance(expected, float) and type(got) in (int, float):
-        return close(expected, got)
-    if type(expected) is type(got) is complex:
-        return close(expected.real, got.real) and close(expected.imag, got.imag)
+def same_value(expected: object, got: object, strict: bool = False) -> bool:
+    """Equal values of builtin types: as Python's own == has it, a tuple equals a list, and floats
+    are equal within 1e-6. strict: what == takes for one, but is of two types, differs."""
     if isinstance(expected, list | tuple):
         if not isinstance(got, list | tuple) or len(expected) != len(got):
             return False
-        return all(same_value(e, g) for e, g in zip(expected, got, strict=True))
+        return all(same_value(e, g, strict) for e, g in zip(expected, got, strict=True))
     if isinstance(expected, dict) and isinstance(got, dict):
-        theirs = {exact(key): value for key, value in got.items()}
+        known = exact if strict else lambda key: key
+        theirs = {known(key): value for key, value in got.items()}
         return len(expected) == len(got) and all(
-            exact(key) in theirs and same_value(value, theirs[exact(key)])
+            known(key) in theirs and same_value(value, theirs[known(key)], strict)
             for key, value in expected.items()
         )
     if isinstance(expected, set | frozenset) and isinstance(got, set | frozenset):
-        return set(map(exact, expected)) == set(map(exact, got))
-    if type(expected) is int and type(got) is float:
-        return expected == got
-    return type(expected) is type(got) and expected == got
+        return set(map(exact, expected)) == set(map(exact, got)) if strict else expected == got
+    if strict and type(expected) is not type(got) and {type(expected), type(got)} != {int, float}:
+        return False
+    if isinstance(expected, float) and isinstance(got, int | float):
+        return close(expected, got)
+    if type(expected) is type(got) is complex:
+        return close(expected.real, got.real) and close(expected.imag, got.imag)
+    return expected == got
+
+
+def same_answer(expected: object, got: object) -> bool:
+    """same_value for an answer about a value, where 1, True and "true" are three answers."""
+    return same_value(expected, got, strict=True)
 
 
 def exact(key: object) -> object:
@@ -162,20 +331,34 @@ def close(expected: float, got: float) -> bool:
     return abs(expected - got) <= 1e-6 * max(1.0, abs(expected))
 
 
+INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d*+)")
+FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?")
+PARTS = re.compile(r"[\[\](){},]|[^\s\[\](){},]+")
+
+
 def same_stdout(expected: str, got: str) -> bool:
-    """Equal token by token; a number is compared as one only where a float is expected."""
-    left, right_ = expected.split(), got.split()
-    return len(left) == len(right_) and all(map(same_token, left, right_))
+    """Equal token by token; where texts differ, brackets and commas are tokens of their own."""
+    if same_tokens(expected.split(), got.split()):
+        return True
+    if not any(bracket in expected for bracket in "[](){},"):
+        return False
+    return same_tokens(PARTS.findall(expected), PARTS.findall(got))
+
+
+def same_tokens(expected: list[str], got: list[str]) -> bool:
+    return len(expected) == len(got) and all(map(same_token, expected, got))
 
 
 def same_token(expected: str, got: str) -> bool:
+    """An integer equals a float of its value, a float any number that is close; else as text."""
     if expected == got:
         return True
-    if not re.fullmatch(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?", expected):
+    if FLOAT.fullmatch(expected):
+        is_number = FLOAT.fullmatch(got) or re.fullmatch(r"[+-]?\d+", got)
+        return bool(is_number) and close(float(expected), float(got))
+    if not (INTEGER.fullmatch(expected) and FLOAT.fullmatch(got)):
         return False
-    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", got):
-        return False
-    return close(float(expected), float(got))
+    return Decimal(expected) == Decimal(got)
 
 
 # --------------------------------------------------------------------------- oracles

@@ -8,6 +8,7 @@ import ast
 from typing import NamedTuple
 
 from problems.answers import read_assertion
+from problems.problem import show
 from sandbox import Sandbox
 
 
@@ -20,25 +21,63 @@ class Assertion(NamedTuple):
 
 
 def grade_assertion(sandbox: Sandbox, text: str, asked: Assertion) -> dict:
-    """{"passed", "status", "score", ...} of an answer.
+    """{"passed", "status", "score", ...} of an answer, of which literals count and nothing else.
 
-    A value is asked for, or, where `asked` has code, arguments: then the call in the answer is run.
-    Values are compared on our side.
+    Where a value is asked for, nothing is run. Where arguments are, the program is run on them, and
+    the value that the answer may state besides does not count. Values are compared on our side.
     """
-    name, expected, code = asked
     found = read_assertion(text)
-    result = {"passed": False, "status": "unparsed", "score": 0.0, "target": expected}
-    side = found and found[0 if code else 1]
-    if side is None or code and not (isinstance(side, ast.Call) and ast.unparse(side.func) == name):
-        return result
-    try:
-        shown = ast.unparse(side)
-    except RecursionError:  # 400 terms of 1 + 1 + ... are enough
-        return result
-    got, wanted = (
-        sandbox.run(f"{code or ''}\n\ndef answer_():\n    return {source}", [[]], "answer_")[0]
-        for source in (shown, expected)
-    )
-    passed = got.status == wanted.status == "ok" and got.value == wanted.value
-    status = "right" if passed else "wrong" if got.status == "ok" else got.status
+    result = {"passed": False, "status": "unparsed", "score": 0.0, "target": asked.expected}
+    wanted = literal(ast.parse(asked.expected, mode="eval").body)
+    if wanted is None:  # the data's own source, and no literal
+        run = sandbox.run(f"def answer_():\n    return {asked.expected}", [[]], "answer_")[0]
+        wanted = (run.value,)
+    if asked.code is None:
+        value = found and stated_value(*found)
+        if not value:
+            return result
+        status = "right" if value == wanted else "wrong"
+        shown = show(value[0])
+    else:
+        shown = found and stated_call(*found, asked.name)
+        if not shown:
+            return result
+        source = f"{asked.code}\n\ndef answer_():\n    return {shown}"
+        run = sandbox.run(source, [[]], "answer_")[0]
+        status = run.status if run.status != "ok" else "wrong"
+        status = "right" if run.status == "ok" and (run.value,) == wanted else status
+    passed = status == "right"
     return result | {"passed": passed, "status": status, "score": float(passed), "predicted": shown}
+
+
+def literal(node: ast.expr) -> tuple[object] | None:
+    """The value of a literal, as a tuple of one."""
+    try:
+        return (ast.literal_eval(node),)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def stated_value(left: ast.expr | None, right: ast.expr) -> tuple[object] | None:
+    """Of a bare value, or of the side that stands beside a call."""
+    sides = [literal(left) if left is not None else None, literal(right)]
+    if left is None:
+        return sides[1]
+    if isinstance(left, ast.Call) and sides[0] is None:
+        return sides[1]
+    return sides[0] if isinstance(right, ast.Call) and sides[1] is None else None
+
+
+def stated_call(left: ast.expr | None, right: ast.expr, name: str) -> str | None:
+    """The source of the call name(...) on either side, if its arguments are literals."""
+    for side in (left, right):
+        if not (isinstance(side, ast.Call) and isinstance(side.func, ast.Name)):
+            continue
+        values = [*side.args, *(keyword.value for keyword in side.keywords if keyword.arg)]
+        is_plain = len(values) == len(side.args) + len(side.keywords)
+        if side.func.id == name and is_plain and all(map(literal, values)):
+            try:
+                return ast.unparse(side)
+            except RecursionError:
+                return None
+    return None

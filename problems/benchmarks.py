@@ -24,6 +24,7 @@ from config import Config, UserError
 from problems.assertions import Assertion
 from problems.load import load_problems, source_rows
 from problems.problem import Problem, chat_ids, code_messages, fill
+from sandbox import Pool
 
 MAX_TOKENS = {  # longest answer by task; others get cfg.max_tokens, as in training
     "humaneval": 512, "humaneval+": 512, "mbpp": 512, "mbpp+": 512, "leetcode": 1024,
@@ -42,9 +43,11 @@ FLAGS = {  # of eval.py, which has those of config.py, too
     "since": "only problems published on this day or later, as in 2024-08-01",
     "until": "... and on this day or earlier",
     "limit": "the first so many problems of each task",
+    "n": "samples a problem; --samples_per_problem under torchrun, which takes --n for its own",
+    "samples_per_problem": "the same",
     "max_tokens": "longest answer; else what problems/benchmarks.py says for the task",
 }
-SHORT = {"tasks": "eval_tasks", "n": "eval_n", "temperature": "eval_temperature"}
+SHORT = {"tasks": "eval_tasks", "temperature": "eval_temperature"}
 
 # A base model goes on where a program starts, and would go on after its end.
 BASE_STOPS = ("\nclass ", "\ndef ", "\nif ", "\nprint(", "\nassert ", '\n"""', "\n#", "\n```")
@@ -91,20 +94,20 @@ class Item:
         return template or not self.base
 
 
-def items_of(task: str, cfg: Config) -> list[Item]:
+def items_of(task: str, cfg: Config, pool: Pool | None = None) -> list[Item]:
     """All items of a task but basics-trace and basics-output, in the order of the data set."""
     if task in CODE:
-        return [code_item(problem, cfg) for problem in task_problems(task, cfg)]
+        return [code_item(problem, cfg) for problem in task_problems(task, cfg, pool)]
     rows = source_rows(re.sub("-[oi]$", "", task), "heldout", cfg)
     make = partial(execution_item, find_input=task.endswith("-i"))
     make = test_output_item if task == "livecodebench-testoutput" else make
     return [make(row, where) for row, where in rows]
 
 
-def task_problems(task: str, cfg: Config) -> list[Problem]:
-    """The problems of a task, held-out split."""
+def task_problems(task: str, cfg: Config, pool: Pool | None = None) -> list[Problem]:
+    """The problems of a task, held-out split; pool as in load_problems()."""
     name = {"problems": cfg.problems, "basics-trace": "basics", "basics-output": "basics"}
-    return load_problems(name.get(task, task), "heldout", cfg)
+    return load_problems(name.get(task, task), "heldout", cfg, pool)
 
 
 def labels_of(problem: Problem) -> dict[str, str]:
@@ -112,11 +115,11 @@ def labels_of(problem: Problem) -> dict[str, str]:
     return {key: value for key in keys if (value := getattr(problem, key))}
 
 
-def prompt_ids(tokenizer, item: Item) -> list[int]:
-    """Of a chat where the tokenizer has a template, else of a file to go on with."""
+def prompt_ids(tokenizer, item: Item, cfg: Config) -> tuple[list[int], str]:
+    """Of a chat where the tokenizer has a template, else of a file to go on with; see chat_ids."""
     if item.as_chat(bool(tokenizer.chat_template)):
-        return chat_ids(tokenizer, item.messages)
-    return tokenizer.encode(item.base + item.prefill)
+        return chat_ids(tokenizer, item.messages, cfg)
+    return tokenizer.encode(item.base + item.prefill), ""
 
 
 def whole_answer(item: Item, text: str, chat: bool) -> str:

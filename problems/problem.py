@@ -5,11 +5,14 @@ import re
 from dataclasses import dataclass, field
 from typing import Self
 
-from config import Config
+from config import Config, literal
 from jail.values import NO_CAPS, decode, encode
 
-FUTURE = re.compile(r"^from __future__ import .*$", re.MULTILINE)
 OUTPUT = "output"  # the item that stands for what the call returns or the program prints
+
+
+class Unusable(Exception):
+    """A row that is in order, and gives no problem that we can pose. The message says why."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,13 @@ class Problem:
     difficulty: str = ""
     family: str = ""
     date: str = ""  # when it was published: "2024-08-17"
+    where: str = field(default="", compare=False)  # the row that it is from: "mine.jsonl:7"
+    namesake: str = field(default="", compare=False)  # another row that came with its task_id
+
+    @property
+    def fn_name(self) -> str | None:
+        """What is called in a test: "f", "Solution().f"; None where programs read stdin."""
+        return self.tests.get("fn_name") or self.tests.get("entry_point")
 
 
 @dataclass
@@ -68,24 +78,6 @@ class Question:
     def shown_target(self) -> dict[str, str]:
         """Item -> its true value as Python would print it."""
         return {name: show(decode(value)) for name, value in self.target.items()}
-
-
-def with_prefix(prefix: str, program: str, fn_name: str | None = None) -> str:
-    """What a data set promises to run before a program; `from __future__` must stay first.
-
-    A name that the prefix imports is no answer to a problem that asks for a function of that name
-    (`merge`, `gcd`), so it goes, unless a method of that name may want to call it.
-    """
-    if not prefix:
-        return program
-    if (
-        fn_name
-        and fn_name.isidentifier()
-        and not re.search(rf"(?m)^[ \t]+def {fn_name}\b", program)
-    ):
-        prefix += f"\ntry:\n    del {fn_name}\nexcept NameError:\n    pass\n"
-    future = "".join(f"{line}\n" for line in FUTURE.findall(program))
-    return f"{future}{prefix}\n{FUTURE.sub('', program)}"
 
 
 def show_call(input: object, fn_name: str | None) -> str:
@@ -145,13 +137,20 @@ def answer_text(question: Question) -> str:
 
 def code_ids(tokenizer, problem: Problem, cfg: Config) -> list[int]:
     """Token ids of the prompt that asks for a program."""
-    return chat_ids(tokenizer, code_messages(problem, cfg))
+    return chat_ids(tokenizer, code_messages(problem, cfg), cfg)[0]
 
 
-def chat_ids(tokenizer, messages: list[dict]) -> list[int]:
-    """Token ids of a chat up to where the assistant answers; base models get the bare text."""
-    if tokenizer.chat_template:
-        return tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, return_dict=False
-        )
-    return tokenizer.encode("\n\n".join(m["content"] for m in messages) + "\n\n")
+def chat_ids(tokenizer, messages: list[dict], cfg: Config) -> tuple[list[int], str]:
+    """Token ids of a chat up to where the assistant answers; base models get the bare text.
+
+    Also what the template has begun of the answer: "<think>" or "". Some thinking models have such
+    a template, and an answer that is cut in its thought shows no tag of its own.
+    """
+    if not tokenizer.chat_template:
+        return tokenizer.encode("\n\n".join(m["content"] for m in messages) + "\n\n"), ""
+    told = [text.partition("=") for text in cfg.chat_kwargs]
+    keys = {key.strip(): literal(value.strip()) for key, _, value in told}
+    ids = tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, return_dict=False, **keys
+    )
+    return ids, "<think>" if tokenizer.decode(ids[-4:]).rstrip().endswith("<think>") else ""

@@ -60,6 +60,8 @@ def plain_loss(algo: str, answers: list, low: float, high: float, cap: float, li
 class Earned:
     """An outcome, as far as advantages go."""
 
+    status = "failed"
+
     def __init__(self, reward: float) -> None:
         self.reward = reward
 

@@ -89,7 +89,7 @@ def box(request):
         as_nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
         popen = subprocess.Popen
         patch.setattr(subprocess, "Popen", lambda *a, **k: popen(*a, **k, **as_nobody))
-    box = Sandbox(timeout_s=10.0, program_timeout_s=20.0, memory_mb=96)
+    box = Sandbox(timeout_s=10.0, memory_mb=96)
     patch.undo()
     assert ("namespaces" in box.layers) == (request.param != "no namespaces")
     yield box
@@ -401,7 +401,7 @@ def test_no_reward_is_forged(box, name):
     program = FORGERIES[name]
     for problem in FUNCTION, ASSERTS, TEXT:
         source = program if problem is not TEXT else f"{program}\nprint(f(int(input())))"
-        with limits(box, timeout_s=1.0, program_timeout_s=2.0):
+        with limits(box, timeout_s=1.0):
             verdict = judge(box, problem, source)
         assert verdict.status != "passed" and verdict.passed == 0
         assert problem is ASSERTS or str(SECRET) not in verdict.error
@@ -556,6 +556,12 @@ HARM = {
     "read a file of the user": "print(open({file!r}).read())",
     "read through a descriptor": "import os\nprint(os.read(os.open({file!r}, 0), 99))",
     "read the repository": "print('HARM', open({repository!r}).read()[:9])",
+    "read a package that is not for programs": "print('HARM', open({package!r}).read()[:9])",
+    "list the installed packages": "import os\nprint('HARM', os.listdir(os.path.dirname({package!r})))",
+    "list the neighbours of a package": "import os, sortedcontainers as s\n"
+    "print('HARM', set(os.listdir(os.path.dirname(os.path.dirname(s.__file__)))) - "
+    "{{'sortedcontainers', 'numpy', 'numpy.libs'}} or '')",
+    "write into a package": "import sortedcontainers as s\nopen(s.__file__, 'a')\nprint('HARM')",
     "read the home folder": "import os\nprint('HARM', os.listdir({home!r}))",
     "read the list of users": "print('HARM', open('/etc/passwd').read())",
     "list the root": "import os\nassert set(os.listdir('/')) - {{'usr', 'lib', 'lib64', 'etc', 'root', "
@@ -652,7 +658,7 @@ def places(victim):
         unix.listen()
         yield {
             "file": str(victim), "folder": str(victim.parent), "home": str(Path.home()),
-            "repository": str(Path(sandbox.__file__)), "pid": os.getpid(),
+            "repository": str(Path(sandbox.__file__)), "package": pytest.__file__, "pid": os.getpid(),
             "address": server.getsockname(), "local": local, "mark": MARK, "key": KEY,
         }  # fmt: skip
 

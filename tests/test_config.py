@@ -74,6 +74,8 @@ def test_lists_of_names_are_split_at_commas_and_texts_are_not(tmp_path):
     cfg = load_config(["--eval_tasks=basics,mbpp:200", "--stop=, and", "--clip=0.2,0.28"])
     assert cfg.eval_tasks == ("basics", "mbpp:200") and cfg.stop == (", and",)
     assert cfg.clip == (0.2, 0.28)
+    cfg = load_config(["--chat_kwargs=enable_thinking=False,effort=low"])
+    assert cfg.chat_kwargs == ("enable_thinking=False", "effort=low")
     cfg = load_config([write(tmp_path, "eval_tasks = ['a,b']\nstop = ['x', 'y']\n")])
     assert cfg.eval_tasks == ("a,b",) and cfg.stop == ("x", "y")
 
@@ -92,6 +94,7 @@ def test_int_is_welcome_as_float_and_a_number_as_name():
         "--engine=sglang",
         "--name=a/b",
         "--clip=0.2",
+        "--chat_kwargs=enable_thinking",
     ],
 )
 def test_impossible_values_are_refused_before_a_model_loads(argument):

@@ -53,7 +53,10 @@ def test_line_that_is_no_object_is_named_by_number(tmp_path):
 @pytest.mark.parametrize("key", ["task_id", "prompt", "tests"])
 def test_missing_key_is_named(tmp_path, key):
     row = {k: v for k, v in GOOD.items() if k != key}
-    assert f"p.jsonl:1: the problem has no '{key}'" in refusal(write(tmp_path, row))
+    said = refusal(write(tmp_path, row))
+    assert (
+        f"p.jsonl:1: no known format has the fields {', '.join(row)} (ours lacks '{key}')" in said
+    )
 
 
 @pytest.mark.parametrize("change", [{"prompt": 7}, {"starter": None}])

@@ -132,7 +132,7 @@ def tiny_evaluation(
     """Rows of one evaluation, and how many samples the model had to write for it."""
     from transformers import AutoTokenizer
 
-    cfg = Config(problems=str(tiny_problems), eval_n=n, eval_temperature=1.0, **TINY)
+    cfg = Config(problems=str(tiny_problems), eval_temperature=1.0, **TINY)
     engine, asked = make_engine(cfg, str(tiny_model), one_process), []
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     sample = engine.sample
@@ -147,7 +147,7 @@ def tiny_evaluation(
     tasks = {"problems": [dataclasses.replace(item, labels=labels) for item in asked_of]}
     if samples:
         samples = Samples(samples, describe(cfg, str(tiny_model)))
-    return evaluate(cfg, engine, tokenizer, pool, tasks, samples), len(asked)
+    return evaluate(cfg, engine, tokenizer, pool, tasks, samples, scope=Scope(n=n)), len(asked)
 
 
 def test_a_model_is_evaluated_on_its_problems(one_process, tiny_model, tiny_problems, pool):
@@ -303,7 +303,7 @@ def evaluate_command(model: Path, problems: Path, out: Path, *launcher: str) -> 
     command += [
         f"--model={model}",
         f"--out={out}",
-        "--eval_n=2",
+        "--samples_per_problem=2",
         "--temperature=1",
         "--max_tokens=48",
     ]
@@ -329,7 +329,9 @@ def test_command_line_evaluates_writes_shows_and_compares(tiny_model, tiny_probl
     assert len(written) == len(two["results"]) == 8
 
 
-@pytest.mark.parametrize("flag", ["--eval_n=9", "--eval-n=9", "--n=9"])
+@pytest.mark.parametrize(
+    "flag", ["--eval_temperature=9", "--eval-temperature=9", "--temperature=9"]
+)
 def test_a_flag_may_have_dashes(flag, monkeypatch):
     seen = []
 
@@ -340,7 +342,7 @@ def test_a_flag_may_have_dashes(flag, monkeypatch):
     monkeypatch.setattr("eval.load_config", stop)
     with pytest.raises(UserError, match="seen"):
         run([flag])
-    assert seen == ["--eval_n=9"]
+    assert seen == ["--eval_temperature=9"]
 
 
 def test_your_own_problems_and_samples_need_no_task(tmp_path, capsys):

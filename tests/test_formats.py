@@ -10,6 +10,7 @@ import pickle
 import zlib
 
 import pytest
+import rl_rows
 
 from config import Config, UserError
 from problems.answers import ORACLES, agrees
@@ -229,7 +230,7 @@ ROWS = {
     "mbpp": (MBPP, TWICE),
     "mbpp, sanitized": (MBPP_SANITIZED, TWICE),
     "mbpp+": (MBPP_PLUS, TWICE),
-}
+} | rl_rows.ROWS
 WRONG = "class Solution:\n    def pick(self, nums, k):\n        return None\n"
 WRONG += "def twice(n):\n    return 3 * n + 1\nif __name__ == '__main__':\n    print(input(), 7)"
 
@@ -344,7 +345,7 @@ def test_problems_without_a_usable_test_are_left_out_counted_and_named(
     path.write_text("".join(json.dumps(r) + "\n" for r in (row, good, row, row, row)))
     assert len(load_problems(str(path))) == 1
     said = capsys.readouterr().out
-    assert f"left out 4 rows: {path}:1: " in said and reason in said and "and 1 more" in said
+    assert f"left out 4 rows: {path}:1: " in said and reason in said and "and 3 more like" in said
 
 
 # --------------------------------------------------------------------------- calls and imports

@@ -15,8 +15,16 @@ from hypothesis import strategies as st
 import trace
 from jail.protocol import RUN_STATUSES, messages, parse_run
 from jail.values import decode, encode
-from problems.answers import extract_program, parse_answer, read_literal, same_stdout, same_value
+from problems.answers import (
+    parse_answer,
+    read_assertion,
+    read_literal,
+    same_answer,
+    same_stdout,
+    same_value,
+)
 from problems.problem import Question, show
+from problems.programs import complete, extract_program, with_prefix
 from reward import complexity, score_answer
 from sandbox import OUTPUT_BYTES
 
@@ -86,9 +94,25 @@ class Clock:
 @some
 @given(texts())
 def test_a_program_is_extracted_from_any_text(text):
+    for name in ("f", "Solution().f", None):
+        with Clock(text):
+            program = extract_program(text, name)
+        lines = [] if program is None else program.split("\n")
+        assert all(line.strip() in text for line in lines)  # a block may be dedented
+
+
+@some
+@given(texts(), texts())
+def test_any_program_is_put_after_any_prefix(prefix, program):
+    with Clock(program):
+        with_prefix(prefix[:1_000], complete(prefix[:1_000], program, "f"), "f")
+
+
+@some
+@given(texts())
+def test_an_assertion_is_read_from_any_text(text):
     with Clock(text):
-        program = extract_program(text)
-    assert program is None or program in text
+        read_assertion(text)
 
 
 @some
@@ -143,7 +167,7 @@ def test_a_value_survives_the_codec_and_equals_itself(value):
 @some
 @given(values, values)
 def test_any_two_values_are_compared(expected, got):
-    if same_value(expected, got) and type(expected) not in (list, tuple, set, frozenset):
+    if same_answer(expected, got) and type(expected) not in (list, tuple, set, frozenset):
         assert isinstance(expected, type(got)) or {type(expected), type(got)} == {int, float}
     assert same_value(got, [expected]) in (True, False)
 
@@ -195,11 +219,30 @@ def test_messages_come_apart_as_they_were_put_together(parts, rest):
         "x = " + "[" * 250 + "]" * 250,
         "x = " + "9" * 2_000,
         "{" * 4_000,
+        "```python\n" * 100_000,
+        '```python\n"""\n```\n' * 50_000,
+        "````\n```\n" * 100_000,
+        "```\n" + "x```\n" * 200_000,
+        "~~~\nx~~~\n" * 100_000,
+        "```python x```\n" * 70_000,
+        "x=1\n" * 250_000,
+        "f(1)\n" * 200_000,
+        "It adds two.\n" * 80_000,
+        "a=" * 500_000,
+        "<think>" * 150_000,
+        "`</think>`" * 90_000,
+        "</s> " * 200_000,
+        "x=[\n" * 1_000,
+        "x = 'a" * 600,
+        "x: a" * 1_000,
+        "x, " * 1_300,
     ],
 )
 def test_what_once_was_slow_is_fast(text):
     with Clock(text):
         extract_program(text)
+    with Clock(text):
+        extract_program(text, "f")
         parse_answer(text, ["x"])
 
 
@@ -223,4 +266,4 @@ def test_infinity_and_huge_integers_are_close_to_nothing():
     ],
 )
 def test_members_of_sets_and_dicts_keep_their_types(expected, got, equal):
-    assert same_value(expected, got) is equal
+    assert same_answer(expected, got) is equal

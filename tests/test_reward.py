@@ -5,7 +5,7 @@ import json
 import pytest
 
 from config import ALIGN_TEMPLATE, Config
-from problems.answers import extract_program, parse_answer, same_stdout, same_value
+from problems.answers import parse_answer, same_answer, same_stdout, same_value
 from problems.problem import Problem, Question, answer_text, question_messages, question_text
 from reward import (
     REWARDS,
@@ -35,21 +35,6 @@ def problem(inputs, outputs, fn_name="f"):
 
 
 # ------------------------------------------------------------------ programs
-@pytest.mark.parametrize(
-    "text, program",
-    [
-        ("Sure:\n```python\nx = 1\n```\nDone.", "x = 1"),
-        ("```\nx = 1\n```", "x = 1"),
-        ("```python\ndef f(): pass\n```\nUse it:\n```python\nf()\n```", "def f(): pass"),
-        ("```py\ndef f(): 1\n```\nBetter:\n```py\ndef f(): 2\n```", "def f(): 2"),
-        ("```python\nx = 1\ny =", "x = 1\ny ="),
-        ("no code here", None),
-    ],
-)
-def test_program_is_the_last_block_that_defines_something(text, program):
-    assert extract_program(text) == program
-
-
 def test_right_program_passes_and_a_wrong_one_shows_its_first_failing_test(sandbox):
     tests = problem([[[1, 2]], [[5]]], [3, 5])
     assert judge(sandbox, tests, SUM) == Verdict("passed", 2, 2)
@@ -92,7 +77,9 @@ def test_state_that_leaks_between_tests_does_not_fail_a_right_program(sandbox):
 
 def test_a_failed_test_is_run_again_unless_it_ran_first(sandbox, monkeypatch):
     counts, run = [], sandbox.run
-    monkeypatch.setattr(sandbox, "run", lambda p, x, name: counts.append(len(x)) or run(p, x, name))
+    monkeypatch.setattr(
+        sandbox, "run", lambda p, x, *a, **k: counts.append(len(x)) or run(p, x, *a)
+    )
     tests = problem([[1], [2], [3]], [1, 2, 3])
     assert judge(sandbox, tests, "def f(x):\n    return -x").status == "failed"
     assert counts == [3]
@@ -113,8 +100,6 @@ def test_stdin_programs_are_compared_by_tokens(sandbox):
 @pytest.mark.parametrize(
     "expected, got",
     [
-        (1, True),
-        (True, 1),
         ("1", 1),
         ([1], [1, 1]),
         ([1], 1),
@@ -133,7 +118,36 @@ def test_values_of_other_types_differ(expected, got):
     [([1, 2], (1, 2)), (0.3, 0.1 + 0.2), (2.0, 2), ({1, 2}, {2, 1}), ({"a": [1.0]}, {"a": (1,)})],
 )
 def test_equal_values_of_builtin_types_are_equal(expected, got):
-    assert same_value(expected, got)
+    assert same_value(expected, got) and same_answer(expected, got)
+
+
+@pytest.mark.parametrize(
+    "expected, got",
+    [
+        (1, True),
+        (False, 0),
+        (True, 1.0),
+        (1.0, True),
+        ([1, 0], [True, False]),
+        ((1, [0]), [True, (False,)]),
+        ({1: "a"}, {True: "a"}),
+        ({"a": 1}, {"a": True}),
+        ({1, 2}, {True, 2}),
+        (2, 2 + 0j),
+    ],
+)
+def test_a_graded_test_takes_what_python_calls_equal_and_an_answer_does_not(expected, got):
+    assert same_value(expected, got) and same_value(got, expected)
+    assert not same_answer(expected, got)
+
+
+@pytest.mark.parametrize("returned", ["n % 10 == 0", "int(n % 10 == 0)", "[n % 10 == 0]"])
+def test_yes_or_no_may_be_a_bool_where_the_data_says_one_or_zero(sandbox, returned):
+    tests = {"inputs": [[10], [12]], "outputs": [[1], [0]], "fn_name": "f", "wrapped": True}
+    program = f"def f(n):\n    return {returned}"
+    assert judge(sandbox, Problem("p", "", tests), program).status == "passed"
+    program = program.replace("==", "!=")
+    assert judge(sandbox, Problem("p", "", tests), program).status == "failed"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +162,25 @@ def test_equal_values_of_builtin_types_are_equal(expected, got):
         ("1000000", "1000001", False),
         ("1000", "1_000", False),
         ("0.5", "nan", False),
-        ("1", "1.0", False),
+        ("1", "1.0", True),
+        ("2", "2.0", True),
+        ("-3", "-3.", True),
+        ("100", "1e2", True),
+        ("2", "2.4", False),
+        ("2", "2.0000001", False),
+        ("9007199254740993", "9007199254740992.0", False),
+        ("007", "7", False),
+        ("007", "7.0", False),
+        ("1", "True", False),
+        ("(0.30000000000000004, 2.0)", "(0.3, 2.0)", True),
+        ("[1,2]", "[1, 2]", True),
+        ("[[0.1], [0.5]]", "[[0.1],[0.50000000001]]", True),
+        ("[1, 2]", "[1.0, 2.0]", True),
+        ("[0.5, 1]", "[0.5, 1, 2]", False),
+        ("[0.5]", "(0.5)", False),
+        ("[12]", "[1, 2]", False),
+        ("1,000", "1000", False),
+        ("a,b", "a b", False),
     ],
 )
 def test_stdout_is_equal_token_by_token(expected, got, equal):
@@ -268,6 +300,113 @@ def asked(target):
 @pytest.mark.parametrize("text", ["x = 1\ny = 'a'", '{"x": 1, "y": "a"}', "- `x` = 1\n- `y`: 'a',"])
 def test_lines_and_json_are_read(text):
     assert parse_answer(text, ["x", "y"]) == {"x": 1, "y": "a"}
+
+
+XY = {"x": 3, "y": [1, 2]}
+FORMS = [
+    "x = `3`\ny = `[1, 2]`",
+    "`x` = `3`\n`y` = `[1, 2]`",
+    "**x = 3**\n**y = [1, 2]**",
+    "**x:** 3\n**y:** [1, 2]",
+    "- **`x`** = 3\n- **`y`** = [1, 2]",
+    "1. x = 3\n2. y = [1, 2]",
+    "1) `x`: 3\n2) `y`: [1, 2]",
+    "x = 3;\ny = [1, 2];",
+    "x = 3.\ny = [1, 2].",
+    "x = 3, y = [1, 2]",
+    "y = [1, 2], x = 3",
+    "x = 3; y = [1, 2]",
+    "`x = 3`, `y = [1, 2]`",
+    "x, y = 3, [1, 2]",
+    "y, x = ([1, 2], 3)",
+    "Final values: x = 3, y = [1, 2]",
+    "**Answer:** `x = 3`\n**And:** y = [1, 2]",
+    "x = 3 and y = [1, 2]",
+    "y = [\n  1,\n  2\n]\nx = 3",
+    "y = (1,\n  2), x = 3",
+    "x =\n3\ny =\n```python\n[1, 2]\n```",
+    '```json\n{"x": 3, "y": [1, 2]}\n```',
+    '```\n{\n  "x": 3,\n  "y": [1, 2]\n}\n```',
+    "{'x': 3, 'y': (1, 2)}",
+    'answer: {"y": [1, 2], "x": 3}',
+    "x: int = 3\ny: list[int] = [1, 2]",
+    "The final value of `x` is 3\nThe final value of `y` is [1, 2]",
+    "x -> 3\ny -> [1, 2]",
+    "| x | 3 |\n| y | [1, 2] |",
+    "x = 3  # after the loop\ny = [1, 2] (a list)",
+    "x = 3\r\ny = [1, 2]\r\n",
+    "<think>\nx = 9\ny = []\n</think>\nx = 3\ny = [1, 2]",
+    "y = [9]\nx = 3\nno: y = 1\ny = [1, 2]<|im_end|>",
+]
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_values_are_read_in_the_forms_that_models_use(text):
+    assert score_answer(text, asked(XY), 0.1).status == "right"
+    wrong = text.replace("3", "4")
+    assert score_answer(wrong, asked(XY), 0.1).status == "partial"
+
+
+@pytest.mark.parametrize("text", [*FORMS[:-4], FORMS[-2]])
+def test_those_forms_are_in_form_unless_something_follows(text):
+    assert score_answer(text, asked(XY), 0.1).reward == 1
+    assert score_answer(f"{text}\nThat is all.", asked(XY), 0.1).reward == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("s = 'a,'", "a,"),
+        ("s = 'a`'", "a`"),
+        ('s = "b = 2, s = 3"', "b = 2, s = 3"),
+        ("s = '('; t = 1", "("),
+        ("s = 1, 2", (1, 2)),
+        ("s = -1e-05", -1e-05),
+        ("s = 3+4j", 3 + 4j),
+        ("s = set()", set()),
+        ("s = 1, t = f(2)", 1),
+        ("s = 1 + 2", None),
+        ("s = [1, 2][0]", None),
+        ("s = 3 if t else 4", None),
+        ("s = len('abc')", None),
+        ("s = 'a' * 3", None),
+        ("s = f(3)", None),
+        ("s = 3\ns = t", None),
+        ("s = 3\ns: the sum of all", 3),
+        ("<think>\ns = 3", None),
+        ("s = 3\n<think>\nOr not", None),
+    ],
+)
+def test_a_value_is_a_whole_literal_or_none(text, value):
+    assert parse_answer(text, ["s"]) == ({} if value is None else {"s": value})
+
+
+@pytest.mark.parametrize(
+    "text, reward",
+    [
+        ("output = `yes`", 1.0),
+        ("**output:** yes", 1.0),
+        ("**output = yes**", 1.0),
+        ("x = 1, output = yes", 1.0),
+        ("output:\n```\nyes\n```", 1.0),
+        ("output:\n```text\ny\nes\n```", 0.0),
+        ("output = yes and no", 0.0),
+    ],
+)
+def test_printed_text_is_read_in_those_forms_too(text, reward):
+    question = Question("", "", None, {"output": "yes"})
+    assert score_answer(text, question, 0.0).reward == reward
+
+
+def test_printed_text_ends_where_another_item_begins():
+    question = Question("", "", None, {"output": "a, b = 2", "x": 1})
+    for text in ("output = a, b = 2, x = 1", "x = 1, output = a, b = 2"):
+        assert score_answer(text, question, 0.1).reward == 1
+
+
+def test_stars_that_were_printed_are_no_decoration():
+    question = Question("", "", None, {"output": "* **"})
+    assert score_answer("output = * **", question, 0.1).reward == 1
 
 
 def test_last_answer_counts_and_strangers_do_not():

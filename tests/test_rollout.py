@@ -13,7 +13,19 @@ from safetensors.torch import save_file
 
 from config import Config, UserError
 from policy import Pack, load_policy, named_weights
-from rollout import Request, check_names, checkpoint_names, make_engine, model_directory
+from rollout import (
+    Group,
+    Request,
+    Response,
+    Sample,
+    check_names,
+    checkpoint_names,
+    make_engine,
+    model_directory,
+    rollout,
+)
+from run import Clock
+from sandbox import Pool
 
 CFG = {"max_prompt_tokens": 128, "max_tokens": 32, "kv_cache_gb": 0.05}
 FP32 = Config(dtype="float32")
@@ -178,3 +190,22 @@ def test_a_consolidated_copy_of_the_weights_is_not_read(tmp_path):
     save_file({"a.weight": torch.zeros(1)}, tmp_path / "model-00001-of-00001.safetensors")
     save_file({"b.weight": torch.zeros(1)}, tmp_path / "consolidated.safetensors")
     assert checkpoint_names(str(tmp_path)) == {"a.weight"}
+
+
+def test_a_thought_that_the_template_began_is_part_of_the_answer(one_process):
+    """Else a draft that max_tokens cut inside the thought would be judged as the answer."""
+
+    class Engine:
+        def sample(self, requests, on_finish):
+            for i in range(len(requests)):
+                on_finish(i, Response([1], [-1.0], "a draft", False))
+
+    def score(sandbox, group, response, source, cfg):
+        return Sample(response, None)
+
+    groups = [Group(i, "code", None, "", [1], begun=text) for i, text in enumerate(("", "<think>"))]
+    cfg = Config(samples_per_prompt=1)
+    with Pool(1) as pool:
+        made = rollout(cfg, 0, groups, Engine(), pool, score, Clock())
+    texts = [group.samples[0].response.text for group in made]
+    assert texts == ["a draft", "<think>a draft"]

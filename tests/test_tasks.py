@@ -65,20 +65,39 @@ def grade(pool, item, text):
     return pool.submit(grade_answer, item.asked, text).result()
 
 
+VALUE = "['bb', 'aa']"
 OUTPUTS = [
-    ("[ANSWER]\nassert f('ab', 2) == ['bb', 'aa']\n[/ANSWER]", "right"),
-    ("Thinking: f(1) == 3?\n[ANSWER] assert f('ab', 2) == ['bb', 'aa'] [/ANSWER] done", "right"),
-    ("[ANSWER]['bb', 'aa'][/ANSWER]", "right"),
-    ("```python\nassert f('ab', 2) == [c * 2 for c in 'ba']\n```", "right"),
-    ("assert f('ab', 2) == ['aa']\nNo:\nassert f('ab', 2) == ['bb', 'aa']", "right"),
+    (f"[ANSWER]\nassert f('ab', 2) == {VALUE}\n[/ANSWER]", "right"),
+    (f"Thinking: f(1) == 3?\n[ANSWER] assert f('ab', 2) == {VALUE} [/ANSWER] done", "right"),
+    (f"[ANSWER]{VALUE}[/ANSWER]", "right"),
+    (f"[ANSWER]`{VALUE}`[/ANSWER]", "right"),
+    (f"[ANSWER]\nf('ab', 2) == {VALUE}\n[/ANSWER]", "right"),
+    (f"f('ab', 2) == {VALUE}", "right"),
+    (f"assert {VALUE} == f('ab', 2)", "right"),
+    (f"The call gives:\n\n`f('ab', 2) == {VALUE}`", "right"),
+    (f"It doubles each.\n\nAnswer: {VALUE}", "right"),
+    (f"So it is `{VALUE}`.", "right"),
+    (f"```python\nassert f('ab', 2) == {VALUE}\n```", "right"),
+    (f"```python\nassert f('ab', 2) == {VALUE}  # reversed\n```\nas said.", "right"),
+    ("assert f('ab', 2) == [\n    'bb',\n    'aa',\n]", "right"),
+    (f"assert f('ab', 2) == ['aa']\nNo:\nassert f('ab', 2) == {VALUE}", "right"),
+    (f"<think>assert f('ab', 2) == []</think>assert f('ab', 2) == {VALUE}", "right"),
+    (f"<think>assert f('ab', 2) == {VALUE}", "unparsed"),
     ("assert f('ab', 2) == ['aa', 'bb']", "wrong"),
+    ("f('ab', 2) == ['aa', 'bb']", "wrong"),
     ("assert f('ab', 2) == ('bb', 'aa')", "wrong"),  # Python says that these differ
-    ("assert f('ab', 2) == f('ab', 2)", "error"),  # the program is not there to be called
+    # only literals are values, and nothing is run to find one
+    ("```python\nassert f('ab', 2) == [c * 2 for c in 'ba']\n```", "unparsed"),
+    ("assert f('ab', 2) == f('ab', 2)", "unparsed"),
+    ("f('ab', 2)", "unparsed"),
+    ("assert f('ab', 2) == 'bb aa'.split()", "unparsed"),
+    (f"assert f('ab', 2) == {VALUE} + []", "unparsed"),
+    (f"assert {VALUE} == {VALUE}", "unparsed"),
     ("assert f('ab', 2) != 3", "unparsed"),
     ("I do not know.", "unparsed"),
     ("", "unparsed"),
-    ("assert f('ab', 2) == type('X', (), {'__eq__': lambda *a: True})()", "error"),
-    ("assert f('ab', 2) == __import__('os').system('true')", "wrong"),
+    ("assert f('ab', 2) == type('X', (), {'__eq__': lambda *a: True})()", "unparsed"),
+    ("assert f('ab', 2) == __import__('os').system('true')", "unparsed"),
 ]
 
 
@@ -96,7 +115,15 @@ def test_cruxeval_output_takes_the_value_and_nothing_else(text, status, tmp_path
     [
         ("[ANSWER]assert f('ab', 2) == ['bb', 'aa'][/ANSWER]", "right"),
         ("assert f(['a', 'b'], 2) == ['bb', 'aa']", "right"),  # any input that does
-        ("f('ab', n=2)", "unparsed"),  # a bare call is a value, on no side of an assertion
+        ("f('ab', n=2)", "right"),
+        ("`f('ab', 2)`", "right"),
+        ("f('ab', 2) == ['bb', 'aa']", "right"),
+        ("assert ['bb', 'aa'] == f('ab', 2)", "right"),
+        ("assert f('ab', 2) == 7", "right"),  # the value was given, only the call is asked for
+        ("assert f('a' + 'b', 2) == ['bb', 'aa']", "unparsed"),
+        ("assert f(*['ab', 2]) == ['bb', 'aa']", "unparsed"),
+        ("assert f(f.__name__, 2) == ['bb', 'aa']", "unparsed"),
+        ("assert f(open('x').read(), 2) == ['bb', 'aa']", "unparsed"),
         ("assert f('ab', 3) == ['bb', 'aa']", "wrong"),
         ("assert g('ab', 2) == ['bb', 'aa']", "unparsed"),
         ("assert ['bb', 'aa'] == ['bb', 'aa']", "unparsed"),
@@ -110,6 +137,13 @@ def test_cruxeval_input_takes_any_call_that_gives_the_value(text, status, tmp_pa
     assert grade(pool, item, text)["status"] == status
     asked = item.messages[-1]["content"]
     assert "assert f(??) == ['bb', 'aa']" in asked and "'ab'" not in asked
+
+
+def test_no_value_is_found_by_running_what_an_answer_says(tmp_path, pool):
+    """Not even in the sandbox: the asked value would be found by the program, not by the model."""
+    (item,) = items(tmp_path, pool, "cruxeval-o", CRUX)
+    for text, status in OUTPUTS:
+        assert grade_answer(None, item.asked, text)["status"] == status
 
 
 def test_an_answer_too_deep_to_print_is_no_answer(tmp_path, pool):
@@ -199,7 +233,7 @@ def test_a_base_model_goes_on_with_a_file(row, pool):
         def encode(self, text):
             return text
 
-    assert prompt_ids(Base(), item) == item.base + item.prefill
+    assert prompt_ids(Base(), item, Config()) == (item.base + item.prefill, "")
     rest = {
         "test/0": "    return 2 * n\n\nprint(twice(3))\n```\nand more",
         "abc301_a": "print(2 * int(input()))\n\nif __name__ == '__main__':\n    1 / 0",

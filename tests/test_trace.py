@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def sandbox():
-    box = Sandbox(timeout_s=10.0, program_timeout_s=20.0)
+    box = Sandbox(timeout_s=10.0)
     yield box
     box.close()
 

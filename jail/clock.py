@@ -1,0 +1,69 @@
+"""The CPU time of the processes that a program runs in, read from outside.
+
+A program is limited by the time that it computes, not by the clock on the wall, so that it gets the
+same verdict beside other work. The kernel keeps a clock for each process, which counts all of its
+threads, and anybody may read it who knows the process's number. The zygote lives in a pid namespace
+and knows other numbers than we do, so it sends pidfds, and /proc says which numbers these are here.
+
+A program that sleeps computes nothing, so a looser limit holds for the time on the wall.
+
+Left out: the time of processes that the program forks. Seccomp forbids them; where it is missing,
+RLIMIT_CPU limits each of them, and the limit on the wall all together.
+"""
+
+import math
+import os
+import re
+import time
+
+PATIENCE_S = 0.1  # most programs have ended by then, and we need not ask who they are
+WALL_FACTOR, WALL_S = 5, 5.0  # a program of 2 s of CPU time may take 15 s beside other work
+
+
+class Clock:
+    """Two limits of CPU time in seconds: for each input or call, and for all together."""
+
+    def __init__(self, each_s: float, total_s: float) -> None:
+        self.limits = each_s, total_s
+        self.backstop_s = math.ceil(total_s) + 1  # RLIMIT_CPU, should we look no more
+        self.clocks = []  # of the processes, once they are known
+        self.seen = 0.0, time.monotonic()  # (CPU, wall)
+        self.starts = [self.seen] * 2  # of this input or call, and of the first
+
+    def is_blind(self) -> bool:
+        """Is it time to find the processes?"""
+        waited_s = time.monotonic() - self.starts[1][1]
+        return not self.clocks and waited_s > min(PATIENCE_S, self.limits[0] / 4)
+
+    def watch(self, pidfds: list[int]) -> None:
+        for fd in pidfds:
+            with open(f"/proc/self/fdinfo/{fd}") as file:
+                pid = int(re.search(r"^Pid:\s*(-?\d+)", file.read(), re.MULTILINE)[1])
+            os.close(fd)
+            if pid > 0:  # the kernel's id for the CPU clock of a process
+                self.clocks.append(~pid << 3 | 2)
+        if self.starts[0] is not self.starts[1]:  # the inputs before this one have taken their part
+            self.restart()
+
+    def now(self) -> tuple[float, float]:
+        try:
+            cpu = sum(map(time.clock_gettime, self.clocks))
+        except OSError:  # a process is gone, and then we hear of its end at once
+            cpu = 0.0
+        return cpu, time.monotonic()
+
+    def look(self) -> None:
+        """Read the time. Read the reports after it, or one that was in time may look late."""
+        self.seen = self.now()
+
+    def restart(self) -> None:
+        """The next input starts, or the next call."""
+        self.starts[0] = self.now()
+
+    def late(self) -> bool:
+        """Was a limit over at the last look?"""
+        cpu, wall = self.seen
+        return any(
+            cpu - start[0] > limit_s or wall - start[1] > WALL_FACTOR * limit_s + WALL_S
+            for start, limit_s in zip(self.starts, self.limits, strict=True)
+        )

@@ -1,0 +1,275 @@
+"""Values with their identities as JSON, for the calls between a check and the program under test.
+
+A value becomes references into a table with a row for each object, so that lists of nodes may have
+any length, and objects that are shared, or part of themselves, stay so. The answer to a call gives
+the rows of the arguments once more where the program changed them, and the caller's own objects
+change in place. Functions and iterators do not travel: the other side gets a number to call them
+by (jail/peer.py).
+
+What comes from the program may be anything. Reading it runs no code but the hashes of the check's
+own classes, and it can put nothing into an instance that would stand for a method of its class.
+
+Left out: instances of classes that only one side knows, and subclasses of builtin types other than
+named tuples. They raise Uncarried, which says so.
+"""
+
+import builtins
+import collections
+import datetime
+import decimal
+import enum
+import fractions
+import importlib
+import math
+import re
+import sys
+import types
+from collections.abc import Callable, Iterator
+
+from jail.values import DICTS, TYPES, decode, encode, hashable, is_array
+
+SCALARS = (types.NoneType, bool, int, float, complex, str, bytes)
+SEQUENCES = {kind.__name__: kind for kind in (list, tuple, set, frozenset, collections.deque)}
+MAPPINGS = {kind.__name__: kind for kind in DICTS}
+PARTS = {  # immutable values of the standard library: what their constructors take
+    range: lambda x: [x.start, x.stop, x.step],
+    slice: lambda x: [x.start, x.stop, x.step],
+    fractions.Fraction: lambda x: [x.numerator, x.denominator],
+    decimal.Decimal: lambda x: [str(x)],
+    datetime.timedelta: lambda x: [x.days, x.seconds, x.microseconds],
+    datetime.date: lambda x: [x.year, x.month, x.day],
+    datetime.time: lambda x: [x.hour, x.minute, x.second, x.microsecond],
+    datetime.datetime: lambda x: [
+        x.year, x.month, x.day, x.hour, x.minute, x.second, x.microsecond,
+    ],
+}  # fmt: skip
+VALUES = {kind.__name__: kind for kind in PARTS}
+MUTABLE = {"list", "set", "deque", "bytearray", "object", "array", *MAPPINGS}
+SMALL = 1 << 63  # an integer below it is itself in JSON
+MISSING = object()
+
+
+class Uncarried(ValueError):
+    """A value that cannot cross the pipe."""
+
+
+class Table:
+    """The objects of one message, and a row for each."""
+
+    def __init__(
+        self, names: dict, caps: dict[str, int], remote: Callable, known: list = (), old: list = ()
+    ) -> None:  # fmt: skip
+        """names: of the module whose classes both sides know. remote(x): the row of an object that
+        stays here, or None. known: the objects of the request, if this is the answer; they get the
+        first rows, or None where they are as in its rows `old`."""
+        self.names, self.caps, self.remote, self.old = names, caps, remote, old
+        self.objects, self.index = list(known), {id(x): i for i, x in enumerate(known)}
+        self.rows, self.nodes, self.chars = [], 0, 0
+
+    def pack(self, roots: list) -> list:
+        """References to `roots`; self.rows then has a row for each object."""
+        references = [self.refer(x) for x in roots]
+        while (i := len(self.rows)) < len(self.objects):
+            old = self.old[i] if i < len(self.old) else None
+            row = None if old and old[0] not in MUTABLE else self.row(self.objects[i])
+            self.rows.append(None if row == old else row)
+        return references
+
+    def refer(self, x: object) -> object:
+        kind = type(x)
+        self.nodes += 1
+        if self.nodes > self.caps["max_nodes"]:
+            raise Uncarried(f"more than {self.caps['max_nodes']} values")
+        if x is None or kind is bool or (kind is int and -SMALL < x < SMALL):
+            return x
+        if kind is str or kind is bytes:
+            self.chars += len(x)
+            if self.chars > self.caps["max_chars"]:
+                raise Uncarried(f"more than {self.caps['max_chars']} characters")
+        if kind in SCALARS or (kind is type and any(x is known for known in TYPES)):
+            return x if kind is str else encode(x, **self.caps)
+        if id(x) not in self.index:
+            self.index[id(x)] = len(self.objects)
+            self.objects.append(x)  # it stays alive, and so its id stays its own
+        return {"at": self.index[id(x)]}
+
+    def row(self, x: object) -> list:
+        kind, refer = type(x), self.refer
+        name = kind.__name__
+        if SEQUENCES.get(name) is kind:
+            size = [x.maxlen] if kind is collections.deque else []
+            return [name, [refer(y) for y in x], *size]
+        if MAPPINGS.get(name) is kind:
+            factory = getattr(x, "default_factory", None)
+            factory = factory if any(factory is known for known in TYPES) else None
+            return [name, [[refer(k), refer(v)] for k, v in dict.items(x)], encode(factory)]
+        if kind is bytearray:
+            return [name, refer(bytes(x))]
+        if kind in PARTS and getattr(x, "tzinfo", None) is None:
+            return [name, [refer(y) for y in PARTS[kind](x)]]
+        if is_array(x, self.caps["max_nodes"]):
+            flat = x.ravel().tolist()
+            return ["array", x.dtype.str, list(x.shape), [refer(y) for y in flat]]
+        if row := self.remote(x):
+            return row
+        if self.names.get(name) is kind and issubclass(kind, tuple):
+            return ["record", name, [refer(y) for y in x]]
+        if isinstance(x, enum.Enum) and self.names.get(name) is kind:
+            return ["member", name, x.name]
+        if self.names.get(name) is kind and hasattr(x, "__dict__") and not is_builtin(kind):
+            return ["object", name, [[refer(k), refer(v)] for k, v in vars(x).items()]]
+        raise Uncarried(f"a value of type {name}, which is no plain builtin type")
+
+
+def is_builtin(kind: type) -> bool:
+    """Does it inherit from a builtin type, whose content is in no attribute?"""
+    return any(base.__module__ == "builtins" for base in kind.__mro__[:-1])
+
+
+class Reader:
+    """Makes the objects of a table that came out of the pipe."""
+
+    def __init__(
+        self, rows: list, names: dict, revive: Callable, strict: bool, known: list = ()
+    ) -> None:
+        """revive(row): what stands for a row of the other side's Table.remote. strict: trust
+        nothing. known: the objects of the request that this answers."""
+        self.rows, self.names, self.revive, self.strict = rows, names, revive, strict
+        self.made = [*known, *[MISSING] * (len(rows) - len(known))]
+        if len(rows) < len(known):
+            raise ValueError("fewer objects than were sent")
+        for i in range(len(known), len(rows)):
+            self.made[i] = self.shell(rows[i])
+        for i in range(len(known), len(rows)):
+            self.build(i)
+        changed = [i for i, row in enumerate(rows) if row is not None]
+        for hashed in (False, True):  # instances first, for their hashes may need their attributes
+            for i in changed:
+                if (rows[i][0] in MAPPINGS or rows[i][0] == "set") == hashed:
+                    self.fill(self.made[i], *rows[i])
+
+    def get(self, data: object) -> object:
+        if type(data) is dict and "at" in data:
+            return self.made[data["at"]]
+        return decode(data)
+
+    def shell(self, row: list) -> object:
+        """A mutable object, still empty; MISSING for one that is made with its parts."""
+        kind, *rest = row
+        if kind == "object":
+            known = self.names.get(rest[0])
+            if type(known) is not type or known.__module__ != self.names["__name__"]:
+                raise ValueError(f"an instance of {rest[0]}, which is no class here")
+            if is_builtin(known):
+                raise ValueError(f"{rest[0]} has more than attributes")
+            return object.__new__(known)
+        if kind == "member":
+            return self.names[rest[0]].__members__[rest[1]]
+        if kind == "deque":
+            return collections.deque(maxlen=rest[1])
+        if kind == "defaultdict":
+            return collections.defaultdict(decode(rest[1]))
+        if kind in ("list", "set", "bytearray") or kind in MAPPINGS:
+            return {**SEQUENCES, **MAPPINGS, "bytearray": bytearray}[kind]()
+        if kind in ("tuple", "frozenset", "record", "array") or kind in VALUES:
+            return MISSING
+        return self.revive(row)
+
+    def build(self, i: int) -> None:
+        """Make an immutable object after its parts, which may need to be made first."""
+        todo, opened = [i], set()
+        while todo:
+            i = todo[-1]
+            if self.made[i] is not MISSING:
+                todo.pop()
+                continue
+            kind, *rest = self.rows[i]
+            parts = rest[-1] if isinstance(rest[-1], list) else rest
+            places = [x["at"] for x in parts if type(x) is dict and "at" in x]
+            if waiting := [at for at in places if self.made[at] is MISSING]:
+                if i in opened:
+                    raise ValueError("a tuple inside itself")
+                opened.add(i)
+                todo += waiting
+                continue
+            parts = [self.get(x) for x in parts]
+            if kind == "record":
+                known = self.names.get(rest[0])
+                if not (isinstance(known, type) and issubclass(known, tuple)):
+                    raise ValueError(f"{rest[0]} is no named tuple here")
+                self.made[i] = tuple.__new__(known, parts)
+            elif kind == "array":
+                self.made[i] = self.array(parts, *rest)
+            elif kind in VALUES:
+                self.made[i] = VALUES[kind](*parts)
+            else:
+                self.made[i] = SEQUENCES[kind](hashable(parts) if kind == "frozenset" else parts)
+
+    def array(self, flat: list, dtype: str, shape: list, _: list) -> object:
+        """numpy's array or number; lists or builtins for a check that has not imported numpy."""
+        if math.prod(shape) != len(flat) or max(shape, default=0) > max(len(flat), 1000):
+            raise ValueError("an array of another shape")
+        if self.strict and "numpy" not in sys.modules:
+            return nested(iter(flat), shape)
+        if not re.fullmatch(r"[<>|]?[biufcSUO]\d{0,5}", dtype):
+            raise ValueError("an unknown type of array")
+        made = importlib.import_module("numpy").empty(len(flat), dtype=dtype)
+        for i, value in enumerate(flat):
+            made[i] = value
+        return made.reshape(shape)[()]
+
+    def fill(self, x: object, kind: str, *rest: object) -> None:
+        """Give a mutable object its content, in place of what it had."""
+        if kind in ("list", "bytearray"):
+            x[:] = [self.get(y) for y in rest[0]] if kind == "list" else self.get(rest[0])
+        elif kind in ("set", "deque"):
+            items = [self.get(y) for y in rest[0]]
+            x.clear()
+            (x.extend if kind == "deque" else x.update)(hashable(items) if kind == "set" else items)
+        elif kind in MAPPINGS:
+            keys = hashable([self.get(k) for k, _ in rest[0]])
+            dict.clear(x)
+            dict.update(x, zip(keys, [self.get(v) for _, v in rest[0]], strict=True))
+        elif kind == "array" and hasattr(x, "dtype") and x.shape:
+            x[...] = self.array([self.get(y) for y in rest[2]], *rest)
+        elif kind == "object":
+            state = {self.get(k): self.get(v) for k, v in rest[1]}
+            for name, value in state.items():
+                if self.strict and (callable(value) or callable(getattr(type(x), name, None))):
+                    raise ValueError(f"the attribute {name!r} could stand for a method")
+            vars(x).clear()
+            vars(x).update(state)
+
+
+def nested(flat: Iterator, shape: list) -> object:
+    return [nested(flat, shape[1:]) for _ in range(shape[0])] if shape else next(flat)
+
+
+def by_name(x: object) -> list | None:
+    """The row of a function or class that both sides have: max, math.sqrt, ValueError."""
+    name, module = getattr(x, "__qualname__", ""), getattr(x, "__module__", "")
+    if not isinstance(x, type | types.BuiltinFunctionType) or type(module) is not str:
+        return None
+    same = getattr(sys.modules.get(module, builtins), name, None) is x
+    return ["named", module, name] if same else None
+
+
+def exception_names(error: BaseException, names: dict) -> list[str]:
+    """Its class and bases, as far as the other side may know them."""
+    kinds = type(error).__mro__
+    known = [k for k in kinds if k.__module__ == "builtins" or names.get(k.__name__) is k]
+    return [kind.__name__ for kind in known]
+
+
+def make_exception(found: list, args: list, names: dict) -> BaseException:
+    """The nearest exception that is known here."""
+    for name in found:
+        kind = names.get(name, getattr(builtins, name, None))
+        if isinstance(kind, type) and issubclass(kind, BaseException):
+            try:
+                return kind(*args)
+            except Exception:  # its __init__ wants other arguments
+                error = kind.__new__(kind)
+                error.args = tuple(args)
+                return error
+    return RuntimeError(*args)

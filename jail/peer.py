@@ -1,0 +1,256 @@
+"""Calls through a pipe, in both directions, between a check and the program that it tests.
+
+Either side calls the other's functions: the check calls the function under test, the program calls
+a function that it was given, and both take the next value of an iterator. While a side waits for
+an answer it answers the calls of the other. jail/objects.py says how values travel.
+
+The side of the check trusts nothing that comes: it lends only what the check itself passed, and of
+that only the call, or the next value. A program that is ended, that floods or that returns what
+cannot travel raises Lost, which no `except Exception` of a check takes for an exception of the
+program.
+"""
+
+import functools
+import importlib
+import json
+import operator
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from jail.objects import Reader, Table, Uncarried, by_name, exception_names, make_exception
+from jail.protocol import REPORT_BYTES, RUN_STATUSES, Run
+from jail.values import caps
+
+MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+# modules of the types whose instances a check may lend, and not a file, which can do more than that
+LENT = ("builtins", "functools", "itertools", "operator", "check")
+METHODS = {"__call__": operator.call, "__next__": next, "send": lambda x, value: x.send(value)}
+SPECIAL = {  # what may be asked of an instance of the class under test, besides
+    "__bool__": bool, "__str__": str, "__repr__": repr, "__len__": len, "__iter__": iter,
+    "__contains__": operator.contains, "__getitem__": operator.getitem,
+    "__setitem__": operator.setitem, "__delitem__": operator.delitem,
+}  # fmt: skip
+ATTRIBUTES = {"getattr": getattr, "setattr": setattr}
+to_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class Lost(BaseException):
+    """The other side gave no answer that can be used. Its Run says why."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run.error)
+        self.run = run
+
+
+def last_line(error: BaseException) -> str:
+    return traceback.format_exception_only(type(error), error)[-1].strip()[:500]
+
+
+def receive(stream: BinaryIO, room: int) -> bytes:
+    """The next message; b"" if the other end is closed or the message is too long."""
+    size = int.from_bytes(stream.read(4), "big")
+    return stream.read(size) if size <= REPORT_BYTES * room else b""
+
+
+class Proxy:
+    """An instance of the class under test, which stays with the program.
+
+    Nothing is compared with it, for whether two values are the same is not the program's to say.
+    """
+
+    def __init__(self, peer: "Peer", number: int) -> None:
+        vars(self).update(ask=functools.partial(peer.call, number), lose=peer.lose)
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return vars(self)["ask"]("getattr", (name,), {})
+
+    def __setattr__(self, name: str, value: object) -> None:
+        vars(self)["ask"]("setattr", (name, value), {})
+
+    def __eq__(self, other: object) -> bool:
+        if other is not self and other is not None:
+            vars(self)["lose"](Run("unjudged", error="the check compares objects of the program"))
+        return other is self
+
+    __hash__ = object.__hash__
+
+
+def forward(name: str) -> Callable:
+    return lambda self, *args, **kwargs: vars(self)["ask"](name, args, kwargs)
+
+
+for special in ("__call__", "__next__", *SPECIAL):
+    setattr(Proxy, special, forward(special))
+
+
+class Peer:
+    """One end of the pipe."""
+
+    def __init__(
+        self,
+        fd: int,
+        send: Callable,
+        names: dict,
+        room: int,
+        strict: bool,
+        started: Callable = None,
+    ) -> None:
+        """send(fd, message) writes; names: of the module with the classes that both sides know;
+        strict: this is the side of the check; started() is called before each call."""
+        self.fd, self.send, self.names, self.room, self.strict = fd, send, names, room, strict
+        self.stream, self.started = os.fdopen(fd, "rb", closefd=False), started or (lambda: None)
+        self.lent, self.numbers = [], {}  # objects that the other side may call; id -> number
+        self.borrowed, self.theirs = {}, {}  # number -> what stands for theirs; id -> number
+        self.kind = None  # the class under test; the side of the check knows only that it is one
+        self.lost = None  # the Run of a Lost, which a check may have caught
+        self.raised = None, None  # the last exception that came, and its Run
+
+    # --- calls to the other side
+
+    def call(self, number: int, method: str, args: tuple, kwargs: dict) -> object:
+        self.started()
+        try:
+            table = Table(self.names, caps(self.room), self.lend)
+            roots = table.pack([*args, *kwargs.values()])
+        except Uncarried as error:
+            self.lose(Run("unjudged", error=f"the check cannot give the program {error}"))
+        request = {"call": [number, method, list(kwargs), roots, table.rows]}
+        try:
+            self.send(self.fd, request, self.room)
+        except BrokenPipeError:
+            self.lose(Run("killed"))  # the other side is dead
+        while "call" in (message := self.receive()):
+            try:
+                value = self.answer(*message["call"])
+            except MALFORMED as error:
+                self.lose(Run("error", error=f"malformed call: {error}"[:200]))
+            self.send(self.fd, {"status": "ok", "value": value}, self.room)
+        return self.read_answer(message, table.objects)
+
+    def receive(self) -> dict:
+        data = receive(self.stream, self.room)
+        if not data:
+            self.lose(Run("killed"))
+        if data.count(b"[") + data.count(b"{") > 1_000_000 * self.room:
+            self.lose(Run("error", error="malformed report: too many values"))
+        try:
+            message = json.loads(data.decode("utf-8", "surrogatepass"))
+            if type(message) is not dict:
+                raise ValueError("no object")
+            return message
+        except MALFORMED as error:
+            self.lose(Run("error", error=f"malformed report: {error}"[:200]))
+
+    def read_answer(self, message: dict, sent: list) -> object:
+        status, error = message.get("status"), message.get("error", "")
+        if status not in RUN_STATUSES or type(error) is not str:
+            self.lose(Run("error", error="malformed report: no status"))
+        if status != "ok":
+            self.lose(Run(status, error=error[:500]))
+        try:
+            names, text, roots, rows = message["value"]
+            reader = Reader(rows, self.names, self.revive, self.strict, sent)
+            values = [reader.get(root) for root in roots]
+            if names is None:
+                (value,) = values
+                return value
+            problem = make_exception(names, values, self.names)
+            self.raised = problem, Run("error", error=str(text)[:500])
+        except MALFORMED as error:
+            self.lose(Run("error", error=f"malformed report: {error}"[:200]))
+        raise problem
+
+    def lose(self, run: Run) -> None:
+        self.lost = self.lost or run
+        raise Lost(run)
+
+    # --- calls from the other side
+
+    def answer(self, number: int, method: str, keys: list, roots: list, rows: list) -> list:
+        """[names of the exception's classes or None, its text, roots, rows]"""
+        reader = Reader(rows, self.names, self.revive, self.strict)
+        values = [reader.get(root) for root in roots]
+        kwargs = dict(zip(keys, values[len(values) - len(keys) :], strict=True))
+        allowed = METHODS if self.strict else METHODS | SPECIAL | ATTRIBUTES
+        do, target = allowed[method], self.lent[number]
+        names, text = None, ""
+        try:
+            results = [do(target, *values[: len(values) - len(keys)], **kwargs)]
+        except (MemoryError, Lost):
+            raise
+        except BaseException as error:
+            names, text, results = exception_names(error, self.names), last_line(error), error.args
+            results = results if self.carries(results) else [str(error)]
+        table = Table(self.names, caps(self.room), self.lend, reader.made, rows)
+        roots = table.pack(list(results))
+        return [names, text, roots, table.rows]
+
+    def carries(self, values: tuple) -> bool:
+        try:
+            Table(self.names, caps(self.room), lambda x: None).pack(list(values))
+        except ValueError:
+            return False
+        return True
+
+    # --- objects that stay where they are
+
+    def lend(self, x: object) -> list | None:
+        """The row of an object that the other side may call, or that is the other side's."""
+        if id(x) in self.theirs:
+            return ["yours", self.theirs[id(x)]]
+        if isinstance(x, type) and self.names.get(x.__name__) is x:
+            return ["class", x.__name__]
+        if self.strict and (row := by_name(x)):
+            return row
+        kind = type(x)
+        if kind is self.kind:
+            return ["instance", self.number(x)]
+        if isinstance(x, type) or (self.strict and kind.__module__ not in LENT):
+            return None
+        if hasattr(kind, "__next__") and iter(x) is x:
+            return ["iterator", self.number(x)]
+        if callable(x) and kind.__module__ in LENT:
+            return ["function", self.number(x)]
+        return None
+
+    def number(self, x: object) -> int:
+        if id(x) not in self.numbers:
+            self.numbers[id(x)] = len(self.lent)
+            self.lent.append(x)  # it stays alive, and so its id stays its own
+        return self.numbers[id(x)]
+
+    def revive(self, row: list) -> object:
+        """What stands here for an object of the other side."""
+        kind, number, *rest = row
+        if kind == "yours":
+            return self.lent[number]
+        if kind == "class" and isinstance(known := self.names[number], type):
+            return known
+        if kind == "named" and not self.strict:
+            return getattr(importlib.import_module(number), rest[0])
+        make = {"function": self.function, "iterator": self.iterator}
+        if self.kind:
+            make["instance"] = functools.partial(Proxy, self)
+        if type(number) is not int or kind not in make:
+            raise ValueError(f"a value of an unknown kind, {kind}")
+        if number not in self.borrowed:
+            self.borrowed[number] = made = make[kind](number)
+            self.theirs[id(made)] = number
+        return self.borrowed[number]
+
+    def function(self, number: int) -> Callable:
+        return lambda *args, **kwargs: self.call(number, "__call__", args, kwargs)
+
+    def iterator(self, number: int) -> Iterator:
+        given = None
+        while True:
+            try:
+                method, args = ("__next__", ()) if given is None else ("send", (given,))
+                value = self.call(number, method, args, {})
+            except StopIteration as stop:
+                return stop.value
+            given = yield value

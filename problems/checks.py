@@ -1,0 +1,258 @@
+"""Test code of the data sets that state their tests as source: asserts, pytest, check(candidate).
+
+Each becomes a check(candidate) for one function under test, which the sandbox puts in its place.
+`import pytest` gives PYTEST, what these sets use of it. A test that needs more (fixtures, several
+functions, a class under test) would fail every program, so its row is left out by that name.
+
+Left out: the doctest module, and tests that read files.
+"""
+
+import ast
+import builtins
+import functools
+import importlib
+from collections.abc import Iterator
+
+from problems.problem import Unusable
+
+# What the harnesses of contest problems put before every program: answers take it for granted.
+STARS = ("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random")
+STARS += ("statistics", "itertools", "functools", "operator", "typing")
+IMPORTS = "".join(f"from {name} import *\n" for name in STARS)
+IMPORTS += "import string, re, datetime, collections, heapq, bisect, copy, math, random\n"
+IMPORTS += "import itertools, functools, operator, sys\nfrom sys import maxsize, stdin, stdout\n"
+IMPORTS += "sys.setrecursionlimit(50_000)\n"
+
+PYTEST = """
+class pytest:
+    class raises:
+        def __init__(self, expected, match=None):
+            self.expected, self.match, self.value = expected, match, None
+        def __enter__(self):
+            return self
+        def __exit__(self, kind, error, trace):
+            import re
+            assert kind is not None, "no exception was raised"
+            self.value = error
+            fits = issubclass(kind, self.expected)
+            return fits and (self.match is None or bool(re.search(self.match, str(error))))
+    class approx:
+        def __init__(self, expected, rel=1e-6, abs=1e-12):
+            self.expected, self.limits = expected, {"rel": rel or 0.0, "abs": abs or 0.0}
+        def __eq__(self, got):
+            import math
+            near = lambda x: pytest.approx(x, **self.limits)
+            if isinstance(self.expected, dict):
+                keys = isinstance(got, dict) and got.keys() == self.expected.keys()
+                return keys and all(got[key] == near(x) for key, x in self.expected.items())
+            if isinstance(self.expected, (list, tuple)):
+                size = isinstance(got, (list, tuple)) and len(got) == len(self.expected)
+                return size and all(g == near(x) for g, x in zip(got, self.expected))
+            if not isinstance(self.expected, (int, float)) or not isinstance(got, (int, float)):
+                return got == self.expected
+            limits = {f"{key}_tol": limit for key, limit in self.limits.items()}
+            return math.isclose(got, self.expected, **limits)
+    class mark:
+        def parametrize(names, rows, **options):
+            names = [n.strip() for n in names.split(",")] if isinstance(names, str) else names
+            def fill(row):
+                return dict(zip(names, row if len(names) > 1 else [row]))
+            def repeated(test):
+                return lambda *one, **more: [test(*one, **more, **fill(row)) for row in rows]
+            return repeated
+"""
+# Each test of a class gets an object of its own, as pytest and unittest do it.
+RUN_CLASS = """
+for test_ in [name for name in dir({0}) if name.startswith("test")]:
+    one_ = {0}()
+    for setup_ in ("setUp", "setup_method"):
+        getattr(one_, setup_, lambda: None)()
+    getattr(one_, test_)()
+"""
+Function = (ast.FunctionDef, ast.AsyncFunctionDef)
+Import = (ast.Import, ast.ImportFrom)
+
+
+def check_tests_of(source: str) -> dict:
+    """`tests` of test code. It ends with check(the function), or calls the function by its name.
+
+    Raises Unusable.
+    """
+    tree = parsed_code(source)
+    last = tree.body[-1] if tree.body else None
+    if isinstance(last, ast.Expr) and isinstance(last.value, ast.Call):
+        call = last.value
+        if ast.unparse(call.func) == "check" and len(call.args) == 1:
+            return given_check(tree, ast.unparse(call.args[0]))
+    return made_check(tree)
+
+
+def given_check(tree: ast.Module, name: str) -> dict:
+    """code-r1: a definition of check, and as last statement `check(Solution().f)`."""
+    tree.body.pop()
+    missing = undefined(tree) - known_names()
+    if missing:
+        raise Unusable(f"its test does not define {', '.join(sorted(missing))}")
+    check = ast.unparse(tree)
+    tests = {"check": check, "entry_point": name, "preamble": IMPORTS, "prefix": IMPORTS}
+    return tests | {"calls": calls_of(check, "candidate")}
+
+
+def made_check(tree: ast.Module) -> dict:
+    """Test functions and classes, or bare asserts, that call the function by its name."""
+    tree.body = [node for node in tree.body if not is_main(node)]
+    name, preamble = under_test(tree), PYTEST * uses_pytest(tree)
+    tree = OwnImports().visit(tree)
+    imports = [node for node in tree.body if isinstance(node, Import)]
+    body = [node for node in tree.body if not isinstance(node, (*Import, ast.Pass))]
+    for node in list(body):
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
+            body += ast.parse(f"{node.name}()").body
+        elif isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+            body += ast.parse(RUN_CLASS.format(node.name)).body
+    check = ast.parse(f"def check(candidate):\n    global {name}\n    {name} = candidate")
+    check.body[0].body += body
+    if not asserts_something(check):
+        raise Unusable("its test asserts nothing, so that any program would pass")
+    source = ast.unparse(ast.fix_missing_locations(check))
+    tests = {"check": source, "entry_point": name, "calls": calls_of(source, name)}
+    return tests | {"preamble": ast.unparse(ast.Module(imports, [])) + preamble}
+
+
+def parsed_code(source: str) -> ast.Module:
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Unusable(f"its test is no Python ({type(error).__name__})") from None
+
+
+# --------------------------------------------------------------------------- what is tested
+def under_test(tree: ast.Module) -> str:
+    """The one function that the test takes from the program. Raises Unusable."""
+    missing = undefined(tree)
+    named = [a for node in ast.walk(tree) if of_solution(node) for a in node.names]
+    if any(alias.asname for alias in named):
+        raise Unusable("its test renames what it imports")
+    names = {alias.name for alias in named} & (loaded(tree) - {"*"})
+    if not names:  # `import *`, or no import at all: what is called and not defined
+        calls = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        called = missing & {f.id for f in calls if isinstance(f, ast.Name)}
+        names = called if len(called) == 1 else called - known_names()
+    if len(names) != 1:
+        several = f"several functions ({', '.join(sorted(names))})" if names else "no function"
+        raise Unusable(f"its test calls {several} of the program")
+    (name,) = names
+    if name[:1].isupper():
+        raise Unusable(f"its test needs a class, {name}")
+    if missing - names:
+        raise Unusable(f"its test does not define {', '.join(sorted(missing - names))}")
+    return name
+
+
+def of_solution(node: ast.AST) -> bool:
+    """from solution import ..., which is how a test names the program's file."""
+    return isinstance(node, ast.ImportFrom) and node.module == "solution"
+
+
+class OwnImports(ast.NodeTransformer):
+    """Takes out what is no module here: the program, and pytest."""
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt:
+        return ast.Pass() if of_solution(node) else node
+
+    def visit_Import(self, node: ast.Import) -> ast.stmt:
+        node.names = [alias for alias in node.names if alias.name != "pytest"]
+        return node if node.names else ast.Pass()
+
+
+def loaded(tree: ast.AST) -> set[str]:
+    names = (n for n in ast.walk(tree) if isinstance(n, ast.Name))
+    return {n.id for n in names if isinstance(n.ctx, ast.Load)}
+
+
+def undefined(tree: ast.AST) -> set[str]:
+    """Names that are read and set nowhere, in whatever scope."""
+    found = {*dir(builtins), "__name__", "__file__"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        elif isinstance(node, (*Function, ast.ClassDef, ast.ExceptHandler)):
+            found.add(node.name)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            found |= set(imported_names(node))
+    return loaded(tree) - found
+
+
+def imported_names(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    """Names that it defines; of the program's own none, they are what is tested."""
+    for alias in () if of_solution(node) else node.names:
+        if alias.name == "*":
+            yield from dir(importlib.import_module(node.module)) if node.module in STARS else ()
+        yield (alias.asname or alias.name).partition(".")[0]
+
+
+@functools.cache
+def known_names() -> frozenset[str]:
+    """What IMPORTS defines."""
+    names = {name for module in STARS for name in dir(importlib.import_module(module))}
+    return frozenset({*names, *STARS, "sys", "maxsize", "stdin", "stdout"})
+
+
+# --------------------------------------------------------------------------- what a test needs
+def uses_pytest(tree: ast.Module) -> bool:
+    """Whether it does. Raises Unusable where it wants more of a runner than PYTEST is."""
+    for node in ast.walk(tree):
+        if isinstance(node, Function) and node.name.startswith("test"):
+            marks = " ".join(map(ast.unparse, node.decorator_list))
+            given = [arg.arg for arg in node.args.args if arg.arg != "self"]
+            if isinstance(node, ast.AsyncFunctionDef) or given and "parametrize" not in marks:
+                raise Unusable(f"its test {node.name} needs {'fixtures' if given else 'asyncio'}")
+        if isinstance(node, ast.ImportFrom) and node.module == "pytest":
+            raise Unusable("its test imports names from pytest")
+        called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        if called == "pytest.raises" and len(node.args) != 1:
+            raise Unusable("its test gives pytest.raises a function to call")
+    used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    used = {text for text in used if text.startswith("pytest.")} - {"pytest.mark"}
+    if more := sorted(used - {"pytest.raises", "pytest.approx", "pytest.mark.parametrize"}):
+        raise Unusable(f"its test needs {more[0]}")
+    return bool(used)
+
+
+def is_main(node: ast.stmt) -> bool:
+    """if __name__ == "__main__": ..."""
+    return isinstance(node, ast.If) and "__name__" in loaded(node.test)
+
+
+def asserts_something(tree: ast.AST) -> bool:
+    """Whether a check can fail at all, but for what the program raises."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Assert, ast.Raise)):
+            return True
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func).lower()
+            if "assert" in called or called.endswith(("fail", "raises")):
+                return True
+    return False
+
+
+def calls_of(source: str, name: str) -> list[list]:
+    """Arguments of the calls name(...) in the asserts of `source`, as far as they are literals.
+
+    Keyword arguments are taken in their order, which in LeetCodeDataset is the signature's.
+    """
+    calls = []
+    try:
+        asserts = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Assert)]
+    except (SyntaxError, RecursionError):
+        return []
+    for node in (inner for a in asserts for inner in ast.walk(a.test)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+            try:
+                values = [*node.args, *(keyword.value for keyword in node.keywords)]
+                calls.append([ast.literal_eval(value) for value in values])
+            except ValueError:
+                continue
+    return calls

