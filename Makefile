@@ -28,7 +28,7 @@ demo: $(INSTALLED) $(MODEL)
 test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/test_train.py tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/test_train.py tests/test_runs.py tests
 
 install: $(INSTALLED)
 

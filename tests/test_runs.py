@@ -1,0 +1,144 @@
+"""Runs with the sampler that starts in no time: seeds, algorithms, processes, configs."""
+
+import subprocess
+import sys
+
+import pytest
+import tiny
+from test_train import ROOT, finish, rows, start, two_processes
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_model, tiny_problems, tmp_path_factory):
+    """Four steps in one go of the sampler that starts in no time: the run directory."""
+    out = tmp_path_factory.mktemp("plain")
+    finish(start(tiny_model, tiny_problems, out, "--name=whole", "--steps=4", engine="hf"))
+    return out / "whole"
+
+
+def test_two_seeds_give_other_samples_and_another_order(plain, tiny_model, tiny_problems, tmp_path):
+    more = ("--name=s", "--steps=1", "--seed=1")
+    finish(start(tiny_model, tiny_problems, tmp_path, *more, engine="hf"))
+    first = [s for s in rows(plain / "samples.jsonl") if s["step"] == 1]
+    other = rows(tmp_path / "s" / "samples.jsonl")
+    for key in ("response", "prompt"):
+        assert [s[key] for s in first] != [s[key] for s in other], key
+
+
+STALE = """
+import sys; sys.path.insert(0, {root!r}); sys.argv[0] = "train.py"
+import rollout, train
+first = rollout.HfEngine.sync
+def forgetful(engine, weights):
+    rollout.HfEngine.sync = lambda engine, weights: list(weights)
+    first(engine, weights)
+if {stale}: rollout.HfEngine.sync = forgetful
+train.main()
+"""
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_stale_sampler_moves_the_logged_kl(tiny_model, tiny_problems, tmp_path, stale):
+    """Every sync but the first is lost: mismatch/kl, at rounding before, shows it."""
+    script = tmp_path / "stale.py"
+    script.write_text(STALE.format(root=str(ROOT), stale=stale))
+    process = start(
+        tiny_model, tiny_problems, tmp_path, "--name=k", "--steps=3", engine="hf", script=script
+    )
+    finish(process)
+    first, *later = (m["mismatch/kl"] for m in rows(tmp_path / "k" / "metrics.jsonl"))
+    assert abs(first) < 1e-6
+    assert (min(later) > 1e-4) if stale else (max(map(abs, later)) < 1e-6), later
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--algo=reinforce++", "--grad_clip=0.5", "--reward=fraction", "--memory_mb=400"),
+        ("--algo=gspo", "--optimizer_steps=2"),
+        ("--algo=cispo", "--kl_coef=0.01", "--offload"),
+    ],
+    ids=lambda more: more[0],
+)
+def test_other_algorithms_train(tiny_model, tiny_problems, tmp_path, more):
+    finish(start(tiny_model, tiny_problems, tmp_path, "--name=a", "--steps=2", *more, engine="hf"))
+    metrics = rows(tmp_path / "a" / "metrics.jsonl")
+    assert [m["step"] for m in metrics] == [1, 2]
+    norms = [m["grad_norm"] for m in metrics]  # of the last optimizer step, which may be flat
+    assert all(0 <= norm < 1e4 for norm in norms) and any(norms)
+
+
+def test_two_processes_take_the_steps_of_one(plain, tiny_model, tiny_problems, tmp_path):
+    """The same prompts, texts and questions, and the same gradients up to rounding."""
+    more = ("--eval_every=2", "--eval_tasks=basics:1", "--engine=hf")
+    two_processes(tiny_model, tiny_problems, tmp_path, *more)
+    same_steps(plain, tmp_path / "two", steps=2)
+    evaluations = rows(tmp_path / "two" / "eval.jsonl")  # one rank had nothing to do
+    assert [(e["step"], e["n_samples"]) for e in evaluations] == [(0, 1), (2, 1)]
+
+
+@pytest.mark.parametrize("before", [1, 2])
+def test_resume_with_another_number_of_processes(
+    plain, tiny_model, tiny_problems, tmp_path, before
+):
+    """Two steps by one process and two by two, or the other way round, are four by one."""
+    fixed = (tiny_model, tiny_problems, tmp_path)
+    if before == 1:
+        finish(start(*fixed, "--name=two", "--steps=2", engine="hf"))
+        two_processes(*fixed, "--resume", "--engine=hf", steps=4)
+    else:
+        two_processes(*fixed, "--engine=hf")
+        finish(start(*fixed, "--name=two", "--steps=4", "--resume", engine="hf"))
+    same_steps(plain, tmp_path / "two", steps=4)
+
+
+def same_steps(whole, other, steps):
+    """Both runs asked, sampled and judged the same, and took the same steps up to rounding."""
+    alone, together = (rows(run / "samples.jsonl") for run in (whole, other))
+    for key in ("id", "prompt", "response", "reward", "status"):
+        assert [s[key] for s in together] == [s[key] for s in alone if s["step"] <= steps], key
+    metrics = rows(whole / "metrics.jsonl")[:steps], rows(other / "metrics.jsonl")
+    for a, b in zip(*metrics, strict=True):
+        assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=1e-3)
+        assert b["align/share"] == a["align/share"]
+
+
+@pytest.mark.parametrize(("name", "engine"), [("small", "vllm"), ("paper", "hf")])
+def test_the_large_configs_start(tiny_model, tiny_problems, tmp_path, name, engine):
+    """Model construction, data and one whole step, with another model and other problems."""
+    own = [f"--model={tiny_model}", f"--problems={tiny_problems}", f"--out_dir={tmp_path}"]
+    command = [sys.executable, str(ROOT / "train.py"), str(ROOT / "configs" / f"{name}.py")]
+    done = subprocess.run(
+        [
+            *command,
+            *own,
+            "--steps=1",
+            "--eval_every=0",
+            "--prompts_per_step=8",
+            "--max_tokens=64",
+            f"--engine={engine}",
+        ],
+        env=tiny.environment(),
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    (metrics,) = rows(tmp_path / name / "metrics.jsonl")
+    assert metrics["grad_norm"] > 0 and 0 < metrics["reward/code"] < 1
+
+
+def test_dapo_replaces_flat_groups_on_two_processes(tiny_model, tiny_problems, tmp_path):
+    dapo = ("--algo=dapo", "--samples_per_prompt=2", "--engine=hf")
+    samples = two_processes(tiny_model, tiny_problems, tmp_path, *dapo)
+    assert len({s["id"] for s in samples}) == len(samples)
+    for step in (1, 2):
+        rewards: dict[str, list] = {}
+        for s in samples:
+            if s["step"] == step:
+                rewards.setdefault(s["id"].split("/")[1], []).append(s["reward"])
+        assert all(len(pair) == 2 for pair in rewards.values())
+        flat = [int(i) for i, (a, b) in rewards.items() if a == b]
+        first, second = ([i for i in flat if low <= i < low + 4] for low in (0, 4))
+        assert len(rewards) >= 4 + len(first)  # one more problem for each that was flat
+        assert first, "the test needs a flat group"
