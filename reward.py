@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import trace
 from config import Config, UserError
+from jail.forgery import complexity
 from jail.instrument import UNFIT, plain
 from jail.values import decode, encode, room_for
 from problems.answers import (
@@ -31,7 +32,7 @@ from problems.answers import (
 )
 from problems.failures import expected_outputs, tried_again
 from problems.problem import OUTPUT, Problem, Question, show, show_call
-from problems.programs import complete, complexity, extract_program, with_prefix
+from problems.programs import complete, extract_program, with_prefix
 from sandbox import Run, Sandbox
 
 warnings.filterwarnings("ignore", category=SyntaxWarning)  # about what models write

@@ -34,8 +34,8 @@ from transformers import AutoTokenizer
 import reward
 from eval import evaluate, make_tasks
 from policy import MicroBatch, Policy, load_policy, named_weights, split_batch
-from problems.load import data_order, fitting, load_problems
-from problems.problem import Problem, Question, chat_ids, code_messages, question_messages
+from problems.load import fitting, load_problems
+from problems.problem import Problem, Question, chat_ids, code_messages, question_messages, served
 from reward import Score, Verdict
 from rollout import Group, Response, Sample, make_engine, model_directory, rollout
 from run import Clock, RunDir, leave_ranks, return_freed_memory, set_up_ranks
@@ -174,7 +174,7 @@ class Prompts:
         self.buffer = [question for question in self.buffer if id(question) not in taken]
         self.asked += [question.key for question in questions]
         count = n - len(questions)
-        order = data_order(self.problems, self.position, count, self.cfg.seed)
+        order = served(self.problems, self.position, count, self.cfg.seed)
         self.position += count
         groups = [self._group("code", self.problems[i]) for i in order]
         groups += [self._group(question.objective, question) for question in questions]

@@ -68,8 +68,8 @@ import torch
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 from config import load_config
-from problems.load import data_order, load_problems
-from problems.problem import code_messages
+from problems.load import load_problems
+from problems.problem import code_messages, served
 from problems.programs import extract_program
 from reward import judge
 from run import peak_gb
@@ -77,7 +77,7 @@ from sandbox import Pool
 
 cfg = load_config({arguments!r})
 problems = load_problems(cfg.problems)
-order = data_order(problems, 0, {steps} * cfg.prompts_per_step, cfg.seed)
+order = served(problems, 0, {steps} * cfg.prompts_per_step, cfg.seed)
 rows = [{{"prompt": code_messages(problems[i], cfg), "number": i}} for i in order]
 pool = Pool(cfg.sandbox_workers, **cfg.limits)
 

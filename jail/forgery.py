@@ -1,4 +1,4 @@
-"""Which programs may be asked about: those that cannot reach the record of their own variables."""
+"""Which programs may be asked about: those that cannot reach their own record, and simple ones."""
 
 import ast
 import re
@@ -42,3 +42,16 @@ def forgeable(source: str) -> str:
     ids = [node.ctx for node in nodes if isinstance(node, ast.Name) and node.id == "id"]
     # The builtin id() forges nothing, but nobody can predict an address.
     return "id" if ids and all(isinstance(ctx, ast.Load) for ctx in ids) else ""
+
+
+def complexity(program: str) -> int:
+    """McCabe's cyclomatic complexity: 1 + decision points. A program that does not parse: 0."""
+    branches = (ast.If, ast.For, ast.While, ast.IfExp, ast.ExceptHandler, ast.comprehension)
+    try:
+        nodes = ast.walk(ast.parse(program))
+        return 1 + sum(
+            len(n.values) - 1 if isinstance(n, ast.BoolOp) else isinstance(n, branches)
+            for n in nodes
+        )
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return 0

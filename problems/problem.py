@@ -1,6 +1,7 @@
 """The two things that a model is asked, a Problem (a program) and a Question (values), as chats."""
 
 import hashlib
+import random
 import re
 from dataclasses import dataclass, field
 from typing import Self
@@ -91,6 +92,22 @@ def show(value: object) -> str:
         return repr(value)
     except ValueError:
         return "a value too long to show"
+
+
+def served(problems: list[Problem], start: int, count: int, seed: int) -> list[int]:
+    """Indices of the problems served at positions start .. start+count-1 of an endless stream.
+
+    Every epoch is a fresh permutation drawn from (seed, epoch), so a position alone tells what is
+    served there: resuming needs no iterator state, and no problem comes twice in an epoch.
+    """
+    indices: list[int] = []
+    first, last = start // len(problems), (start + count - 1) // len(problems)
+    for epoch in range(first, last + 1):
+        order = list(range(len(problems)))
+        random.Random(f"data/{seed}/{epoch}").shuffle(order)
+        indices += order
+    skip = start - first * len(problems)
+    return indices[skip : skip + count]
 
 
 # --------------------------------------------------------------------------- prompts

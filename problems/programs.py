@@ -1,19 +1,314 @@
 """Which text of an answer is the program, and what stands before a program when it runs.
 
-The program is the last block that defines the function under test, or for standard input the last
-that is no example of its use. A text without a fence is searched for the lines that are code.
+What a model thinks aloud is no answer. Fences are read line by line and paired; blocks are parsed,
+never run, and asked which names they define and use. The program is the last block that defines the
+function under test, or for standard input the last that is no example of its use. A text without a
+fence is searched for the lines that are code.
 
-Left out: a program that is spread over several blocks.
+Left out: a program that is spread over several blocks, quotations inside quotations, and the repair
+of what does not parse.
 """
 
 import ast
+import builtins
 import re
+import sys
 import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
-
-from problems.blocks import FUNCTIONS, MAX_PARSED, Block, Reader, facts_of, final_answer, parsed
+from itertools import islice
 
 MAX_READ = 80_000  # characters at the end of an answer that are read; no model writes as many
+MAX_PARSED = 100_000  # characters of a text that are parsed, which takes 0.2 s
+MAX_TRIES = 6  # ends of a block, or 50 times as many pieces of a text without a fence
+NESTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+NESTED += (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)  # have names of their own
+FUNCTIONS = NESTED[:2]
+BUILTINS = frozenset(dir(builtins))
+
+
+# --------------------------------------------------------------------------- the answer
+THOUGHT = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
+# Tokens that end the turn of a model, where its sampler leaves them in the text.
+TURN_END = re.compile(
+    r"(?<![\"'])(?:<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id)\|>|<｜end▁of▁sentence｜>"
+    r"|<end_of_turn>|(?:</s>|<eos>|<\|end\|>|<\|return\|>)\s*+\Z)(?![\"'])"
+)
+
+
+def final_answer(text: str) -> str:
+    """What follows the last thought, up to the end of the turn; "" if a thought never ends."""
+    start = 0
+    for end in TURN_END.finditer(text):
+        if text[start : end.start()].strip():
+            text = text[start : end.start()]
+            break
+        start = end.end()
+    for tag in reversed(list(THOUGHT.finditer(text))):
+        if not quoted(text, tag):
+            return text[tag.end() :] if tag[1] else ""
+    return text
+
+
+def quoted(text: str, tag: re.Match) -> bool:
+    """Whether a program or a sentence speaks of the tag, as in `x.split("</think>")`."""
+    before = text[max(0, tag.start() - 99) : tag.start()].rpartition("\n")[2]
+    after = text[tag.end() : tag.end() + 3]
+    if after != "```" and after[:1] in ("'", '"', "`") and after[0] in before:
+        return True
+    return not tag[1] and before[-1:] in ("'", '"', "`")
+
+
+# --------------------------------------------------------------------------- what a source does
+@dataclass
+class Facts:
+    """What the text of a program says of it. Names are those of variables, functions, classes."""
+
+    bound: set[str] = field(default_factory=set)  # that the top level defines; no imports
+    methods: dict[str, set[str]] = field(default_factory=dict)  # of the classes of the top level
+    imports: dict[str, str] = field(default_factory=dict)  # name -> module
+    stored: set[str] = field(default_factory=set)  # that any scope defines
+    loaded: set[str] = field(default_factory=set)  # that any scope uses, attributes included
+    free: set[str] = field(default_factory=set)  # that it uses and no scope defines
+    acts: bool = False  # more than values and names, such as a block of output has
+    calls: bool = False
+    feeds: bool = False  # puts a text of its own in the place of sys.stdin
+
+    @property
+    def reads(self) -> bool:
+        return not self.loaded.isdisjoint(("input", "stdin", "open", "read", "fileinput"))
+
+    def defines(self, name: str) -> bool:
+        """Whether it has "f", "Solution.f" or "Solution().f"; "f" may be a method of Solution."""
+        first, _, method = name.replace("()", "").partition(".")
+        if method:
+            return method in self.methods.get(first, ())
+        return first in self.bound or first in self.methods.get("Solution", ())
+
+
+def parsed(source: str) -> ast.Module | None:
+    """None for what is no module: what does not parse, or returns outside of a function."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    inner: list[ast.AST] = list(tree.body)
+    while inner:
+        node = inner.pop()
+        if isinstance(node, ast.Return):
+            return None
+        if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+            inner += [] if isinstance(node, NESTED) else ast.iter_child_nodes(node)
+    return tree
+
+
+def facts_of(tree: ast.Module) -> Facts:
+    facts = Facts()
+    todo = [(node, True) for node in tree.body]
+    while todo:
+        node, outside = todo.pop()
+        names: list[str] = []
+        if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+            names = [node.name]
+            if outside and isinstance(node, ast.ClassDef):
+                methods = {inner.name for inner in node.body if isinstance(inner, FUNCTIONS)}
+                facts.methods[node.name] = methods
+        elif isinstance(node, ast.Name):
+            if isinstance(node.ctx, ast.Load):
+                facts.loaded.add(node.id)
+            else:
+                names = [node.id]
+        elif isinstance(node, ast.Attribute):
+            facts.loaded.add(f".{node.attr}")
+            facts.feeds |= node.attr == "stdin" and isinstance(node.ctx, ast.Store)
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            for alias in node.names:
+                name = alias.asname or alias.name.partition(".")[0]
+                facts.imports[name] = getattr(node, "module", alias.name) or ""
+        elif isinstance(node, ast.arg):
+            facts.stored.add(node.arg)
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+            names = [node.name]
+        facts.calls |= isinstance(node, ast.Call)
+        facts.stored.update(names)
+        facts.bound.update(names if outside else ())
+        outside = outside and not isinstance(node, NESTED)
+        todo += [(inner, outside) for inner in ast.iter_child_nodes(node)]
+    facts.acts = facts.calls or not all(says_nothing(node) for node in tree.body)
+    attributes = {name for name in facts.loaded if name[0] == "."}
+    facts.free = facts.loaded - attributes - facts.stored - facts.imports.keys() - BUILTINS
+    facts.loaded = {name.lstrip(".") for name in facts.loaded}
+    return facts
+
+
+def says_nothing(node: ast.stmt) -> bool:
+    """A value, a name, or what looks like `Note: this`."""
+    return isinstance(node, ast.Expr) or isinstance(node, ast.AnnAssign) and node.value is None
+
+
+# --------------------------------------------------------------------------- blocks
+@dataclass
+class Block:
+    source: str
+    labelled: bool  # as Python
+    facts: Facts | None  # None: it does not parse, or is too long to
+    cut: bool = False  # by max_tokens
+
+    @property
+    def is_code(self) -> bool:
+        return self.labelled or (self.facts.acts if self.facts else bool(CODE.search(self.source)))
+
+    def names(self) -> set[str]:
+        return self.facts.bound if self.facts else {m[1] for m in DEFINED.finditer(self.source)}
+
+    def uses(self, names: set[str]) -> bool:
+        """Whether it needs what another block defines, or brings an input: an example of use."""
+        if self.facts is None:
+            return False
+        foreign = {n for n, m in self.facts.imports.items() if m.partition(".")[0] not in STANDARD}
+        return self.facts.feeds or bool(names & (self.facts.free | foreign))
+
+
+FENCE = re.compile(r"([ \t]*+)(?:(?:[-*+>]|\d{1,3}[.)])[ \t]++)*+(`{3,}+|~{3,}+)(.*)")
+PYTHON = re.compile(r"(?:[ic]?py(?:thon)?|pypy)[-\d.]*")
+INFO = re.compile(r"[{.]?[\w+#./\\:-]*[\w+#}](?:\s+\S*[={].*|\s*\{.*|=.*)?|\{.*")  # prose is none
+CODE = re.compile(r"(?m)^[ \t]*(?:(?:async def|def|class|from|import|return)\b|\w+ *=|print\()")
+DEFINED = re.compile(r"(?m)^(?:async def|def|class)[ \t]++(\w++)|^(\w++) *+=")
+STANDARD = sys.stdlib_module_names
+
+
+def language(info: str) -> str:
+    """Of an info string: "python", "" where it names none, or another's name."""
+    words = [word.strip(".") for word in re.findall(r"[\w+#.-]+", info.lower())]
+    attributes = info[:1] in ("{", ".") or "=" in info
+    if any(PYTHON.fullmatch(word) for word in (words if attributes else words[:1])):
+        return "python"
+    if any(word.endswith(".py") for word in (words if attributes else words[:1])):
+        return "python"
+    return "" if not words or re.match(r"[\w-]+\s*=|\{#", info) else words[0]
+
+
+class Reader:
+    """Splits one text into blocks. What it parses is limited, so that no text takes long."""
+
+    def __init__(self, text: str) -> None:
+        self.lines = text.split("\n")
+        self.left = MAX_PARSED
+        self.rest: list[str] = []  # the lines outside of blocks
+
+    def facts(self, source: str) -> Facts | None:
+        self.left -= len(source)
+        tree = parsed(source) if self.left >= 0 else None
+        return tree and facts_of(tree)
+
+    def block(self, source: str, label: str, name: str | None) -> Block:
+        """Dedented where that makes it parse; but the body of a function stays as it is."""
+        facts = self.facts(source)
+        if facts is None and source[:1] in (" ", "\t", "\n"):
+            flat = textwrap.dedent(source)
+            found = self.facts(flat) if flat != source else None
+            if found and (name is None or found.defines(name)):
+                source, facts = flat, found
+        return Block(source, label == "python", facts)
+
+    def blocks(self, name: str | None) -> list[Block]:
+        """Of Python, or of no language that is named."""
+        found, i = [], 0
+        while i < len(self.lines):
+            line, i = self.lines[i], i + 1
+            indent, fence, info = opening(line)
+            label = language(info)
+            if not fence:
+                self.rest.append(line)
+                continue
+            if fence in info:  # opened and closed on one line
+                label, _, source = info.partition(fence)[0].partition(" ")
+                found += [self.block(source, "python", name)] if language(label) == "python" else []
+                continue
+            ends = list(islice(self.ends(i, fence), MAX_TRIES if label in ("python", "") else 1))
+            block = None
+            for stop, tail, after in ends:
+                source = self.source(i, stop, tail, indent)
+                open_text = source.count('"""') % 2 or source.count("'''") % 2
+                made = self.block(source, label, name) if label in ("python", "") else None
+                if made:
+                    made.cut = tail is None and stop == len(self.lines)
+                block = block or (made, after)
+                if not (made and open_text):
+                    block = (made, after) if not made or made.facts else block
+                    break
+            made, i = block
+            found += [made] if made else []
+        return found
+
+    def source(self, start: int, stop: int, tail: str | None, indent: int) -> str:
+        lines = self.lines[start:stop] + ([] if tail is None else [tail])
+        if indent:
+            lines = [line[min(indent, len(line) - len(line.lstrip(" \t"))) :] for line in lines]
+        return "\n".join(lines)
+
+    def ends(self, start: int, fence: str) -> Iterator[tuple[int, str | None, int]]:
+        """(line that ends the block, text of it that belongs to the block, line to go on with)."""
+        shorter = None
+        for j in range(start, len(self.lines)):
+            line = self.lines[j].rstrip()
+            found = FENCE.match(line)
+            if found and found[2][0] == fence[0]:
+                if len(found[2]) < len(fence):
+                    shorter = shorter or (j, None, j + 1)
+                else:
+                    opens = found[3].strip() and opening(line)[1]
+                    yield j, None, j if opens else j + 1
+            elif line.endswith(fence) and line.count(fence) == 1:
+                yield j, line.removesuffix(fence), j + 1
+        if shorter:
+            yield shorter
+        yield len(self.lines), None, len(self.lines)
+
+    def loose(self, name: str | None) -> list[Block]:
+        """Runs of code in the text outside of blocks, as far as they stand at the left margin."""
+        pieces: list[list[str]] = []
+        for line in self.rest:
+            decorated = pieces and pieces[-1][-1].startswith("@")
+            if pieces and (decorated or not line[:1].strip() or CONTINUES.match(line)):
+                pieces[-1].append(line)
+            elif line[:1].strip():
+                pieces.append([line])
+        runs: list[list[str]] = [[]]
+        tries = 50 * MAX_TRIES
+        for piece in pieces:
+            source, is_comment = "\n".join(piece), piece[0].startswith("#")
+            facts = None
+            if tries and BEGINS.match(source):
+                tries, facts = tries - 1, self.facts(source)
+            if (facts and facts.acts) or (is_comment and runs[-1]):
+                runs[-1].append(source)
+            elif runs[-1]:
+                runs.append([])
+        return [self.block("\n".join(run), "", name) for run in runs if run]
+
+
+CONTINUES = re.compile(r"[)\]}]|(?:else|elif|except|finally)\b")
+BEGINS = re.compile(
+    r"@|(?:async|def|class|from|import|if|for|while|with|try)\b"
+    r"|[\w.]++(?:\(|(?:\[[^\]\n]{0,99}\])?(?:,[^=\n]{0,99})? *+[-+*/%&|^]{0,2}=|:[^=\n]{0,99}=)"
+)
+
+
+def opening(line: str) -> tuple[int, str, str]:
+    """(indentation, fence, info string) of a line that opens a block; without a fence "" is."""
+    found = FENCE.match(line)
+    if found:
+        indent, fence, info = len(found[1]), found[2], found[3].strip()
+        if fence in info:
+            return (indent, fence, info) if info.endswith(fence) else (0, "", "")
+        return (indent, fence, info) if not info or INFO.fullmatch(info) else (0, "", "")
+    before, fence, info = line.partition("```")  # after a sentence
+    info = info.strip()
+    if fence and "`" not in info and (PYTHON.fullmatch(info) or before.endswith((":", ": "))):
+        return (0, fence, info) if not info or INFO.fullmatch(info) else (0, "", "")
+    return 0, "", ""
 
 
 # --------------------------------------------------------------------------- the program
@@ -151,16 +446,3 @@ def offset(program: str, line: int, column: int) -> int:
     """Where a position of ast, which counts bytes, lies in the text."""
     *before, last = program.split("\n", line)[:line]
     return sum(len(text) + 1 for text in before) + len(last.encode()[:column].decode())
-
-
-def complexity(program: str) -> int:
-    """McCabe's cyclomatic complexity: 1 + decision points. A program that does not parse: 0."""
-    branches = (ast.If, ast.For, ast.While, ast.IfExp, ast.ExceptHandler, ast.comprehension)
-    try:
-        nodes = ast.walk(ast.parse(program))
-        return 1 + sum(
-            len(n.values) - 1 if isinstance(n, ast.BoolOp) else isinstance(n, branches)
-            for n in nodes
-        )
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return 0

@@ -8,8 +8,8 @@ import pytest
 
 from config import Config, UserError
 from eval import output_item
-from problems.load import data_order, load_problems
-from problems.problem import Problem, code_text
+from problems.load import load_problems
+from problems.problem import Problem, code_text, served
 
 GOOD = {
     "task_id": "a",
@@ -132,11 +132,11 @@ def test_human_eval_has_164_problems():
 
 
 def test_an_epoch_serves_every_problem_once_and_the_next_in_another_order():
-    first, second = data_order(FIFTY, 0, 50, seed=0), data_order(FIFTY, 50, 50, seed=0)
+    first, second = served(FIFTY, 0, 50, seed=0), served(FIFTY, 50, 50, seed=0)
     assert sorted(first) == sorted(second) == list(range(50))
     assert first != second
 
 
 def test_order_depends_on_the_seed_and_on_the_position_alone():
-    assert data_order(FIFTY, 0, 50, seed=0) != data_order(FIFTY, 0, 50, seed=1)
-    assert data_order(FIFTY, 0, 120, seed=3)[45:60] == data_order(FIFTY, 45, 15, seed=3)
+    assert served(FIFTY, 0, 50, seed=0) != served(FIFTY, 0, 50, seed=1)
+    assert served(FIFTY, 0, 120, seed=3)[45:60] == served(FIFTY, 45, 15, seed=3)

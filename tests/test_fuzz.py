@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import trace
+from jail.forgery import complexity
 from jail.protocol import RUN_STATUSES, messages, parse_run
 from jail.values import decode, encode
 from problems.answers import (
@@ -25,7 +26,7 @@ from problems.answers import (
 )
 from problems.problem import Question, show
 from problems.programs import complete, extract_program, with_prefix
-from reward import complexity, score_answer
+from reward import score_answer
 from sandbox import OUTPUT_BYTES
 
 SECONDS = 1.0  # of CPU, for any input up to
