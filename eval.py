@@ -160,9 +160,9 @@ def answer(
     samplers = dist.get_world_size() // cfg.rollout_tp
     lead = dist.get_rank() % cfg.rollout_tp == 0  # the others of a sampler have the same answers
     chat = bool(tokenizer.chat_template)
-    results, jobs, requests, begun = {}, [], [], {}
+    results, jobs, requests, prefills = {}, [], [], {}
     for i in range(dist.get_rank() // cfg.rollout_tp, len(items), samplers):
-        ids, begun[i] = benchmarks.prompt_ids(tokenizer, items[i], cfg)
+        ids, prefills[i] = benchmarks.prompt_ids(tokenizer, items[i], cfg)
         tokens = min(longest_answer(task, cfg, scope), room - len(ids))
         stop = cfg.stop if chat else items[i].base_stop
         for g in range(scope.n):
@@ -180,7 +180,7 @@ def answer(
     bar = tqdm(total=total, initial=len(done), desc=task, leave=False, disable=quiet)
 
     def judge_answer(sandbox: Sandbox, i: int, g: int, text: str) -> dict:
-        text = benchmarks.whole_answer(items[i], begun[i] + text, chat)
+        text = benchmarks.whole_answer(items[i], prefills[i] + text, chat)
         name, asked = f"{task}/{i}/{g}", items[i].asked
         graded = guarded(sandbox, name, grade, JudgeError.graded, asked, text)
         result = result_row(items[i], i, g, text, graded)

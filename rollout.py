@@ -82,7 +82,7 @@ class Group:
     prompt: str  # the user turn, to show
     prompt_ids: list[int]
     samples: list[Sample] = field(default_factory=list)
-    begun: str = ""  # what the chat template has begun of the answer, as "<think>"
+    prefill: str = ""  # of the answer, by the chat template: "<think>" or nothing
 
     @property
     def judged(self) -> list[Sample]:
@@ -121,7 +121,7 @@ def rollout(
 
     def on_finish(i: int, response: Response) -> None:
         group, g = places[i]
-        response.text = group.begun + response.text
+        response.text = group.prefill + response.text
         source, unjudged = f"{step}/{group.index}/{g}", partial(Sample, response)
         scored[i] = pool.submit(guarded, source, score, unjudged, group, response, source, cfg)
 

@@ -195,8 +195,8 @@ class Prompts:
 
     def _group(self, objective: str, task: Task) -> Group:
         chat = OBJECTIVES[objective].messages(task, self.cfg, self.examples)
-        ids, begun = chat_ids(self.tokenizer, chat, self.cfg)
-        return Group(0, objective, task, chat[-1]["content"], ids, begun=begun)
+        ids, prefill = chat_ids(self.tokenizer, chat, self.cfg)
+        return Group(0, objective, task, chat[-1]["content"], ids, prefill=prefill)
 
     def learn(self, groups: list[Group]) -> None:
         """Add the questions about failed programs, in the order of samples: none that is known,

@@ -391,10 +391,10 @@ def test_what_the_config_says_reaches_the_chat_template():
 
 
 @pytest.mark.parametrize(
-    "ending, begun",
+    "ending, prefill",
     [("<think>\n", "<think>"), ("<think>", "<think>"), ("<think>\n\n</think>\n\n", ""), ("", "")],
 )
-def test_a_thought_that_the_template_has_begun_is_known(ending, begun):
-    assert chat_ids(Tokenizer(ending), [], Config()) == ([ending], begun)
-    cut = f"{begun}I try\n{block(ADD)}and wonder"
-    assert (extract_program(cut, "add") is None) == bool(begun)
+def test_a_thought_that_the_template_prefills_is_known(ending, prefill):
+    assert chat_ids(Tokenizer(ending), [], Config()) == ([ending], prefill)
+    cut = f"{prefill}I try\n{block(ADD)}and wonder"
+    assert (extract_program(cut, "add") is None) == bool(prefill)

@@ -203,7 +203,9 @@ def test_a_thought_that_the_template_began_is_part_of_the_answer(one_process):
     def score(sandbox, group, response, source, cfg):
         return Sample(response, None)
 
-    groups = [Group(i, "code", None, "", [1], begun=text) for i, text in enumerate(("", "<think>"))]
+    groups = [
+        Group(i, "code", None, "", [1], prefill=text) for i, text in enumerate(("", "<think>"))
+    ]
     cfg = Config(samples_per_prompt=1)
     with Pool(1) as pool:
         made = rollout(cfg, 0, groups, Engine(), pool, score, Clock())
