@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forked import Python
 from tiny import environment
 
 from config import Config, UserError
@@ -297,33 +298,27 @@ def test_samples_are_shown_with_prompt_program_verdict_and_failing_test(tmp_path
             show(args)
 
 
-def evaluate_command(model: Path, problems: Path, out: Path, *launcher: str) -> dict:
-    """What `eval.py` writes about two samples for each of the problems."""
-    command = [sys.executable, *launcher, "eval.py", "--tasks=problems", f"--problems={problems}"]
-    command += [
-        f"--model={model}",
-        f"--out={out}",
-        "--samples_per_problem=2",
-        "--temperature=1",
-        "--max_tokens=48",
-    ]
-    command += [f"--{key}={value}" for key, value in TINY.items() if key != "max_tokens"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment())
-    assert done.returncode == 0, done.stderr
-    return json.loads(out.read_text())
+def evaluation_of(model: Path, problems: Path, out: Path) -> list[str]:
+    """The command that evaluates two samples for each of the problems and writes `out`."""
+    flags = {"model": model, "problems": problems, "tasks": "problems", "out": out}
+    flags |= {"samples_per_problem": 2, "temperature": 1} | TINY | {"max_tokens": 48}
+    return [str(ROOT / "eval.py"), *(f"--{key}={value}" for key, value in flags.items())]
 
 
 def test_command_line_evaluates_writes_shows_and_compares(tiny_model, tiny_problems, tmp_path):
-    out = tmp_path / "r.json"
-    one = evaluate_command(tiny_model, tiny_problems, out)
+    out, log = tmp_path / "r.json", tmp_path / "log"
+    Python(evaluation_of(tiny_model, tiny_problems, out), log).finish()
+    one = json.loads(out.read_text())
     assert one["settings"]["temperature"] == 1.0 and one["model"] == str(tiny_model)
-    for args in (["--compare", str(out), str(out)], ["--show", str(out)]):
-        done = subprocess.run([sys.executable, "eval.py", *args], cwd=ROOT, capture_output=True)
-        assert done.returncode == 0, done.stderr
-        assert b"noise" in done.stdout or b"PROMPT" in done.stdout
+    for args in (["--compare", out, out], ["--show", out]):
+        said = Python([ROOT / "eval.py", *args], tmp_path / args[0]).finish()
+        assert "noise" in said or "PROMPT" in said
     # Two processes share the work: no sample is made twice, and the result is the same.
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
-    two = evaluate_command(tiny_model, tiny_problems, tmp_path / "two.json", *torchrun)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = torchrun + evaluation_of(tiny_model, tiny_problems, tmp_path / "two.json")
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    two = json.loads((tmp_path / "two.json").read_text())
     assert two["results"] == one["results"]
     written = (tmp_path / "two.samples.jsonl").read_text().splitlines()
     assert len(written) == len(two["results"]) == 8
@@ -366,5 +361,5 @@ def test_command_line_grades_a_file_and_writes_the_result(tmp_path):
     result = json.loads(out.read_text())
     assert (result["task"], result["pass@1"]) == ("humaneval", 1.0)
     assert result["results"][0]["status"] == "passed"
-    done = subprocess.run([*command, "--task=x"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr.startswith("error: ")
+    refused = Python([ROOT / "eval.py", *command[2:], "--task=x"], tmp_path / "log").finish(code=1)
+    assert refused.startswith("error: ")

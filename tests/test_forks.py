@@ -3,11 +3,11 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import tiny
+from forked import Python
 
 ROOT = Path(__file__).parent.parent
 # Its programs define f, and not what is asked for: they raise a NameError.
@@ -41,14 +41,11 @@ def test_a_fork_recipe_applies_and_trains(name, tiny_model, tiny_problems, tmp_p
         problems = tmp_path / "g.jsonl"
         rows = [row | {"tests": ASKS_FOR_G} for row in tiny.PROBLEMS]
         problems.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    command = [sys.executable, str(code / "train.py"), f"--model={tiny_model}", *USED[name]]
+    command = [code / "train.py", f"--model={tiny_model}", *USED[name]]
     command += [f"--problems={problems}", f"--out_dir={tmp_path}", "--engine=hf", "--steps=2"]
     command += ["--dtype=float32", "--prompts_per_step=4", "--samples_per_prompt=4"]
     command += ["--max_prompt_tokens=400", "--max_tokens=48", "--align_examples=()"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=tiny.environment(), capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    Python(command, tmp_path / "log").finish()
     metrics = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     samples = [json.loads(x) for x in (tmp_path / "run/samples.jsonl").read_text().splitlines()]
     assert len(metrics) == 2

@@ -3,13 +3,12 @@
 import dataclasses
 import itertools
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import tiny
 import torch
+from forked import finish_ranks
 
 from config import Config
 from policy import split_batch
@@ -177,10 +176,7 @@ def test_gloo_processes_give_the_gradient_of_one(one_process, tmp_path, processe
     script, out = tmp_path / "two.py", tmp_path / "gradient.pt"
     paths = [str(here), str(here.parent)]
     script.write_text(TWO.format(paths=paths, out=str(out), changes=changes))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command.append(f"--nproc_per_node={processes}")
-    environment = tiny.environment(TMPDIR=str(tmp_path))  # torchrun leaves its logs there
-    subprocess.run([*command, str(script)], check=True, env=environment, timeout=300)
+    finish_ranks(processes, [script], tmp_path / "log")
     both = torch.load(out)
     assert (alone - both).norm() / alone.norm() < 1e-5
 

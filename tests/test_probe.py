@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forked import Python
 
 import tools.probe
 from config import Config, UserError
@@ -167,11 +168,9 @@ def test_a_model_is_probed_and_twice_gives_the_same(tiny_model, pool, monkeypatc
     row, out = probe(CFG, str(tiny_model), pool, LIMIT), tmp_path / "new/probe.json"
     train, heldout = ({f.name for f in basics.families(split)} for split in basics.SPLITS)
     assert seen and all(set(a) <= train and set(b) <= heldout for a, b in seen)
-    command = [sys.executable, str(ROOT / "tools/probe.py"), f"--model={tiny_model}"]
-    command += [f"--limit={LIMIT}", "--dtype=float32"]
-    done = subprocess.run([*command, f"--out={out}"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("probe ") == 3 and f"written: {out}" in done.stdout
+    command = [ROOT / "tools" / "probe.py", f"--model={tiny_model}", f"--limit={LIMIT}"]
+    said = Python([*command, "--dtype=float32", f"--out={out}"], tmp_path / "log").finish()
+    assert said.count("probe ") == 3 and f"written: {out}" in said
     again = json.loads(out.read_text())
     assert (again.pop("model"), again.pop("settings")["limit"]) == (str(tiny_model), LIMIT)
     for one in (row, again):

@@ -1,14 +1,13 @@
 """vLLM and transformers behind the same two calls, and their agreement with the trainer."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import tiny
 import torch
+from forked import Python
 from safetensors.torch import save_file
 
 from config import Config, UserError
@@ -120,15 +119,10 @@ assert mean < 0.05, mean
 """
 
 
-def test_bf16_sampler_stays_near_the_trainer(random_model):
-    here = Path(__file__).parent
-    script = BF16.format(paths=[str(here), str(here.parent)], model=random_model)
-    ours = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-    environment = {k: v for k, v in os.environ.items() if k not in ours}
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=environment
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+def test_bf16_sampler_stays_near_the_trainer(random_model, tmp_path):
+    here, script = Path(__file__).parent, tmp_path / "bf16.py"
+    script.write_text(BF16.format(paths=[str(here), str(here.parent)], model=random_model))
+    Python([script], tmp_path / "log").finish()
 
 
 def test_every_request_has_its_own_seed_and_one_seed_one_text(engine):

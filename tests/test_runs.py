@@ -2,23 +2,25 @@
 
 import subprocess
 import sys
+import tempfile
 
 import pytest
 import tiny
-from test_train import ROOT, finish, rows, start, two_processes
+from forked import Python
+from test_train import ROOT, rows, start, two_processes
 
 
 @pytest.fixture(scope="module")
 def plain(tiny_model, tiny_problems, tmp_path_factory):
     """Four steps in one go of the sampler that starts in no time: the run directory."""
     out = tmp_path_factory.mktemp("plain")
-    finish(start(tiny_model, tiny_problems, out, "--name=whole", "--steps=4", engine="hf"))
+    start(tiny_model, tiny_problems, out, "--name=whole", "--steps=4", engine="hf").finish()
     return out / "whole"
 
 
 def test_two_seeds_give_other_samples_and_another_order(plain, tiny_model, tiny_problems, tmp_path):
     more = ("--name=s", "--steps=1", "--seed=1")
-    finish(start(tiny_model, tiny_problems, tmp_path, *more, engine="hf"))
+    start(tiny_model, tiny_problems, tmp_path, *more, engine="hf").finish()
     first = [s for s in rows(plain / "samples.jsonl") if s["step"] == 1]
     other = rows(tmp_path / "s" / "samples.jsonl")
     for key in ("response", "prompt"):
@@ -45,7 +47,7 @@ def test_a_stale_sampler_moves_the_logged_kl(tiny_model, tiny_problems, tmp_path
     process = start(
         tiny_model, tiny_problems, tmp_path, "--name=k", "--steps=3", engine="hf", script=script
     )
-    finish(process)
+    process.finish()
     first, *later = (m["mismatch/kl"] for m in rows(tmp_path / "k" / "metrics.jsonl"))
     assert abs(first) < 1e-6
     assert (min(later) > 1e-4) if stale else (max(map(abs, later)) < 1e-6), later
@@ -61,7 +63,7 @@ def test_a_stale_sampler_moves_the_logged_kl(tiny_model, tiny_problems, tmp_path
     ids=lambda more: more[0],
 )
 def test_other_algorithms_train(tiny_model, tiny_problems, tmp_path, more):
-    finish(start(tiny_model, tiny_problems, tmp_path, "--name=a", "--steps=2", *more, engine="hf"))
+    start(tiny_model, tiny_problems, tmp_path, "--name=a", "--steps=2", *more, engine="hf").finish()
     metrics = rows(tmp_path / "a" / "metrics.jsonl")
     assert [m["step"] for m in metrics] == [1, 2]
     norms = [m["grad_norm"] for m in metrics]  # of the last optimizer step, which may be flat
@@ -84,11 +86,11 @@ def test_resume_with_another_number_of_processes(
     """Two steps by one process and two by two, or the other way round, are four by one."""
     fixed = (tiny_model, tiny_problems, tmp_path)
     if before == 1:
-        finish(start(*fixed, "--name=two", "--steps=2", engine="hf"))
+        start(*fixed, "--name=two", "--steps=2", engine="hf").finish()
         two_processes(*fixed, "--resume", "--engine=hf", steps=4)
     else:
         two_processes(*fixed, "--engine=hf")
-        finish(start(*fixed, "--name=two", "--steps=4", "--resume", engine="hf"))
+        start(*fixed, "--name=two", "--steps=4", "--resume", engine="hf").finish()
     same_steps(plain, tmp_path / "two", steps=4)
 
 
@@ -106,24 +108,18 @@ def same_steps(whole, other, steps):
 @pytest.mark.parametrize(("name", "engine"), [("small", "vllm"), ("paper", "hf")])
 def test_the_large_configs_start(tiny_model, tiny_problems, tmp_path, name, engine):
     """Model construction, data and one whole step, with another model and other problems."""
-    own = [f"--model={tiny_model}", f"--problems={tiny_problems}", f"--out_dir={tmp_path}"]
-    command = [sys.executable, str(ROOT / "train.py"), str(ROOT / "configs" / f"{name}.py")]
-    done = subprocess.run(
-        [
-            *command,
-            *own,
-            "--steps=1",
-            "--eval_every=0",
-            "--prompts_per_step=8",
-            "--max_tokens=64",
-            f"--engine={engine}",
-        ],
-        env=tiny.environment(),
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    command = [str(ROOT / "train.py"), str(ROOT / "configs" / f"{name}.py"), f"--engine={engine}"]
+    command += [f"--model={tiny_model}", f"--problems={tiny_problems}", f"--out_dir={tmp_path}"]
+    command += ["--steps=1", "--eval_every=0", "--prompts_per_step=8", "--samples_per_prompt=4"]
+    command += ["--max_tokens=64"]
+    if name == "paper":
+        Python(command, tmp_path / "log").finish()
+    else:
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1"]
+        with tempfile.TemporaryDirectory() as short:  # vLLM's sockets have paths of 107 characters
+            whole, where = [sys.executable, *torchrun, *command], tiny.environment(TMPDIR=short)
+            done = subprocess.run(whole, env=where, capture_output=True, text=True, timeout=400)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     (metrics,) = rows(tmp_path / name / "metrics.jsonl")
     assert metrics["grad_norm"] > 0 and 0 < metrics["reward/code"] < 1
 

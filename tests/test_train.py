@@ -2,18 +2,14 @@
 
 import dataclasses
 import json
-import resource
 import signal
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 import torch.distributed.checkpoint as dcp
+from forked import Python, finish_ranks
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from config import Config, UserError
@@ -34,22 +30,10 @@ FAST = [
 ]
 
 
-def start(model, problems, out, *more, engine="vllm", script=ROOT / "train.py", **keywords):
+def start(model, problems, out, *more, engine="vllm", script=ROOT / "train.py", file_limit=0):
     arguments = [f"--model={model}", f"--problems={problems}", f"--out_dir={out}", *FAST, *more]
-    return subprocess.Popen(
-        [sys.executable, str(script), f"--engine={engine}", *arguments],
-        env=tiny.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **keywords,
-    )
-
-
-def finish(process, code=0):
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == code, output[-3000:]
-    return output
+    log = out / f"log.{len(list(out.glob('log.*')))}"
+    return Python([script, f"--engine={engine}", *arguments], log, file_limit)
 
 
 def rows(path):
@@ -64,7 +48,7 @@ def without_clock(rows):
 def undisturbed(tiny_model, tiny_problems, tmp_path_factory):
     """Four steps in one go: the run directory, and what was printed."""
     out = tmp_path_factory.mktemp("runs")
-    output = finish(start(tiny_model, tiny_problems, out, "--name=whole", "--steps=4"))
+    output = start(tiny_model, tiny_problems, out, "--name=whole", "--steps=4").finish()
     return out / "whole", output
 
 
@@ -115,15 +99,15 @@ def test_kill_and_resume_give_the_same_bits(undisturbed, tiny_model, tiny_proble
     process = start(tiny_model, tiny_problems, tmp_path, "--name=cut", "--steps=4")
     cut = tmp_path / "cut"
     while not (cut / "ckpt" / "latest").exists():
-        assert process.poll() is None, process.stdout.read()[-3000:]
+        assert process.poll() is None, process.output()[-3000:]
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.finish(-signal.SIGKILL)
     with (cut / "metrics.jsonl").open("a") as file:
         file.write('{"step": 3, "half a li')
-    output = finish(
-        start(tiny_model, tiny_problems, tmp_path, "--name=cut", "--steps=4", "--resume")
-    )
+    output = start(
+        tiny_model, tiny_problems, tmp_path, "--name=cut", "--steps=4", "--resume"
+    ).finish()
     assert "resuming after step 2" in output
     for file in ("hf/model.safetensors", "state.json"):
         ours, theirs = (d / "ckpt" / "latest" / file for d in (whole, cut))
@@ -137,30 +121,20 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tiny_model, tiny_problems, tmp_path)
     process = start(tiny_model, tiny_problems, tmp_path, *more, engine="hf")
     metrics = tmp_path / "c" / "metrics.jsonl"
     while not metrics.exists():
-        assert process.poll() is None, process.stdout.read()[-3000:]
+        assert process.poll() is None, process.output()[-3000:]
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    output = finish(process)
+    output = process.finish()
     saved = json.loads((tmp_path / "c" / "ckpt" / "latest" / "state.json").read_text())
     assert saved["step"] == rows(metrics)[-1]["step"]
     assert "--resume" in output.splitlines()[-1]
 
 
 def test_full_disk_is_one_sentence_and_no_half_checkpoint(tiny_model, tiny_problems, tmp_path):
-    def no_large_files():  # what a full disk does to a write, at 100 kB
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
-    process = start(
-        tiny_model,
-        tiny_problems,
-        tmp_path,
-        "--name=f",
-        "--steps=1",
-        "--sandbox=weak",
-        engine="hf",
-        preexec_fn=no_large_files,
-    )
-    output = finish(process, code=1)
+    more = ("--name=f", "--steps=1", "--sandbox=weak")
+    fixed = (tiny_model, tiny_problems, tmp_path)
+    # A write beyond the limit fails as it does on a full disk.
+    output = start(*fixed, *more, engine="hf", file_limit=100_000).finish(code=1)
     assert output.splitlines()[-1].startswith("error: cannot write the checkpoint of step 1")
     assert list((tmp_path / "f" / "ckpt").iterdir()) == []
 
@@ -181,21 +155,21 @@ def test_a_run_that_is_older_than_a_key_has_its_default(one_process, tmp_path):
 def test_resume_refuses_another_config_and_names_the_keys(undisturbed, tiny_model, tiny_problems):
     run, _ = undisturbed
     more = ("--name=whole", "--steps=5", "--resume", "--clip=0.1,0.2")
-    output = finish(start(tiny_model, tiny_problems, run.parent, *more), code=1)
+    output = start(tiny_model, tiny_problems, run.parent, *more).finish(code=1)
     assert "clip: [] -> [0.1, 0.2]" in output.splitlines()[-1]
 
 
 def test_old_run_is_never_overwritten(undisturbed, tiny_model, tiny_problems):
     run, _ = undisturbed
     before = (run / "metrics.jsonl").read_bytes()
-    output = finish(start(tiny_model, tiny_problems, run.parent, "--name=whole"), code=1)
+    output = start(tiny_model, tiny_problems, run.parent, "--name=whole").finish(code=1)
     assert "holds a run already" in output.splitlines()[-1]
     assert (run / "metrics.jsonl").read_bytes() == before
 
 
 def test_a_wrong_task_is_refused_before_a_model_loads(tiny_model, tiny_problems, tmp_path):
     more = ("--name=n", "--eval_every=1", "--eval_tasks=basic")
-    output = finish(start(tiny_model, tiny_problems, tmp_path, *more), code=1)
+    output = start(tiny_model, tiny_problems, tmp_path, *more).finish(code=1)
     assert "unknown task 'basic'" in output.splitlines()[-1]
     assert "starting the sampler" not in output
 
@@ -203,21 +177,17 @@ def test_a_wrong_task_is_refused_before_a_model_loads(tiny_model, tiny_problems,
 def test_run_without_a_checkpoint_is_set_aside(tiny_model, tiny_problems, tmp_path):
     (tmp_path / "n").mkdir()  # as a run leaves it that was killed in its first step
     (tmp_path / "n" / "eval.jsonl").write_text('{"step": 0}\n')
-    finish(start(tiny_model, tiny_problems, tmp_path, "--name=n", "--steps=1", engine="hf"))
+    start(tiny_model, tiny_problems, tmp_path, "--name=n", "--steps=1", engine="hf").finish()
     assert (tmp_path / "n.1" / "eval.jsonl").read_text() == '{"step": 0}\n'
     assert (tmp_path / "n" / "ckpt" / "latest").exists()
 
 
-def two_processes(model, problems, out, *more, name="two", steps=2):
-    """Some steps of two processes; their samples."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+def two_processes(model, problems, out, *more, steps=2):
+    """Some steps of two ranks; their samples."""
     arguments = [f"--model={model}", f"--problems={problems}", f"--out_dir={out}", *FAST]
-    command += [str(ROOT / "train.py"), *arguments, f"--name={name}", f"--steps={steps}", *more]
-    with tempfile.TemporaryDirectory() as short:  # vLLM's sockets have paths of 107 characters
-        environment = tiny.environment(TMPDIR=short)
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
-    assert done.returncode == 0, done.stderr[:6000] + done.stderr[-3000:]
-    return rows(out / name / "samples.jsonl")
+    command = [ROOT / "train.py", *arguments, "--name=two", f"--steps={steps}", *more]
+    finish_ranks(2, command, out / "two.log")
+    return rows(out / "two" / "samples.jsonl")
 
 
 def test_two_ranks_may_share_one_sampler(undisturbed, tiny_model, tiny_problems, tmp_path):
