@@ -103,7 +103,7 @@ class Group:
 def rollout(
     cfg: Config, step: int, groups: list[Group], engine, pool: Pool, score: Callable, clock: Clock
 ) -> list[Group]:
-    """Sample and score the groups: each rank its share, and all ranks get the whole.
+    """Sample and score the groups, which it returns: each rank its share, and all get the whole.
 
     score(sandbox, group, response, source, cfg) -> Sample runs in a thread of the pool, while other
     answers are still sampled; the lap "judge" is what that leaves over. source is
@@ -129,9 +129,13 @@ def rollout(
     clock.lap("sample")
     for i, (group, _) in enumerate(places):
         group.samples.append(scored[i].result())
-    parts = gather(mine, "sampling")[:: cfg.rollout_tp]  # one rank of each sampler
+    # Samples alone: every rank has the problems, whose tests may be many megabytes.
+    parts = gather({group.index: group.samples for group in mine}, "sampling")
+    samples = {index: part[index] for part in parts for index in part}
+    for group in groups:
+        group.samples = samples[group.index]
     clock.lap("judge")
-    return sorted((group for part in parts for group in part), key=lambda group: group.index)
+    return groups
 
 
 # ------------------------------------------------------------------------------- engines

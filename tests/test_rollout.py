@@ -1,6 +1,7 @@
 """vLLM and transformers behind the same two calls, and their agreement with the trainer."""
 
 import json
+import pickle
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 
 from config import Config, UserError
 from policy import Pack, load_policy, named_weights
+from problems.problem import Problem
 from rollout import (
     Group,
     Request,
@@ -186,22 +188,42 @@ def test_a_consolidated_copy_of_the_weights_is_not_read(tmp_path):
     assert checkpoint_names(str(tmp_path)) == {"a.weight"}
 
 
+class Drafts:
+    """An engine that answers every request with a draft which it does not finish."""
+
+    def sample(self, requests, on_finish):
+        for i in range(len(requests)):
+            on_finish(i, Response([1], [-1.0], "a draft", False))
+
+
+def accept(sandbox, group, response, source, cfg):
+    return Sample(response, None)
+
+
 def test_a_thought_that_the_template_began_is_part_of_the_answer(one_process):
     """Else a draft that max_tokens cut inside the thought would be judged as the answer."""
-
-    class Engine:
-        def sample(self, requests, on_finish):
-            for i in range(len(requests)):
-                on_finish(i, Response([1], [-1.0], "a draft", False))
-
-    def score(sandbox, group, response, source, cfg):
-        return Sample(response, None)
-
     groups = [
         Group(i, "code", None, "", [1], prefill=text) for i, text in enumerate(("", "<think>"))
     ]
     cfg = Config(samples_per_prompt=1)
     with Pool(1) as pool:
-        made = rollout(cfg, 0, groups, Engine(), pool, score, Clock())
+        made = rollout(cfg, 0, groups, Drafts(), pool, accept, Clock())
     texts = [group.samples[0].response.text for group in made]
     assert texts == ["a draft", "<think>a draft"]
+
+
+def test_ranks_tell_each_other_what_they_sampled_and_no_tests(one_process, monkeypatch):
+    sent = []
+
+    def gather_with_another(item, task):
+        sent.append(len(pickle.dumps(item)))
+        return [item, {1: [Sample(Response([2], [-2.0], "of rank 1", True), None)]}]
+
+    monkeypatch.setattr("rollout.gather", gather_with_another)
+    monkeypatch.setattr("rollout.dist.get_world_size", lambda: 2)
+    task = Problem("a", "", {"inputs": ["x" * 5_000_000], "outputs": [""]})
+    groups = [Group(i, "code", task, "", [1]) for i in range(2)]
+    with Pool(1) as pool:
+        made = rollout(Config(samples_per_prompt=1), 0, groups, Drafts(), pool, accept, Clock())
+    assert [group.samples[0].response.text for group in made] == ["a draft", "of rank 1"]
+    assert max(sent) < 10_000
