@@ -35,6 +35,7 @@ if __name__ == "__main__" and {"--help", "-h"} & set(sys.argv):
 import torch.distributed as dist
 from tqdm import tqdm
 
+from checks.directory import write_whole
 from jail.values import encode
 from problems.assertions import Assertion, grade_assertion
 from problems.benchmarks import Item, labels_of, task_problems
@@ -45,7 +46,7 @@ from problems.programs import extract_program
 from problems.stats import row_text, summarise
 from reward import judge, make_question, score_answer, worked_examples
 from rollout import Request, make_engine, model_directory
-from run import gather, leave_ranks, set_up_ranks, write_whole
+from run import gather, leave_ranks, set_up_ranks
 from sandbox import Pool, Sandbox, SandboxUnavailable
 
 TOOLS = {"--compare": "compare.py", "--show": "show.py", "--tasks=probe": "probe.py"}

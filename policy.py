@@ -79,12 +79,14 @@ class Policy(torch.nn.Module):
             self.reshard()
         return logp
 
-    def clip_gradient(self, limit: float) -> float:
-        """Scale the gradient of all ranks down to the norm `limit`; returns the norm it had."""
+    def clip_gradient(self, limit: float) -> float | None:
+        """Scale the gradient of all ranks down to the norm `limit`; returns the norm it had, None
+        for one that is not finite."""
         for weight in self.parameters():
             if weight.grad is None:  # every group was flat
                 weight.grad = torch.zeros_like(weight)
-        return float(torch.nn.utils.clip_grad_norm_(self.parameters(), limit).full_tensor())
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), limit).full_tensor()
+        return float(norm) if norm.isfinite() else None
 
 
 def load_policy(cfg: Config, directory: str, device: torch.device, offload: bool = False) -> Policy:

@@ -36,6 +36,7 @@ from problems.programs import complete, extract_program, with_prefix
 from sandbox import Run, Sandbox
 
 warnings.filterwarnings("ignore", category=SyntaxWarning)  # about what models write
+LONG_SHARE = 0.2  # of max_tokens: there DAPO's penalty for long answers goes from 0 to -1
 MAX_COMPLEXITY = 10  # failed programs with more decision points are not asked about
 
 
@@ -62,6 +63,12 @@ REWARDS: dict[str, Callable[[Verdict], float]] = {
     "binary": lambda verdict: float(verdict.status == "passed"),  # the paper's
     "fraction": lambda verdict: verdict.passed / max(1, verdict.tests),
 }
+
+
+def long_penalty(length: int, max_tokens: int) -> float:
+    """DAPO's soft penalty, in [-1, 0], for an answer so long: arXiv 2503.14476, eq. 13."""
+    room = LONG_SHARE * max_tokens
+    return min(0.0, (max_tokens - room - length) / room)
 
 
 def judge(

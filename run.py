@@ -4,6 +4,8 @@
     out/<name>/ckpt/step_N/  shards of weights and optimizer, state.json, and hf/: the model and
                              tokenizer for everybody else; ckpt/latest -> step_N, hf -> its hf/
 
+checks/directory.py looks at this directory before a run starts or goes on.
+
 One path serves one process and many: gloo on CPUs, NCCL on GPUs, under torchrun or without it.
 
 A kill at any moment loses nothing but the steps since the last checkpoint, because a checkpoint is
@@ -14,7 +16,6 @@ Left out: asynchronous saving, uploading anywhere but wandb, and the states of g
 nothing here draws from them, and a fork that does should seed its own from the step.
 """
 
-import contextlib
 import ctypes
 import json
 import os
@@ -26,8 +27,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Callable
 from datetime import timedelta
+from math import isfinite
 from pathlib import Path
 
 import torch
@@ -36,16 +38,13 @@ import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
+from checks import directory
 from config import Config, UserError, first_line
 from policy import Policy, named_weights
 
 RANK_TIMEOUT_S = 1800  # how long ranks wait for the slowest of them
-KEEP_CHECKPOINTS = 2  # older ones are deleted
-# Keys that may differ on --resume, for they change no number of any step, or by rounding only.
-FREE_KEYS = {"resume", "steps", "wandb", "out_dir", "name", "data_dir", "sandbox_workers"}
-FREE_KEYS |= {"save_every", "eval_tasks", "eval_every", "eval_temperature"}
-FREE_KEYS |= {"kv_cache_gb", "gpu_memory", "rollout_tp", "micro_tokens", "checkpoint_layers"}
-FREE_KEYS |= {"offload"}
+BAD_STEPS = 5  # in a row without a finite gradient, and the run ends
+ALIKE = ("grad_norm", "lr", "skipped")  # statistics of an update that are the same on every rank
 
 
 # ------------------------------------------------------------------------------- ranks
@@ -103,6 +102,22 @@ def gather(item: object, task: str = "its work") -> list:
     return items
 
 
+def by_rank_0(work: Callable, task: str) -> object:
+    """What work() of rank 0 returned, on every rank; where it raises UserError, all ranks do."""
+    result = None
+    try:
+        if dist.get_rank() == 0:
+            result = work()
+    except OSError as error:
+        result = UserError(f"{task} failed: {error}")
+    except UserError as error:
+        result = error
+    result = gather(result, task)[0]
+    if isinstance(result, UserError):
+        raise result
+    return result
+
+
 # ------------------------------------------------------------------------------- memory and time
 def tune_heap() -> None:
     """Two settings for CPUs, to be made before torch computes.
@@ -154,67 +169,64 @@ class RunDir:
         self.cfg, self.rank = cfg, dist.get_rank()
         self.path, self.ckpt = cfg.run_dir, cfg.run_dir / "ckpt"
         self.spent, self.first_step = 0.0, None  # seconds of steps, for the time left
-        self.stop_asked, self.wandb = False, None
-        self._check_config()
-        gather(None, "opening the run")  # no rank may see what rank 0 changes from here on
-        signal.signal(signal.SIGINT, self._on_interrupt)
-        if self.rank == 0:
-            if not cfg.resume and any(self.path.glob("*.jsonl")):
-                self._set_aside()
-            self.ckpt.mkdir(parents=True, exist_ok=True)
-            if not (self.path / "hf").is_symlink():
-                (self.path / "hf").symlink_to("ckpt/latest/hf")
-            write_whole(self.path / "config.json", json.dumps(asdict(cfg), indent=1))
-            self.wandb = start_wandb(cfg) if cfg.wandb else None
+        self.bad_steps, self.asked, self.too_long = 0, 0, 0  # see _log()
+        self.stopped_by, self.wandb = None, None
+        self.problems = ""  # see know_problems()
+        by_rank_0(self._open, "opening the run")
+        # Others look after rank 0 has written: network file systems remember what was not there.
+        holder = by_rank_0(lambda: directory.holder(self.path), "opening the run")
+        seen = directory.holder(self.path) == holder
+        unseen = gather("" if seen else f"rank {self.rank} on {socket.gethostname()}")
+        if ranks := ", ".join(filter(None, unseen)):
+            raise UserError(
+                f"{self.path.absolute()} is not the same directory for all ranks: {ranks} cannot "
+                "see what rank 0 wrote there; give an --out_dir that all machines share"
+            )
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(signal.SIGTERM, self._on_signal)  # of Slurm, Kubernetes, and torchrun
 
-    def _check_config(self) -> None:
-        """A new run must not overwrite an old one; a resumed one must have the same config."""
-        if not self.cfg.resume:
-            if (self.ckpt / "latest").exists():
-                raise UserError(f"{self.path} holds a run already; give --resume or another --name")
-            return
-        try:
-            old = json.loads((self.path / "config.json").read_text())
-        except (OSError, ValueError) as error:
-            raise UserError(f"nothing to resume in {self.path}: {error}") from error
-        new, default = (json.loads(json.dumps(asdict(cfg))) for cfg in (self.cfg, Config()))
-        old = default | old  # a run may be older than a key
-        keys = [key for key in new if key not in FREE_KEYS and old[key] != new[key]]
-        if changed := "; ".join(f"{key}: {old[key]!r} -> {new[key]!r}" for key in keys):
-            raise UserError(f"--resume with another config; these keys differ: {changed}")
+    def _open(self) -> None:
+        self.lock = directory.reserve(self.cfg)  # as long as this object lives
+        self.wandb = directory.wandb_log(self.cfg) if self.cfg.wandb else None
 
-    def _set_aside(self) -> None:
-        """A run that ended before its first checkpoint cannot go on, but its rows are kept."""
-        number = 1
-        while (aside := self.path.with_name(f"{self.path.name}.{number}")).exists():
-            number += 1
-        self.path.rename(aside)
-        self.say(f"an earlier run without a checkpoint was moved to {aside}")
+    def know_problems(self, problems: list) -> None:
+        """For save() and restore(). Raises UserError where ranks have different ones."""
+        self.problems = directory.fingerprint(problems)
+        if len(found := set(gather(self.problems, "loading problems"))) > 1:
+            raise UserError(f"problems={self.cfg.problems} differs between ranks: {sorted(found)}")
 
     def say(self, text: str) -> None:
         if self.rank == 0:
             print(text, flush=True)
 
-    def _on_interrupt(self, signum: int, frame: object) -> None:
-        if self.stop_asked:
+    def _on_signal(self, signum: int, frame: object) -> None:
+        """Ask for a stop after this step. Only Ctrl-C is meant when it comes twice: of SIGTERM,
+        Slurm sends one to every process, and torchrun another one."""
+        if self.stopped_by and signal.SIGINT in (signum, self.stopped_by):
             raise KeyboardInterrupt
-        self.stop_asked = True
-        self.say("\nfinishing this step, then saving; press Ctrl-C again to stop at once")
+        if self.rank == 0 and not self.stopped_by:  # print() may just be at work
+            os.write(1, b"\nfinishing this step, then saving; press Ctrl-C again to stop at once\n")
+        self.stopped_by = signum
 
     def asked_to_stop(self) -> bool:
-        """Has any rank had a Ctrl-C? Ranks must agree, or one would wait for the others."""
-        return any(gather(self.stop_asked))
+        """Has any rank had a signal? Ranks must agree, or one would wait for the others."""
+        return any(gather(self.stopped_by))
 
-    def append(self, file: str, rows: list[dict]) -> None:
-        if self.rank == 0:
+    def _append(self, file: str, rows: list[dict]) -> None:
+        try:
             with (self.path / file).open("a", encoding="utf-8") as out:
                 out.write("".join(json.dumps(row) + "\n" for row in rows))
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self.path / file} ({error.strerror}); checkpoints and earlier rows "
+                "are whole: free some disk if it is full, then --resume"
+            ) from error
 
     def log_evaluation(self, rows: list[dict], step: int) -> None:
-        short = [{k: v for k, v in row.items() if k != "results"} for row in rows]
-        self.append("eval.jsonl", [{"step": step} | row for row in short])
+        short = [{"step": step} | {k: v for k, v in r.items() if k != "results"} for r in rows]
+        by_rank_0(lambda: self._append("eval.jsonl", short), "logging")
         if self.wandb:
-            self.wandb.log({f"eval/{r['task']}": r["pass@1"] for r in rows}, step=step)
+            self.wandb({"step": step} | {f"eval/{r['task']}": r["pass@1"] for r in rows})
 
     def evaluation_due(self, step: int) -> bool:
         """Every eval_every steps and after the last one, once: a resumed run may have done it."""
@@ -226,24 +238,34 @@ class RunDir:
     def log_step(self, step: int, groups: list, waiting: dict, stats: dict, laps: dict) -> None:
         """One row in metrics.jsonl, one a sample in samples.jsonl, one line on the console.
 
-        groups: those of all ranks. waiting: questions in the buffer, by objective. stats: what
-        update() returned. laps: seconds by phase.
+        groups: those of all ranks. waiting: see Prompts.waiting(). stats: what update() returned.
+        laps: seconds by phase.
         """
         gathered = gather(stats, "the update")
-        if self.rank:
-            return
-        totals = {k: (max if k.startswith("max") else sum)(s[k] for s in gathered) for k in stats}
-        totals |= {k: stats[k] for k in ("grad_norm", "lr")}  # the same on every rank
+        totals = {k: stats[k] for k in ALIKE}
+        for key in stats.keys() - totals.keys():
+            totals[key] = (max if key.startswith("max") else sum)(s[key] for s in gathered)
+        by_rank_0(lambda: self._log(step, groups, waiting, totals, laps), "logging")
+
+    def _log(self, step: int, groups: list, waiting: dict, totals: dict, laps: dict) -> None:
         metrics = {"step": step} | step_metrics(groups, waiting, totals)
         metrics |= {f"time/{name}": seconds for name, seconds in laps.items()}
         metrics |= {"time/step": sum(laps.values()), "peak_mem_gb": peak_gb()}
         rows = [sample_row(step, group, g) for group in groups for g in range(len(group.samples))]
-        self.append("metrics.jsonl", [metrics])
-        self.append("samples.jsonl", rows)
+        self._append("metrics.jsonl", [metrics])
+        self._append("samples.jsonl", rows)
         if metrics["judge_errors"] == len(rows) > 0:
             raise UserError(f"step {step}: no answer could be judged ({rows[0]['error']})")
+        self.bad_steps = self.bad_steps + 1 if metrics["grad_norm"] is None else 0
+        if self.bad_steps == BAD_STEPS:
+            raise UserError(
+                f"step {step}: the gradient was not finite for {BAD_STEPS} steps in a row, so this "
+                f"run learns nothing more; look at {self.path}/samples.jsonl, or lower lr"
+            )
+        self.asked += sum(group.objective != "code" for group in groups)
+        self.too_long += sum(counts["too_long"] for counts in waiting.values())
         if self.wandb:
-            self.wandb.log(metrics, step=step)
+            self.wandb(metrics)
         self.first_step = self.first_step or step
         self.spent += metrics["time/step"]
         mean_s = self.spent / (step - self.first_step + 1)
@@ -259,24 +281,29 @@ class RunDir:
             done = subprocess.run(command, capture_output=True, text=True)
             failed = f"no report: {done.stderr.strip()[-500:]}"
             self.say(failed if done.returncode else done.stdout.strip())
+        if self.too_long and not self.asked:
+            limit = f"max_prompt_tokens={self.cfg.max_prompt_tokens}"
+            self.say(f"no question was asked: all {self.too_long} were longer than {limit}")
         if step < self.cfg.steps:
             self.say(f"stopped after step {step}; go on with: python train.py ... --resume")
 
     def restore(self, policy: Policy, optimizer: torch.optim.Optimizer) -> dict:
-        """Load weights and optimizer from the newest checkpoint, written by any number of
+        """Load weights and optimizer from the newest whole checkpoint, written by any number of
         processes, and drop rows made after it. Returns the state that save() was given. Raises
-        UserError when there is none."""
-        path = (self.ckpt / "latest").resolve()
-        if not (path / "state.json").exists():
-            raise UserError(f"nothing to resume: {path} is no checkpoint; start without --resume")
+        UserError when there is none, or when the problems are others than then."""
+        path = by_rank_0(lambda: directory.newest_whole(self.ckpt), "resuming")
         state = json.loads((path / "state.json").read_text())
+        if (then := state.get("problems", self.problems)) != self.problems:
+            raise UserError(
+                f"--resume with other problems ({then} -> {self.problems}): a file of problems="
+                f"{self.cfg.problems} has changed, or another reference fails; put it back, or "
+                f"begin a new run with --model={self.path}/hf"
+            )
         weights, moments = get_state_dict(policy, optimizer)
         dcp.load({"policy": weights, "optimizer": moments}, checkpoint_id=path / "shards")
         set_state_dict(policy, optimizer, model_state_dict=weights, optim_state_dict=moments)
-        if self.rank == 0:
-            for file in ("metrics.jsonl", "samples.jsonl", "eval.jsonl"):
-                keep_rows(self.path / file, state["step"])
-        gather(None, "resuming")  # the other ranks read these files, too
+        gather(None, "resuming")  # nobody reads what rank 0 moves now
+        by_rank_0(lambda: directory.go_on_from(path), "resuming")
         self.say(f"resuming after step {state['step']} from {path}")
         return state
 
@@ -287,59 +314,51 @@ class RunDir:
         with "step", the steps that are done.
         """
         scratch = self.ckpt / f".writing_{state['step']}"
+        state = state | {"problems": self.problems}
         weights, moments = get_state_dict(policy, optimizer)
         full = {}  # what the sampler has, for the other tools
         for name, weight in named_weights(policy):  # every rank must take part
             if self.rank == 0:
                 full[name] = weight.to(getattr(torch, self.cfg.compute_dtype)).cpu()
+        sums: dict[str, int] = {}
 
         def make_room() -> None:
             shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir(parents=True)
 
-        def write_shards() -> None:
+        def write_shards() -> dict[str, int]:
             dcp.save({"policy": weights, "optimizer": moments}, checkpoint_id=scratch / "shards")
+            own = [*(scratch / "shards").glob(f"__{self.rank}_*")]
+            own += [scratch / "shards" / ".metadata"] if self.rank == 0 else []
+            return {f"shards/{path.name}": directory.checksum(path) for path in own}
 
         def write_rest() -> None:
-            policy.model.save_pretrained(scratch / "hf", state_dict=full)
-            tokenizer.save_pretrained(scratch / "hf")
+            directory.export(policy.model, tokenizer, full, scratch / "hf", self.cfg.compute_dtype)
             (scratch / "state.json").write_text(json.dumps(state))
-            publish(scratch, self.ckpt / f"step_{state['step']}")
+            sums["state.json"] = directory.checksum(scratch / "state.json")
+            (scratch / "sums.json").write_text(json.dumps(sums))
+            directory.publish(scratch, self.ckpt / f"step_{state['step']}")
 
         for task in (make_room, write_shards, write_rest):
-            problem = None
+            made, problem = None, None
             try:
                 if self.rank == 0 or task is write_shards:
-                    task()
+                    made = task()
             except (Exception, CheckpointException) as error:  # OSError, or what torch makes of it
                 if isinstance(error, CheckpointException):  # one for each rank that failed
                     error = next(iter(error.failures.values()))[0]
                 problem = f"{type(error).__name__}: {first_line(error)}"
-            problems = [p for p in gather(problem, "saving") if p]
-            if problems:
+            answers = gather((made, problem), "saving")
+            if problems := [p for _, p in answers if p]:
                 if self.rank == 0:
                     shutil.rmtree(scratch, ignore_errors=True)
                 raise UserError(
                     f"cannot write the checkpoint of step {state['step']} in {self.ckpt} "
-                    f"({problems[0]}); earlier ones are whole: free some disk, then --resume"
+                    f"({problems[0]}); earlier ones are whole: free some disk if it is full, then "
+                    "--resume"
                 )
-
-
-def publish(scratch: Path, final: Path) -> None:
-    """Flush a written checkpoint, give it its name and `latest` to it, and delete old ones."""
-    for path in [*scratch.rglob("*"), scratch]:
-        flush(path)
-    shutil.rmtree(final, ignore_errors=True)
-    os.replace(scratch, final)
-    link = final.parent / ".latest"
-    link.unlink(missing_ok=True)
-    link.symlink_to(final.name)
-    os.replace(link, final.parent / "latest")
-    flush(final.parent)
-    steps = sorted(final.parent.glob("step_*"), key=lambda path: int(path.name[5:]))
-    for old in steps[:-KEEP_CHECKPOINTS]:
-        if old != final:
-            shutil.rmtree(old)
+            for part, _ in answers:
+                sums |= part or {}
 
 
 # ------------------------------------------------------------------------------- rows and metrics
@@ -365,11 +384,12 @@ def step_metrics(groups: list, waiting: dict[str, int], stats: dict) -> dict:
         metrics[f"entropy/{name}"] = mean([-lp for s in part for lp in s.response.logprobs])
         shares = {"pass_rate": "passed", "timeouts": "timeout"}
         if name in waiting:
-            metrics |= {f"{name}/share": len(part) / len(every), f"{name}/buffer": waiting[name]}
+            metrics[f"{name}/share"] = len(part) / len(every)
+            metrics |= {f"{name}/{key}": count for key, count in waiting[name].items()}
             shares = {f"{name}/right": "right", f"{name}/unparsed": "unparsed"}
         for key, status in shares.items():
             metrics[key] = mean([sample.outcome.status == status for sample in part])
-    return metrics | {
+    metrics |= {
         "flat_groups": mean([group.flat for group in groups for _ in group.samples]),
         "truncated": mean([not sample.response.finished for sample in every]),
         "unjudged": mean([sample.outcome.status == "unjudged" for sample in every]),
@@ -380,58 +400,29 @@ def step_metrics(groups: list, waiting: dict[str, int], stats: dict) -> dict:
         "mismatch/max": stats["max_mismatch"],
         "mismatch/kl": stats["mismatch_kl"] / trained,
         "grad_norm": stats["grad_norm"],
+        "skipped": stats["skipped"],  # updates without a finite gradient
         "lr": stats["lr"],
         "tokens": sum(len(sample.response.token_ids) for sample in every),
         "tokens_trained": stats["trained"],
         "tokens_computed": stats["computed"],  # those and their prompts, each once a pack
     }
+    return {key: value if isfinite(value or 0) else None for key, value in metrics.items()}
 
 
 def console_line(m: dict, waiting: dict, steps: int) -> str:
+    def shown(key: str, digits: int) -> str:
+        return "--" if m[key] is None else f"{m[key]:.{digits}f}"
+
     line = f"step {m['step']:>4}/{steps}"
     for name in ("code", *waiting):
-        reward = m[f"reward/{name}"]
-        line += f" | {name} {'  --' if reward is None else f'{reward:.2f}'}"
+        line += f" | {name} {shown(f'reward/{name}', 2):>4}"
         if name in waiting:
-            line += f" ({m[f'{name}/share']:.0%}, buffer {m[f'{name}/buffer']})"
-    line += f" | grad {m['grad_norm']:.2f} | mismatch {m['mismatch/mean']:.3f}"
+            long = f", {n} too long" if (n := m[f"{name}/too_long"]) else ""
+            line += f" ({m[f'{name}/share']:.0%}, buffer {m[f'{name}/buffer']}{long})"
+    line += f" | grad {shown('grad_norm', 2)} | mismatch {shown('mismatch/mean', 3)}"
     times = " ".join(f"{phase} {m[f'time/{phase}']:.1f}" for phase in ("sample", "judge", "train"))
     return f"{line} | {m['time/step']:.1f} s: {times}"
 
 
 def mean(values: list) -> float | None:
     return sum(values) / len(values) if values else None
-
-
-def flush(path: Path) -> None:
-    """fsync a file or directory."""
-    descriptor = os.open(path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file's content at once."""
-    scratch = path.with_name(f".{path.name}")
-    scratch.write_text(text, encoding="utf-8")
-    flush(scratch)
-    os.replace(scratch, path)
-
-
-def keep_rows(path: Path, last_step: int) -> None:
-    """Drop rows of later steps, and a line that a kill left half-written."""
-    if path.exists():
-        kept = []
-        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-            with contextlib.suppress(json.JSONDecodeError):
-                if json.loads(line)["step"] <= last_step:
-                    kept.append(line)
-        write_whole(path, "".join(kept))
-
-
-def start_wandb(cfg: Config) -> object:
-    """A wandb run: online for those who are logged in, else offline below the run directory."""
-    import wandb
-
-    where = {"dir": str(cfg.run_dir), "mode": "online" if wandb.api.api_key else "offline"}
-    return wandb.init(project="nanocoderl", name=cfg.name, config=asdict(cfg), **where)

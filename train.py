@@ -43,7 +43,6 @@ from sandbox import Pool, Sandbox, SandboxUnavailable
 
 BUFFER_SIZE = 20_000  # questions kept: the newest
 RESAMPLE_ROUNDS = 3  # how often DAPO replaces flat groups by others
-LONG_SHARE = 0.2  # of max_tokens: there DAPO's penalty for long answers goes from 0 to -1
 Task = Problem | Question
 
 
@@ -63,6 +62,7 @@ def train(cfg: Config) -> None:
         examples = pool.submit(reward.worked_examples, cfg).result()
         layers = pool.submit(lambda sandbox: sandbox.layers).result()
         where = f"{world} process(es) on {device.type} in {cfg.compute_dtype}"
+        run.know_problems(problems)
         run.say(f"{len(problems)} problems, {where}; sandbox: {layers}")
         tasks = make_tasks(cfg, pool, examples) if cfg.eval_every else {}
         policy = load_policy(cfg, directory, device, cfg.offload)
@@ -148,6 +148,7 @@ class Prompts:
         self.position = 0  # problems served so far: the place in the data order
         self.buffer: list[Question] = []  # oldest first
         self.asked: list[str] = []  # keys of the questions that have left the buffer
+        self.too_long: list[Question] = []  # those that this step left out for their length
 
     def state(self) -> dict:
         """For a checkpoint: all that the next take() depends on."""
@@ -160,9 +161,11 @@ class Prompts:
         self.buffer = [Question.from_row(row) for row in state["buffer"]]
         return state["step"]
 
-    def waiting(self) -> dict[str, int]:
-        """Objective -> how many of its questions are in the buffer."""
-        return {name: sum(q.objective == name for q in self.buffer) for name in shares(self.cfg)}
+    def waiting(self) -> dict[str, dict[str, int]]:
+        """Objective -> how many of its questions wait, and how many of this step were too long."""
+        parts = {"buffer": self.buffer, "too_long": self.too_long}
+        counts = {key: Counter(q.objective for q in part) for key, part in parts.items()}
+        return {n: {key: counts[key][n] for key in counts} for n in shares(self.cfg)}
 
     def take(self, step: int, n: int, share: dict[str, float], first: int = 0) -> list[Group]:
         """`n` prompts, the same on every rank. Of each objective that asks questions as many as its
@@ -202,12 +205,13 @@ class Prompts:
         """Add the questions about failed programs, in the order of samples: none that is known,
         none whose prompt is too long, and of too many the newest."""
         known = {question.key for question in self.buffer} | set(self.asked)
+        self.too_long = []
         for question in (q for g in groups for sample in g.samples for q in sample.questions):
             if question.key not in known:
+                known.add(question.key)
                 ids = self._group(question.objective, question).prompt_ids
-                if len(ids) <= self.cfg.max_prompt_tokens:
-                    known.add(question.key)
-                    self.buffer.append(question)
+                long = len(ids) > self.cfg.max_prompt_tokens
+                (self.too_long if long else self.buffer).append(question)
         del self.buffer[:-BUFFER_SIZE]
 
 
@@ -219,7 +223,7 @@ def score_sample(
     the pool. source: "step/group/sample", to find the program again."""
     sample = Sample(response, OBJECTIVES[group.objective].score(sandbox, group.task, response, cfg))
     if cfg.algo == "dapo":
-        sample.penalty = long_penalty(len(response.token_ids), cfg.max_tokens)
+        sample.penalty = reward.long_penalty(len(response.token_ids), cfg.max_tokens)
     for name in (name for name, s in shares(cfg).items() if s and group.objective == "code"):
         for question in OBJECTIVES[name].ask(sandbox, group.task, sample.outcome, cfg):
             question.objective, question.source = name, source
@@ -305,12 +309,6 @@ def whiten(samples: list[Sample]) -> None:
         sample.advantage = (sample.advantage - mean) / std
 
 
-def long_penalty(length: int, max_tokens: int) -> float:
-    """DAPO's soft penalty, in [-1, 0], for an answer so long: arXiv 2503.14476, eq. 13."""
-    room = LONG_SHARE * max_tokens
-    return min(0.0, (max_tokens - room - length) / room)
-
-
 # ------------------------------------------------------------------------------- losses
 def policy_loss(
     algo: str, logp: Tensor, old_logp: Tensor, sampler_logp: Tensor, advantages: Tensor,
@@ -388,8 +386,8 @@ def update(
     if cfg.optimizer_steps > 1:  # with one step pi_old = pi: rho is 1
         for batch in (b for batches in steps for b in batches):
             batch.old_logp = policy.frozen(batch.pack)  # log-probabilities, without a gradient
-    keys = ("computed", "trained", "clipped", "kl", "mismatch", "mismatch_kl", "max_mismatch")
-    stats = Counter(dict.fromkeys(keys, 0.0))
+    keys = "computed trained clipped kl mismatch mismatch_kl max_mismatch skipped"
+    stats = Counter(dict.fromkeys(keys.split(), 0.0))
     for k, (part, batches) in enumerate(zip(parts, steps, strict=True)):
         lengths = [len(sample.response.token_ids) for group in part for sample in group.samples]
         done = (step - 1) * cfg.optimizer_steps + k
@@ -402,6 +400,7 @@ def update(
             if policy.device.type == "cpu":
                 return_freed_memory()
         stats["grad_norm"] = policy.clip_gradient(cfg.grad_clip)
+        stats["skipped"] += stats["grad_norm"] is None  # not finite: it would make all weights NaN
         if stats["grad_norm"]:  # were all groups flat, Adam would still follow its old momentum
             optimizer.step()
     return stats

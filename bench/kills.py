@@ -1,11 +1,14 @@
-"""kill -9 at random moments of a run of two processes; does it end as if nothing had happened?
+"""Kills at random moments of a run of two processes: does it end as if nothing had happened?
 
     python bench/kills.py [--kills=20] [--steps=40]    # some minutes
 
 A tiny model, vLLM, checkpoints every second step. Of five kills one falls anywhere in the first ten
-seconds, when ranks, sampler and checkpoint are loaded, four while steps are made. After each kill
-the run is resumed; when it has ended another begins, until there have been enough kills. Weights,
-data order, buffer, metrics and samples must equal those of an undisturbed run, bit for bit.
+seconds, when ranks, sampler and checkpoint are loaded, four while steps are made. Every second one
+is a SIGTERM to torchrun alone, as Slurm or Kubernetes sends it; it is no failure if steps are made,
+and the run must have saved the step that it was in. The others are SIGKILL for all processes.
+After each kill the run is resumed; when it has ended another begins, until there have been enough
+kills. Weights, data order, buffer, metrics and samples must equal those of an undisturbed run, bit
+for bit.
 """
 
 import contextlib
@@ -30,7 +33,7 @@ KEYS = """--dtype=float32 --prompts_per_step=4 --samples_per_prompt=4 --max_prom
 
 def start(folder: Path, name: str, steps: int, out=subprocess.PIPE) -> subprocess.Popen:
     """torchrun with two processes on the model and problems of `folder`."""
-    resume = ["--resume"] * (folder / name / "ckpt" / "latest").exists()
+    resume = ["--resume"] * any((folder / name / "ckpt").glob("step_*"))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command += [str(ROOT / "train.py"), f"--model={folder / 'model'}", f"--name={name}"]
     command += [f"--problems={folder / 'problems.jsonl'}", f"--out_dir={folder}"]
@@ -57,6 +60,17 @@ def kill_all(process: subprocess.Popen) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     process.communicate()
+
+
+def terminate(process: subprocess.Popen, run: Path) -> None:
+    """SIGTERM to torchrun, which hands it on. Once steps are made, their last one must be saved."""
+    before = logged(run)
+    process.terminate()
+    output, _ = process.communicate()
+    if "finishing this step" in output and logged(run) > before:
+        saved = json.loads((run / "ckpt/latest/state.json").read_text())["step"]
+        if saved != logged(run):
+            sys.exit(f"after SIGTERM step {logged(run)} was not saved:\n{output[-2000:]}")
 
 
 def logged(run: Path) -> int:
@@ -115,8 +129,9 @@ def main() -> None:
                     break  # it ended before its time had come
                 except subprocess.TimeoutExpired:
                     made += 1
-                    kill_all(process)
-                    print(f"kill {made}, {logged(run)} of {steps} steps logged", flush=True)
+                    terminate(process, run) if made % 2 else kill_all(process)
+                    how = "SIGTERM" if made % 2 else "SIGKILL"
+                    print(f"{how} {made}, {logged(run)} of {steps} steps logged", flush=True)
             finish(process)
             for file in ("hf/model.safetensors", "state.json"):
                 ours, theirs = (

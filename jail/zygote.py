@@ -57,6 +57,8 @@ def main(control_fd: int, mode: str, places: dict[str, str]) -> None:
     if soft not in (resource.RLIM_INFINITY, stack):  # a larger stack needs an exec
         resource.setrlimit(resource.RLIMIT_STACK, (stack, hard))
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    # Slurm ends a job by a SIGTERM for each of its processes: the trainer still finishes its step.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     trainer = os.pidfd_open(os.getppid())
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # if memory runs out, the kernel kills this and not the trainer

@@ -22,9 +22,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from checks.directory import write_whole  # noqa: E402
 from config import CODE_TEMPLATE, Config, load_config  # noqa: E402
 from problems.stats import by_problem  # noqa: E402
-from run import write_whole  # noqa: E402
 
 ANSWER = """\
 Answer with one Python code block and nothing else.

@@ -9,11 +9,11 @@ import torch
 import trl_oracle
 
 from config import Config
+from reward import long_penalty
 from rollout import Group, Response, Sample
 from train import (
     ALGORITHMS,
     kl_estimate,
-    long_penalty,
     policy_loss,
     set_advantages,
     token_weights,

@@ -21,7 +21,8 @@ USED = {
 
 def patched(tmp_path: Path, name: str) -> tuple[Path, list[str]]:
     """A copy of the code with the patch applied, and the lines that the patch adds."""
-    for pattern in ("*.py", "jail/*.py", "problems/*.py", "problems/basics/*.py", "tools/*"):
+    folders = ("checks", "jail", "problems", "problems/basics", "tools")
+    for pattern in ("*.py", *(f"{folder}/*" for folder in folders)):
         for path in filter(Path.is_file, ROOT.glob(pattern)):
             copy = tmp_path / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)

@@ -109,6 +109,22 @@ def test_a_step_of_flat_groups_moves_nothing_momentum_neither(one_process):
     assert moved == [True, False, True]
 
 
+def test_a_gradient_that_is_not_finite_moves_nothing_and_is_counted(one_process):
+    cfg = dataclasses.replace(PLAIN, lr=0.01, optimizer_steps=2)
+    policy = tiny.make_policy(cfg)
+    optimizer = torch.optim.AdamW(policy.parameters())
+    before = torch.cat([tiny.full(p) for p in policy.parameters()]).clone()
+    groups = make_groups() + make_groups()
+    for group in groups:  # one answer of each optimizer step
+        group.samples[0].advantage = float("nan")
+    stats = update(cfg, 1, groups, policy, None, optimizer)
+    assert (stats["skipped"], stats["grad_norm"]) == (2, None)
+    assert torch.equal(before, torch.cat([tiny.full(p) for p in policy.parameters()]))
+    stats = update(cfg, 2, make_groups() + make_groups(), policy, None, optimizer)
+    assert stats["skipped"] == 0 and stats["grad_norm"] > 0
+    assert torch.cat([tiny.full(p) for p in policy.parameters()]).isfinite().all()
+
+
 def test_every_sampled_token_is_trained_the_last_one_too(one_process):
     """EOS is the last token of a finished answer; nothing is added to one that was cut."""
     groups = make_groups()
@@ -238,8 +254,11 @@ def test_a_question_with_too_long_a_prompt_is_left_out_and_of_too_many_the_oldes
     monkeypatch.setitem(Prompts.learn.__globals__, "BUFFER_SIZE", 2)
     prompts = make_prompts([], Config(max_prompt_tokens=400))
     long = ask("1" * 400)
-    prompts.learn([failed(ask(1), long, ask(2), ask(3))])
+    prompts.learn([failed(ask(1), long, ask(2), ask(3), long)])
     assert prompts.buffer == [ask(2), ask(3)]
+    assert prompts.waiting() == {"align": {"buffer": 2, "too_long": 1}}
+    prompts.learn([])  # it is counted in its own step
+    assert prompts.waiting()["align"]["too_long"] == 0
 
 
 def test_questions_of_a_step_are_about_different_problems_while_there_are_some():
@@ -257,7 +276,8 @@ def test_each_objective_gets_its_share_of_its_own_questions(monkeypatch):
     groups = prompts.take(2, 8, shares(Config()))
     found = [group.objective for group in groups]
     assert [found.count(name) for name in ("code", "align", "other")] == [3, 3, 2]
-    assert prompts.waiting() == {"align": 1, "other": 7}
+    waiting = {name: counts["buffer"] for name, counts in prompts.waiting().items()}
+    assert waiting == {"align": 1, "other": 7}
     assert all(
         group.objective == group.task.objective for group in groups if group.objective != "code"
     )

@@ -413,7 +413,7 @@ def call(run: Path) -> subprocess.CompletedProcess:
 
 def test_a_report_that_fails_does_not_fail_the_run(tmp_path, capsys):
     run = evaluated(fake_run(tmp_path / "run", steps=2), x="no evaluation")
-    ended = SimpleNamespace(rank=0, path=run, cfg=Config(steps=2), say=print)
+    ended = SimpleNamespace(rank=0, path=run, cfg=Config(steps=2), say=print, too_long=0)
     RunDir.finish(ended, 2)
     said = capsys.readouterr().out
     assert said.startswith("no report: error: ") and "x.json is not an object" in said

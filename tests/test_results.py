@@ -123,8 +123,8 @@ def test_what_is_kept_of_a_run(tmp_path):
     stats = dict.fromkeys(
         ("trained", "clipped", "kl", "mismatch", "max_mismatch", "mismatch_kl"), 1.0
     )
-    stats |= {"grad_norm": 1.0, "lr": 1e-5, "computed": 9.0}
-    metrics = {"step": 1} | step_metrics([group], {"align": 0}, stats)
+    stats |= {"grad_norm": 1.0, "lr": 1e-5, "computed": 9.0, "skipped": 0.0}
+    metrics = {"step": 1} | step_metrics([group], {"align": {"buffer": 0, "too_long": 0}}, stats)
     metrics |= {"time/step": 3.0, "time/sample": 1.0, "time/train": 2.0}
     (tmp_path / "metrics.jsonl").write_text(2 * f"{json.dumps(metrics)}\n")
     kept = curve(tmp_path / "metrics.jsonl")

@@ -1,13 +1,17 @@
 """Runs with the sampler that starts in no time: seeds, algorithms, processes, configs."""
 
+import json
 import subprocess
 import sys
 import tempfile
+import time
 
 import pytest
 import tiny
 from forked import Python
-from test_train import ROOT, rows, start, two_processes
+from test_train import ROOT, rows, start, two_processes, two_processes_command
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +83,37 @@ def test_two_processes_take_the_steps_of_one(plain, tiny_model, tiny_problems, t
     assert [(e["step"], e["n_samples"]) for e in evaluations] == [(0, 1), (2, 1)]
 
 
-@pytest.mark.parametrize("before", [1, 2])
-def test_resume_with_another_number_of_processes(
-    plain, tiny_model, tiny_problems, tmp_path, before
-):
-    """Two steps by one process and two by two, or the other way round, are four by one."""
+def test_two_processes_go_on_where_one_ended(plain, tiny_model, tiny_problems, tmp_path):
+    """Two steps by one process and two by two are four by one."""
     fixed = (tiny_model, tiny_problems, tmp_path)
-    if before == 1:
-        start(*fixed, "--name=two", "--steps=2", engine="hf").finish()
-        two_processes(*fixed, "--resume", "--engine=hf", steps=4)
-    else:
-        two_processes(*fixed, "--engine=hf")
-        start(*fixed, "--name=two", "--steps=4", "--resume", engine="hf").finish()
+    start(*fixed, "--name=two", "--steps=2", engine="hf").finish()
+    two_processes(*fixed, "--resume", "--engine=hf", steps=4)
     same_steps(plain, tmp_path / "two", steps=4)
+
+
+def test_one_process_goes_on_where_sigterm_ended_torchrun(
+    plain, tiny_model, tiny_problems, tmp_path
+):
+    """As Slurm and Kubernetes end a job: the ranks finish their step, save, and say how to go on;
+    all steps together are four by one."""
+    fixed, run = (tiny_model, tiny_problems, tmp_path), tmp_path / "two"
+    command = two_processes_command(*fixed, "--engine=hf", "--save_every=9", steps=4)
+    command = [*TORCHRUN, "--nproc_per_node=2", *command]
+    process = subprocess.Popen(
+        command, env=tiny.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    while not (run / "metrics.jsonl").exists():
+        assert process.poll() is None, process.stdout.read()[-3000:]
+        time.sleep(0.01)
+    process.terminate()
+    output, _ = process.communicate(timeout=300)
+    steps = len(rows(run / "metrics.jsonl"))
+    saved = json.loads((run / "ckpt" / "latest" / "state.json").read_text())
+    assert saved["step"] == steps, output[-3000:]
+    if steps < 4:  # else it had ended before it was told, on a machine busy with other work
+        assert f"stopped after step {steps}; go on with" in output
+    start(*fixed, "--name=two", "--steps=4", "--resume", engine="hf").finish()
+    same_steps(plain, run, steps=4)
 
 
 def same_steps(whole, other, steps):
@@ -106,19 +128,19 @@ def same_steps(whole, other, steps):
 
 
 @pytest.mark.parametrize(("name", "engine"), [("small", "vllm"), ("paper", "hf")])
-def test_the_large_configs_start(tiny_model, tiny_problems, tmp_path, name, engine):
-    """Model construction, data and one whole step, with another model and other problems."""
+def test_the_large_configs_start(plain, tiny_problems, tmp_path, name, engine):
+    """Model construction, data and one whole step, with another model, which a run has exported,
+    and other problems."""
     command = [str(ROOT / "train.py"), str(ROOT / "configs" / f"{name}.py"), f"--engine={engine}"]
-    command += [f"--model={tiny_model}", f"--problems={tiny_problems}", f"--out_dir={tmp_path}"]
+    command += [f"--model={plain / 'hf'}", f"--problems={tiny_problems}", f"--out_dir={tmp_path}"]
     command += ["--steps=1", "--eval_every=0", "--prompts_per_step=8", "--samples_per_prompt=4"]
     command += ["--max_tokens=64"]
     if name == "paper":
         Python(command, tmp_path / "log").finish()
     else:
-        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1"]
         with tempfile.TemporaryDirectory() as short:  # vLLM's sockets have paths of 107 characters
-            whole, where = [sys.executable, *torchrun, *command], tiny.environment(TMPDIR=short)
-            done = subprocess.run(whole, env=where, capture_output=True, text=True, timeout=400)
+            whole, where = [*TORCHRUN, "--nproc_per_node=1"], tiny.environment(TMPDIR=short)
+            done = subprocess.run([*whole, *command], env=where, capture_output=True, text=True)
         assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     (metrics,) = rows(tmp_path / name / "metrics.jsonl")
     assert metrics["grad_norm"] > 0 and 0 < metrics["reward/code"] < 1

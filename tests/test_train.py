@@ -149,6 +149,7 @@ def test_a_run_that_is_older_than_a_key_has_its_default(one_process, tmp_path):
         RunDir(dataclasses.replace(cfg, align_output=False))
     RunDir(cfg)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # RunDir has its own
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     assert json.loads((cfg.run_dir / "config.json").read_text())["align_output"] is True
 
 
@@ -182,10 +183,14 @@ def test_run_without_a_checkpoint_is_set_aside(tiny_model, tiny_problems, tmp_pa
     assert (tmp_path / "n" / "ckpt" / "latest").exists()
 
 
+def two_processes_command(model, problems, out, *more, steps=2):
+    arguments = [f"--model={model}", f"--problems={problems}", f"--out_dir={out}", *FAST]
+    return [str(ROOT / "train.py"), *arguments, "--name=two", f"--steps={steps}", *more]
+
+
 def two_processes(model, problems, out, *more, steps=2):
     """Some steps of two ranks; their samples."""
-    arguments = [f"--model={model}", f"--problems={problems}", f"--out_dir={out}", *FAST]
-    command = [ROOT / "train.py", *arguments, "--name=two", f"--steps={steps}", *more]
+    command = two_processes_command(model, problems, out, *more, steps=steps)
     finish_ranks(2, command, out / "two.log")
     return rows(out / "two" / "samples.jsonl")
 

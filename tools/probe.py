@@ -373,8 +373,8 @@ def probe(cfg: Config, directory: str, pool: Pool, limit: int = 0) -> dict:
 
 
 def main(arguments: list[str]) -> None:
+    from checks.directory import write_whole
     from rollout import model_directory
-    from run import write_whole
 
     pairs = [arg.partition("=")[::2] for arg in arguments]
     flags = {flag: text for flag, text in pairs if flag in ("--out", "--limit")}
