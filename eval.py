@@ -36,6 +36,7 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 from checks.directory import write_whole
+from checks.files import model_directory
 from jail.values import encode
 from problems.assertions import Assertion, grade_assertion
 from problems.benchmarks import Item, labels_of, task_problems
@@ -45,7 +46,7 @@ from problems.problem import OUTPUT, Problem, Question, Unusable, question_messa
 from problems.programs import extract_program
 from problems.stats import row_text, summarise
 from reward import judge, make_question, score_answer, worked_examples
-from rollout import Request, make_engine, model_directory
+from rollout import Request, make_engine
 from run import gather, leave_ranks, set_up_ranks
 from sandbox import Pool, Sandbox, SandboxUnavailable
 

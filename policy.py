@@ -7,17 +7,16 @@ examples). A Pack lays them out side by side, without padding:
 
 Each of these segments follows others (`before`): a token sees those, and its own segment up to
 itself. Attention alone knows that; for every other layer it is a sequence of T tokens. The gradient
-is that of plain passes, one answer at a time. Tests compare both.
+is that of plain passes, one answer at a time. A model whose other layers mix tokens gets Rows.
 
 FSDP2 keeps one rank's share of the fp32 weights, of their gradient and of AdamW's state on each
 rank, gathers a layer's weights in the compute type when its turn comes, and sums gradients in fp32.
 One process is the same path with nothing to gather.
 
-Left out: tensor, pipeline and context parallelism; models that add to attention what neither path
-here does (soft caps, sinks).
+Left out: tensor, pipeline and context parallelism.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import NamedTuple
@@ -28,11 +27,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
-from transformers import AttentionInterface, AutoModelForCausalLM, PreTrainedModel
-from transformers.utils import logging as transformers_logging
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.core_model_loading import revert_weight_conversion
 
-from config import Config, UserError, first_line
+from config import Config, UserError
 
 BLOCK_TOKENS = 128  # queries of one matrix product, where there is no kernel for ragged segments
 # Tokens whose logits exist at the same time. A GPU needs more of them to be fast, and each slice is
@@ -47,18 +48,15 @@ class Policy(torch.nn.Module):
         super().__init__()
         self.model, self.temperature = model, temperature
         self.device = device  # where it computes; its weights may rest elsewhere
+        self.layout: type[Pack] | type[Rows] = Pack  # Rows where checks/model.py says so
 
-    def forward(self, pack: "Pack") -> Tensor:
+    def forward(self, pack: "Pack | Rows") -> Tensor:
         """log p(target | what it follows) at the sampling temperature: (N,) fp32, differentiable.
 
         N is the number of answer tokens in the pack, in the order prompt, answer, token.
         """
-        hidden = self.model.base_model(
-            input_ids=pack.ids[None],
-            position_ids=pack.positions[None],
-            use_cache=False,
-            pack=pack,
-        ).last_hidden_state[0]  # (T, H)
+        decoder = self.model.get_decoder()  # of a multimodal model the part that reads text
+        hidden = decoder(use_cache=False, **pack.inputs).last_hidden_state.flatten(0, 1)  # (T, H)
         # The logits of all tokens would be the largest tensor of the pass. So the head sees only
         # what predicts, a slice at a time, and makes the logits again in the backward pass.
         length = HEAD_TOKENS[self.device.type]
@@ -72,7 +70,7 @@ class Policy(torch.nn.Module):
         return -F.cross_entropy(logits, targets, reduction="none")  # of (n, vocabulary)
 
     @torch.no_grad()
-    def frozen(self, pack: "Pack") -> Tensor:
+    def frozen(self, pack: "Pack | Rows") -> Tensor:
         """The same without a gradient. Gathered weights go at once: a sync must not see them."""
         logp = self(pack)
         if isinstance(self, FSDPModule):
@@ -83,31 +81,10 @@ class Policy(torch.nn.Module):
         """Scale the gradient of all ranks down to the norm `limit`; returns the norm it had, None
         for one that is not finite."""
         for weight in self.parameters():
-            if weight.grad is None:  # every group was flat
+            if weight.requires_grad and weight.grad is None:  # every group was flat
                 weight.grad = torch.zeros_like(weight)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters(), limit).full_tensor()
         return float(norm) if norm.isfinite() else None
-
-
-def load_policy(cfg: Config, directory: str, device: torch.device, offload: bool = False) -> Policy:
-    """The model of `directory` without dropout, sharded. Raises UserError for a broken directory.
-
-    offload: weights (and AdamW's state) rest in main memory and come to the GPU layer by layer.
-    """
-    transformers_logging.disable_progress_bar()
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            directory, dtype="auto", attn_implementation="packed"
-        )
-    except Exception as error:  # a broken file shows as any of a dozen exceptions
-        raise UserError(f"cannot load the model in {directory}: {first_line(error)}") from error
-    for name in ("final_logit_softcapping", "logit_scale", "logits_scaling"):
-        if getattr(model.config, name, None) not in (None, 1.0):
-            raise UserError(f"{directory}: its logits are changed ({name}), which is not done here")
-    if getattr(model.get_output_embeddings(), "bias", None) is not None:  # see Policy.head
-        raise UserError(f"{directory}: its output head has a bias, which is not done here")
-    model.eval()  # sampler and trainer must be the same function
-    return shard(cfg, Policy(model, cfg.temperature, device), offload)
 
 
 def shard(cfg: Config, policy: Policy, offload: bool = False) -> Policy:
@@ -119,7 +96,7 @@ def shard(cfg: Config, policy: Policy, offload: bool = False) -> Policy:
     }
     if offload and policy.device.type == "cuda":
         options["offload_policy"] = CPUOffloadPolicy()
-    for layer in policy.model.base_model.layers:
+    for layer in policy.model.get_decoder().layers:
         if cfg.checkpoint_layers:
             layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
         fully_shard(layer.float(), **options)
@@ -127,9 +104,20 @@ def shard(cfg: Config, policy: Policy, offload: bool = False) -> Policy:
 
 
 def named_weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
-    """(Hugging Face name, full tensor) pairs, gathered one at a time: all ranks must take all."""
-    for name, weight in policy.model.named_parameters():
-        yield name, weight.detach().to(policy.device).full_tensor()
+    """(name in the checkpoint, full tensor) pairs, gathered one at a time: all ranks must take all.
+
+    transformers renames some weights when it loads them and fuses those of experts; it also knows
+    the way back."""
+    for name, weight in own_tensors(policy.model).items():
+        full = weight.to(policy.device)
+        full = full.full_tensor() if isinstance(full, DTensor) else full
+        yield from revert_weight_conversion(policy.model, {name: full}).items()
+
+
+def own_tensors(model: PreTrainedModel) -> dict[str, Tensor]:
+    """What a checkpoint holds, under the model's own names: each tied weight once."""
+    tied = model.all_tied_weights_keys
+    return {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
 
 
 # ------------------------------------------------------------------------------- micro-batches
@@ -142,24 +130,26 @@ class MicroBatch:
     """
 
     samples: list[tuple]
-    pack: "Pack"
+    pack: "Pack | Rows"
     advantages: Tensor  # (N,)
     sampler_logp: Tensor  # (N,)
     old_logp: Tensor | None = None  # (N,)
 
 
-def split_batch(cfg: Config, groups: list, device: torch.device) -> list[MicroBatch]:
+def split_batch(
+    cfg: Config, groups: list, layout: "type[Pack] | type[Rows]", device: torch.device
+) -> list[MicroBatch]:
     """This rank's share of one optimizer step, as many micro-batches as every other rank's.
 
     groups: those of all ranks. A group without advantages moves nothing unless there is a KL term,
     so it is left out: its tokens still count in the denominator.
     """
     groups = [g for g in groups if cfg.kl_coef or any(s.advantage for s in g.samples)]
-    shares = deal(groups, cfg.micro_tokens, dist.get_world_size())
-    return [make_batch(part, device) for part in shares[dist.get_rank()]]
+    shares = deal(groups, cfg.micro_tokens, dist.get_world_size(), layout.cost)
+    return [make_batch(part, layout, device) for part in shares[dist.get_rank()]]
 
 
-def make_batch(samples: list[tuple], device: torch.device) -> MicroBatch:
+def make_batch(samples: list[tuple], layout: type, device: torch.device) -> MicroBatch:
     prompts, answers, advantages, sampler = [], [], [], []
     for number, (group, sample) in enumerate(samples):
         if not number or group is not samples[number - 1][0]:
@@ -171,20 +161,12 @@ def make_batch(samples: list[tuple], device: torch.device) -> MicroBatch:
         sampler += sample.response.logprobs
     if not samples:
         prompts, answers, advantages, sampler = [[0]], [[[0]]], [0.0], [0.0]
-    pack = Pack(prompts, answers, device)
+    pack = layout(prompts, answers, device)
     tensors = [torch.tensor(column, device=device) for column in (advantages, sampler)]
     return MicroBatch(samples, pack, *tensors)
 
 
-def cost(samples: list[tuple]) -> int:
-    """How many tokens a pack of these (group, sample) pairs computes."""
-    prompts = {id(group): group.prompt_ids for group, _ in samples}
-    shared = common_prefix(list(prompts.values()))
-    own = sum(len(prompt) - shared for prompt in prompts.values())
-    return shared + own + sum(len(sample.response.token_ids) - 1 for _, sample in samples)
-
-
-def fill_packs(groups: list, max_tokens: int) -> list[list[tuple]]:
+def fill_packs(groups: list, max_tokens: int, cost: Callable) -> list[list[tuple]]:
     """(group, sample) pairs in lists that compute at most max_tokens tokens each.
 
     Prompts with a common prefix go together. One sample alone may exceed the limit.
@@ -198,11 +180,11 @@ def fill_packs(groups: list, max_tokens: int) -> list[list[tuple]]:
     return packs
 
 
-def deal(groups: list, max_tokens: int, world: int) -> list[list[list[tuple]]]:
+def deal(groups: list, max_tokens: int, world: int, cost: Callable) -> list[list[list[tuple]]]:
     """The packs of each of `world` ranks: equally many, and about as much work for each rank.
 
-    The largest group goes first, to the rank with the least work so far. A rank that has fewer
-    packs than another halves its largest one.
+    cost: of Pack or Rows. The largest group goes first, to the rank with the least work so far. A
+    rank that has fewer packs than another halves its largest one.
     """
     shares: list[list] = [[] for _ in range(world)]
     work = [0] * world
@@ -211,7 +193,7 @@ def deal(groups: list, max_tokens: int, world: int) -> list[list[list[tuple]]]:
         least = work.index(min(work))
         shares[least].append(group)
         work[least] += costs[group.index]
-    packs = [fill_packs(share, max_tokens) for share in shares]
+    packs = [fill_packs(share, max_tokens, cost) for share in shares]
     for parts in packs:
         while len(parts) < max(map(len, packs)):
             largest = max(parts, key=cost, default=[])
@@ -277,6 +259,16 @@ class Pack:
         self.positions = torch.tensor(positions, device=device)  # (T,)
         self.predictors = torch.tensor(predictors, device=device)  # (N,) places in the pack
         self.targets = torch.tensor(targets, device=device)  # (N,)
+        self.inputs = {"input_ids": self.ids[None], "position_ids": self.positions[None]}
+        self.inputs["pack"] = self  # for packed_attention
+
+    @staticmethod
+    def cost(samples: list[tuple]) -> int:
+        """How many tokens a pack of these (group, sample) pairs computes."""
+        prompts = {id(group): group.prompt_ids for group, _ in samples}
+        shared = common_prefix(list(prompts.values()))
+        own = sum(len(prompt) - shared for prompt in prompts.values())
+        return shared + own + sum(len(sample.response.token_ids) - 1 for _, sample in samples)
 
     @cached_property
     def blocks(self) -> list[Block]:
@@ -330,6 +322,33 @@ class Pack:
         return self.masks[window, dtype]
 
 
+class Rows:
+    """The same without sharing: a row for each answer after its prompt, padded on the right.
+
+    It is exact for every causal model, because no token sees the padding that follows it.
+    """
+
+    def __init__(
+        self, prompts: list[list[int]], answers: list[list[list[int]]],
+        device: torch.device | str = "cpu",
+    ) -> None:  # fmt: skip
+        pairs = [(p, a) for p, group in zip(prompts, answers, strict=True) for a in group]
+        self.lengths = [len(answer) for _, answer in pairs]
+        texts = [torch.tensor(prompt + answer[:-1]) for prompt, answer in pairs]
+        self.ids = pad_sequence(texts, batch_first=True).to(device)  # (R, width)
+        first = [row * self.ids.shape[1] + len(prompt) - 1 for row, (prompt, _) in enumerate(pairs)]
+        places = [torch.arange(k, k + n) for k, n in zip(first, self.lengths, strict=True)]
+        self.predictors = torch.cat(places).to(device)  # (N,) places in the rows, one after another
+        self.targets = torch.tensor([t for _, a in pairs for t in a], device=device)  # (N,)
+        self.inputs = {"input_ids": self.ids}
+
+    @staticmethod
+    def cost(samples: list[tuple]) -> int:
+        """How many tokens the rows of these (group, sample) pairs have, with their padding."""
+        lengths = [len(g.prompt_ids) + len(s.response.token_ids) - 1 for g, s in samples]
+        return len(lengths) * max(lengths, default=0)
+
+
 def common_prefix(prompts: list[list[int]]) -> int:
     """How many tokens all prompts begin with, leaving each a token of its own; one prompt: 0."""
     if len(prompts) < 2:
@@ -347,14 +366,15 @@ def packed_attention(
     scaling: float | None = None, sliding_window: int | None = None, softcap: float | None = None,
     s_aux: Tensor | None = None, **_: object,
 ) -> tuple[Tensor, None]:  # fmt: skip
-    """Attention of a pack: query (1, heads, T, D), key and value (1, kv_heads, T, D)
-    -> (1, T, heads, D). transformers calls it in each layer of a model loaded with
+    """Attention of a pack: query (1, heads, T, D), key and value (1, kv_heads, T, D or D')
+    -> (1, T, heads, D'). transformers calls it in each layer of a model loaded with
     attn_implementation="packed", and hands over the `pack` that the forward pass was given.
-    Raises UserError for a model that needs what neither path computes.
+    Raises UserError for a model that needs what neither path computes: see Rows.
     """
-    if softcap is not None or s_aux is not None:
-        raise UserError("this model's attention has soft caps or sinks: it cannot be trained here")
-    kernel = varlen_attention if has_kernel(query) else grouped_attention
+    if softcap is not None or s_aux is not None or mask is not None:
+        raise UserError("its attention has soft caps, sinks or a mask of its own")
+    alike = query.shape[-1] == value.shape[-1]
+    kernel = varlen_attention if alike and has_kernel(query) else grouped_attention
     scale = scaling or query.shape[-1] ** -0.5
     return kernel(query[0], key[0], value[0], pack, scale, sliding_window)[None], None
 
@@ -409,5 +429,5 @@ def grouped_attention(
         scores = (rows @ k.transpose(1, 2) * scale).view(kv_heads, -1, *mask.shape) + mask
         shares = scores.softmax(-1, dtype=torch.float32).to(v.dtype)
         part = shares.view(kv_heads, -1, mask.shape[1]) @ v
-        mixed.append(part.view(heads, -1, size))
-    return torch.cat(mixed, dim=1).transpose(0, 1)  # (T, heads, D)
+        mixed.append(part.view(heads, -1, v.shape[-1]))
+    return torch.cat(mixed, dim=1).transpose(0, 1)  # (T, heads, D')

@@ -10,26 +10,25 @@ Left out: top-p, top-k and penalties. They change the distribution that is sampl
 trainer would have to repeat each of them to know the probability of what it is taught.
 """
 
-import json
 import os
 import random
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
-from config import Config, UserError, first_line
+from checks.files import expected_names
+from checks.model import fix_rope
+from config import Config, UserError
 from problems.failures import guarded
 from problems.problem import Problem, Question
 from run import Clock, gather
 from sandbox import Pool
 
 WeightStream = Iterable[tuple[str, torch.Tensor]]
-WEIGHTS = "model*.safetensors"  # and not the consolidated copy that some repositories hold, too
 
 
 @dataclass(frozen=True)
@@ -142,38 +141,6 @@ def rollout(
 OnFinish = Callable[[int, Response], None]
 
 
-def model_directory(model: str) -> str:
-    """The local directory of `model`; a hub name is downloaded. Raises UserError."""
-    path = Path(model)
-    if not path.is_dir():
-        if path.is_absolute() or model.startswith(("./", "models/", "out/")) or "/" not in model:
-            hint = (
-                "run `python tools/prepare.py models/smollm2-135m`, or give a directory or hub name"
-            )
-            raise UserError(f"model directory {model} does not exist; {hint}")
-        from huggingface_hub import snapshot_download
-
-        try:
-            patterns = ["*.json", WEIGHTS, "*.txt", "*.jinja"]
-            path = Path(snapshot_download(model, allow_patterns=patterns))
-        except Exception as error:  # the hub's client has a dozen exceptions of its own
-            why = first_line(error)
-            raise UserError(f"cannot download model {model} from the hub: {why}") from error
-    if not (path / "config.json").exists() or not list(path.glob(WEIGHTS)):
-        raise UserError(f"model directory {path} holds no config.json or no {WEIGHTS}")
-    return str(path)
-
-
-def checkpoint_names(directory: str) -> set[str]:
-    """Names of all tensors in the weights of `directory`, read from the headers of the files."""
-    names: set[str] = set()
-    for path in Path(directory).glob(WEIGHTS):
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        names |= header.keys() - {"__metadata__"}
-    return names
-
-
 def check_names(sent: set[str], expected: set[str]) -> None:
     """A sync that forgets a tensor would leave the sampler stale for ever: stop the run."""
     tied = {"lm_head.weight"}  # absent where it is the embedding itself
@@ -210,7 +177,7 @@ class VllmEngine:
     def __init__(self, cfg: Config, directory: str, device: torch.device) -> None:
         from vllm import LLM
 
-        self.names = checkpoint_names(directory)
+        self.names = expected_names(directory)
         self.on_gpu = device.type == "cuda"
         length = cfg.max_prompt_tokens + cfg.max_tokens
         on_cpu = {
@@ -332,8 +299,10 @@ class HfEngine:
 
         dtype = getattr(torch, cfg.compute_dtype)
         self.model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).to(device).eval()
+        self.longest = cfg.max_prompt_tokens + cfg.max_tokens
+        fix_rope(self.model, self.longest)
         self.tokenizer = AutoTokenizer.from_pretrained(directory)
-        self.names = checkpoint_names(directory)
+        self.names = expected_names(directory)
         self.device = device
 
     @torch.no_grad()
@@ -352,7 +321,7 @@ class HfEngine:
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         dice = [torch.Generator().manual_seed(r.seed) for r in requests]
         responses = [Response([], [], "", False) for _ in requests]
-        alive, cache = set(range(len(requests))), DynamicCache()
+        alive, cache = set(range(len(requests))), DynamicCache(config=self.model.config)
         while alive:
             logits = self.model(
                 input_ids=ids,
@@ -392,6 +361,11 @@ class HfEngine:
     def sync(self, named_weights: WeightStream) -> None:
         """Replace the weights by `(hugging_face_name, full_tensor)` pairs."""
         own, sent = dict(self.model.named_parameters()), set()
+        if self.model._weight_conversions:  # transformers renames or fuses some as it loads them
+            whole = {name: tensor.to(self.model.dtype) for name, tensor in named_weights}
+            config, named_weights, sent = self.model.config, (), set(whole)
+            self.model = type(self.model).from_pretrained(None, config=config, state_dict=whole)
+            fix_rope(self.model.to(self.device).eval(), self.longest)
         for name, tensor in named_weights:
             sent.add(name)
             if name in own:

@@ -32,12 +32,13 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 import reward
+from checks.model import load_policy
+from checks.start import check_examples, check_start
 from eval import evaluate, make_tasks
-from policy import MicroBatch, Policy, load_policy, named_weights, split_batch
+from policy import MicroBatch, Policy, named_weights, split_batch
 from problems.load import fitting, load_problems
 from problems.problem import Problem, Question, chat_ids, code_messages, question_messages, served
-from reward import Score, Verdict
-from rollout import Group, Response, Sample, make_engine, model_directory, rollout
+from rollout import Group, Response, Sample, make_engine, rollout
 from run import Clock, RunDir, leave_ranks, return_freed_memory, set_up_ranks
 from sandbox import Pool, Sandbox, SandboxUnavailable
 
@@ -51,21 +52,21 @@ def train(cfg: Config) -> None:
     """The whole run: sample, run, reward, trace, advantage, update, sync, log, save, eval."""
     check_choice(cfg, "algo", ALGORITHMS)
     check_choice(cfg, "reward", reward.REWARDS)
-    device = set_up_ranks()
-    world = dist.get_world_size()
+    device, world = set_up_ranks(), dist.get_world_size()
     check_world(cfg, world)
     run = RunDir(cfg)
-    directory = model_directory(cfg.model)
+    directory = check_start(cfg, device, compares=bool(ALGORITHMS[cfg.algo].advantage))
     tokenizer = AutoTokenizer.from_pretrained(directory)
     with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
         problems = fitting(load_problems(cfg.problems, "train", cfg, pool), tokenizer, cfg)
         examples = pool.submit(reward.worked_examples, cfg).result()
+        check_examples(cfg, tokenizer, examples)
         layers = pool.submit(lambda sandbox: sandbox.layers).result()
         where = f"{world} process(es) on {device.type} in {cfg.compute_dtype}"
         run.know_problems(problems)
         run.say(f"{len(problems)} problems, {where}; sandbox: {layers}")
         tasks = make_tasks(cfg, pool, examples) if cfg.eval_every else {}
-        policy = load_policy(cfg, directory, device, cfg.offload)
+        policy = load_policy(cfg, directory, device, cfg.offload, run.say)
         reference = load_policy(cfg, directory, device, offload=True) if cfg.kl_coef else None
         weights = policy.parameters()
         optimizer = torch.optim.AdamW(weights, cfg.lr, (0.9, 0.95), weight_decay=0.0, fused=True)
@@ -116,9 +117,9 @@ class Objective(NamedTuple):
     """One thing that the policy is trained on. A new objective is one more row of OBJECTIVES."""
 
     messages: Callable[[Task, Config, list[Question]], list[dict]]  # the chat that is sampled
-    score: Callable[[Sandbox, Task, Response, Config], Verdict | Score]  # of one answer
+    score: Callable[[Sandbox, Task, Response, Config], reward.Verdict | reward.Score]
     # An objective that asks about failed programs also has:
-    ask: Callable[[Sandbox, Problem, Verdict, Config], list[Question]] | None = None
+    ask: Callable[[Sandbox, Problem, reward.Verdict, Config], list[Question]] | None = None
     share: Callable[[Config], float] | None = None  # of a step's prompts; problems take the rest
 
 
@@ -364,8 +365,7 @@ def token_weights(
 
 def kl_estimate(logp: Tensor, ref_logp: Tensor) -> Tensor:
     """Schulman's k3 estimate of KL(policy || reference), joschu.net/blog/kl-approx. (N,) each."""
-    gap = ref_logp - logp
-    return gap.exp() - gap - 1
+    return (gap := ref_logp - logp).exp() - gap - 1
 
 
 # ------------------------------------------------------------------------------- the update
@@ -382,7 +382,7 @@ def update(
     if cfg.algo == "dapo":
         groups = [group for group in groups if group.teaches]
     parts = [groups[k :: cfg.optimizer_steps] for k in range(cfg.optimizer_steps)]
-    steps = [split_batch(cfg, part, policy.device) for part in parts]
+    steps = [split_batch(cfg, part, policy.layout, policy.device) for part in parts]
     if cfg.optimizer_steps > 1:  # with one step pi_old = pi: rho is 1
         for batch in (b for batches in steps for b in batches):
             batch.old_logp = policy.frozen(batch.pack)  # log-probabilities, without a gradient
@@ -430,7 +430,7 @@ def batch_loss(
     sums = {"clipped": clipped, "kl": kl, "mismatch": mismatch}
     sums |= {"mismatch_kl": kl_estimate(mu, old_logp)}  # KL(sampler || trainer)
     stats.update({name: float(value.detach().sum()) for name, value in sums.items()})  # adds
-    stats.update(computed=len(batch.pack.ids), trained=len(logp))
+    stats.update(computed=batch.pack.ids.numel(), trained=len(logp))
     stats["max_mismatch"] = max(stats["max_mismatch"], float(mismatch.max()))
     weights = token_weights(cfg.algo, lengths, tokens, sequences, cfg.max_tokens)
     return (loss * weights.to(loss)).sum()

@@ -23,8 +23,8 @@ from shapes import ROOT, SHAPES, matmul_flops, parameters, peak_flops, write_ran
 
 sys.path.insert(0, str(ROOT))
 
+from checks.files import model_directory  # noqa: E402
 from config import load_config  # noqa: E402
-from rollout import model_directory  # noqa: E402
 
 PHASES = ("sample", "judge", "train", "sync", "step")
 

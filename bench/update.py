@@ -23,8 +23,8 @@ from shapes import ROOT, SHAPES, parameters, peak_flops, write_random_model
 
 sys.path.insert(0, str(ROOT))
 
+from checks.model import load_policy  # noqa: E402
 from config import load_config  # noqa: E402
-from policy import load_policy  # noqa: E402
 from rollout import Group, Response, Sample  # noqa: E402
 from run import gather, leave_ranks, peak_gb, set_up_ranks  # noqa: E402
 from train import update  # noqa: E402

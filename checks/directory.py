@@ -255,7 +255,7 @@ def export(model: PreTrainedModel, tokenizer, weights: dict, folder: Path, dtype
     given = Path(model.name_or_path, "generation_config.json")
     if given.exists():
         model.generation_config = GenerationConfig()  # this one it writes
-    model.save_pretrained(folder, state_dict=weights)
+    model.save_pretrained(folder, state_dict=weights, save_original_format=False)  # they have it
     if given.exists():
         shutil.copyfile(given, folder / given.name)
     tokenizer.save_pretrained(folder)

@@ -11,7 +11,7 @@ import torch
 from forked import finish_ranks
 
 from config import Config
-from policy import split_batch
+from policy import Pack, split_batch
 from problems.problem import Problem, Question
 from reward import Verdict
 from rollout import Group, Response, Sample
@@ -128,7 +128,7 @@ def test_a_gradient_that_is_not_finite_moves_nothing_and_is_counted(one_process)
 def test_every_sampled_token_is_trained_the_last_one_too(one_process):
     """EOS is the last token of a finished answer; nothing is added to one that was cut."""
     groups = make_groups()
-    batches = split_batch(PLAIN, groups, torch.device("cpu"))
+    batches = split_batch(PLAIN, groups, Pack, torch.device("cpu"))
     sent = []
     for batch in batches:
         sent += [part.tolist() for part in batch.pack.targets.split(batch.pack.lengths)]

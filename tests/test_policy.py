@@ -18,15 +18,14 @@ from transformers import (
 )
 
 import policy as policy_module
+from checks.model import load_policy
 from config import Config, UserError
 from policy import (
     Pack,
     Policy,
     common_prefix,
-    cost,
     deal,
     fill_packs,
-    load_policy,
     split_batch,
 )
 from rollout import Group, Response, Sample
@@ -169,7 +168,7 @@ def test_what_the_gpu_kernel_is_given_means_the_same(monkeypatch, family, case):
 @pytest.mark.parametrize("more", [{"softcap": 50.0}, {"s_aux": torch.zeros(2)}])
 def test_attention_that_no_path_computes_is_refused(more):
     query, pack = torch.zeros(1, 2, 3, 8), Pack([[1]], [[[2, 3, 4]]])
-    with pytest.raises(UserError, match="soft caps or sinks"):
+    with pytest.raises(UserError, match="soft caps, sinks or a mask"):
         policy_module.packed_attention(None, query, query, query, None, pack, **more)
 
 
@@ -206,34 +205,34 @@ def samples_of(parts):
 
 def test_packs_hold_every_sample_once_within_the_budget():
     groups = make_groups((5, 50, 7, 30, 5), ([9, 2], [1, 1], [40, 300], [6, 6], [8, 8]))
-    parts = fill_packs(groups, max_tokens=120)
+    parts = fill_packs(groups, 120, Pack.cost)
     assert samples_of(parts) == [(i, g) for i in range(5) for g in range(2)]
     assert len(parts) > 2
     for part in parts:
-        assert cost(part) <= 120 or len(part) == 1
+        assert Pack.cost(part) <= 120 or len(part) == 1
         prompts = list(dict.fromkeys(tuple(group.prompt_ids) for group, _ in part))
         answers = [
             [s.response.token_ids for g, s in part if tuple(g.prompt_ids) == p] for p in prompts
         ]
-        assert cost(part) == len(Pack([list(p) for p in prompts], answers).ids)
+        assert Pack.cost(part) == len(Pack([list(p) for p in prompts], answers).ids)
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 8])
 def test_every_rank_gets_as_many_packs_and_about_as_much_work(world):
     generator = torch.Generator().manual_seed(1)
     lengths = torch.randint(1, 200, (24, 4), generator=generator).tolist()
-    shares = deal(make_groups([20] * 24, lengths), 1000, world)
+    shares = deal(make_groups([20] * 24, lengths), 1000, world, Pack.cost)
     assert len({len(share) for share in shares}) == 1
     assert samples_of(p for s in shares for p in s) == [(i, g) for i in range(24) for g in range(4)]
-    work = [sum(map(cost, share)) for share in shares]
+    work = [sum(map(Pack.cost, share)) for share in shares]
     assert max(work) < 1.1 * min(work)
-    assert all(cost(part) <= 1000 for share in shares for part in share)
+    assert all(Pack.cost(part) <= 1000 for share in shares for part in share)
 
 
 def test_more_ranks_than_samples_leaves_some_with_an_empty_batch():
-    shares = deal(make_groups([5], [[2, 3]]), 1000, 4)
+    shares = deal(make_groups([5], [[2, 3]]), 1000, 4, Pack.cost)
     assert sorted(len(part) for share in shares for part in share) == [0, 0, 0, 2]
-    shares = deal(make_groups([5, 5], [[2, 3], [300, 300]]), 250, 2)
+    shares = deal(make_groups([5, 5], [[2, 3], [300, 300]]), 250, 2, Pack.cost)
     assert [sorted(map(len, share)) for share in shares] == [[1, 1], [1, 1]]
 
 
@@ -241,14 +240,14 @@ def test_a_batch_holds_what_its_samples_hold(one_process):
     groups = make_groups((5, 9), ([3, 4], [2, 6]))
     groups[1].samples[0].advantage, groups[1].samples[1].advantage = 0.25, -0.5
     cfg = Config(micro_tokens=10)
-    batches = split_batch(cfg, groups, CPU)
+    batches = split_batch(cfg, groups, Pack, CPU)
     assert len(batches) > 1
     for batch in batches:
         pairs = [(s.advantage, t) for _, s in batch.samples for t in s.response.token_ids]
         wanted, targets = map(list, zip(*pairs, strict=True))
         assert batch.pack.targets.tolist() == targets
         assert batch.advantages.tolist() == wanted
-    whole = split_batch(dataclasses.replace(cfg, micro_tokens=1000), groups, CPU)
+    whole = split_batch(dataclasses.replace(cfg, micro_tokens=1000), groups, Pack, CPU)
     assert len(whole) == 1
 
 

@@ -11,8 +11,10 @@ import torch
 from forked import Python
 from safetensors.torch import save_file
 
+from checks.files import checkpoint_names, model_directory
+from checks.model import load_policy
 from config import Config, UserError
-from policy import Pack, load_policy, named_weights
+from policy import Pack, named_weights
 from problems.problem import Problem
 from rollout import (
     Group,
@@ -20,9 +22,7 @@ from rollout import (
     Response,
     Sample,
     check_names,
-    checkpoint_names,
     make_engine,
-    model_directory,
     rollout,
 )
 from run import Clock

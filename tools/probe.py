@@ -374,7 +374,7 @@ def probe(cfg: Config, directory: str, pool: Pool, limit: int = 0) -> dict:
 
 def main(arguments: list[str]) -> None:
     from checks.directory import write_whole
-    from rollout import model_directory
+    from checks.files import model_directory
 
     pairs = [arg.partition("=")[::2] for arg in arguments]
     flags = {flag: text for flag, text in pairs if flag in ("--out", "--limit")}

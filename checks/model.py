@@ -1,0 +1,192 @@
+"""The policy as it is loaded, and a proof that its log-probabilities are the model's own.
+
+A Pack is exact where attention alone lets tokens see each other. Mamba, linear attention and short
+convolutions do so, too: there the answers of a pack leak into each other, without an error. No list
+of names could tell which models do that, so it is measured: the packed log-probabilities of a few
+random tokens against one plain pass for each answer. Where they differ, or where a model cannot be
+told about packs at all, the same is asked of Rows, which every causal model computes exactly.
+
+It takes seconds for a large model, because whether tokens mix depends on the kinds of layers and
+not on their number: the first layers compute, up to one of each kind, in fp32, where rounding is a
+thousand times smaller than TOLERANCE. Where the frequencies of RoPE change at some length, the
+texts lie across it: positions are shifted, not texts made long.
+
+Left out: windows and chunks of attention longer than these texts (windows are tested elsewhere).
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from checks.files import check_own_names
+from config import Config, UserError, first_line
+from policy import Pack, Policy, Rows, shard
+
+TOLERANCE = 1e-4  # nats; fp32 rounds log-probabilities by some 1e-6
+# Two prompts with a common beginning, and their answers: numbers of tokens.
+BEGINNING, PROMPTS, ANSWERS = 6, (4, 9), ((3, 8), (12,))
+
+
+def load_policy(
+    cfg: Config, directory: str, device: torch.device, offload: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> Policy:  # fmt: skip
+    """The model of `directory` without dropout, checked and sharded. Raises UserError if it is
+    broken or cannot be trained here.
+
+    offload: weights (and AdamW's state) rest in main memory and come to the GPU layer by layer.
+    say: is told in one line what was measured.
+    """
+    transformers_logging.disable_progress_bar()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            directory, dtype="auto", attn_implementation="packed"
+        )
+    except Exception as error:  # a broken file shows as any of a dozen exceptions
+        raise UserError(f"cannot load the model in {directory}: {first_line(error)}") from error
+    refuse_what_is_not_done(model, directory)
+    check_own_names(model, directory)
+    model.eval()  # sampler and trainer must be the same function
+    fix_rope(model, cfg.max_prompt_tokens + cfg.max_tokens)
+    model.requires_grad_(False)  # nor the eyes of a multimodal model, which no text depends on
+    for part in (model.get_decoder(), model.get_output_embeddings()):
+        part.requires_grad_(True)
+    policy = Policy(model, cfg.temperature, device)
+    found = choose_layout(policy, directory, cfg.max_prompt_tokens + cfg.max_tokens)
+    if say:
+        say(found)
+    return shard(cfg, policy, offload)
+
+
+def refuse_what_is_not_done(model: PreTrainedModel, directory: str) -> None:
+    """Raises UserError for a model whose parts the trainer does not know."""
+    config = model.config.get_text_config()
+    for name in ("final_logit_softcapping", "logits_soft_cap", "logit_scale", "logits_scaling"):
+        if getattr(config, name, None) not in (None, 1.0):
+            raise UserError(f"{directory}: its logits are changed ({name}), which is not done here")
+    if getattr(model.get_output_embeddings(), "bias", None) is not None:  # see Policy.head
+        raise UserError(f"{directory}: its output head has a bias, which is not done here")
+    if not hasattr(model.get_decoder(), "layers"):
+        kind = type(model).__name__
+        raise UserError(
+            f"{directory}: {kind} keeps its layers in no list `.layers`, so that they cannot be "
+            "spread over GPUs one by one; use a model of another family"
+        )
+
+
+def fix_rope(model: PreTrainedModel, length: int) -> None:
+    """Longrope has other frequencies for long texts, and transformers chooses them by the longest
+    text of a batch: a token's probability would depend on its neighbours, and on whether keys are
+    cached. vLLM chooses once, by the longest text that may come, `length`. So do we."""
+    for module in model.modules():
+        if getattr(module, "rope_type", None) == "longrope":
+            module(torch.zeros(1), torch.tensor([[length - 1]]))
+            module.rope_type = "chosen"
+
+
+# ------------------------------------------------------------------------------- packs or rows
+def choose_layout(policy: Policy, directory: str, length: int) -> str:
+    """Set policy.layout to what is exact, and say in one line what was measured.
+
+    length: of the longest text that may come. Raises UserError if neither Pack nor Rows is exact.
+    """
+    own = "sdpa" if policy.model._supports_sdpa else "eager"  # attention that knows no packs
+    with first_layers(policy):
+        policy.model.set_attn_implementation(own)
+        texts = Texts(policy, length)
+        policy.model.set_attn_implementation("packed")
+        gap, why = texts.gap(Pack)
+        if not gap > TOLERANCE:
+            return f"answers share their prompts: packed and plain passes differ by {gap:.0e} nats"
+        policy.model.set_attn_implementation(own)
+        gap, broken = texts.gap(Rows)
+    if gap > TOLERANCE:
+        raise UserError(
+            f"{directory}: cannot be trained, because {broken}: the model changes its logits, or "
+            f"with the length of a text (up to {length} here) its RoPE; use another model"
+        )
+    policy.layout = Rows
+    return f"each answer has a prompt of its own, because {why}"
+
+
+class Texts:
+    """Random prompts and answers with their plain log-probabilities, one pass for each answer."""
+
+    def __init__(self, policy: Policy, length: int) -> None:
+        self.policy = policy
+        config = policy.model.get_decoder().config
+        dice = torch.Generator().manual_seed(0)
+
+        def draw(count: int) -> list[int]:
+            return torch.randint(config.vocab_size, (count,), generator=dice).tolist()
+
+        beginning = draw(BEGINNING)
+        self.prompts = [beginning + draw(n) for n in PROMPTS]
+        self.answers = [[draw(n) for n in lengths] for lengths in ANSWERS]
+        change = rope_change(config)
+        middle = len(self.prompts[0]) + len(self.answers[0][0]) + 2  # the first text ends before it
+        self.offset = change - middle if middle < change < length else 0
+        pairs = zip(self.prompts, self.answers, strict=True)
+        self.plain = torch.cat([self.alone(p, a) for p, group in pairs for a in group])  # (N,)
+
+    def shifted(self, inputs: dict) -> dict:
+        """With positions that lie across the length at which RoPE changes, if it does."""
+        if not self.offset:
+            return inputs
+        rows, width = inputs["input_ids"].shape
+        each = torch.arange(width, device=self.policy.device).expand(rows, width)
+        return inputs | {"position_ids": inputs.get("position_ids", each) + self.offset}
+
+    def alone(self, prompt: list[int], answer: list[int]) -> Tensor:
+        """log p of each token of `answer` by the model itself, the whole text in one pass: (n,)."""
+        ids = torch.tensor([prompt + answer], device=self.policy.device)
+        logits = self.policy.model(use_cache=False, **self.shifted({"input_ids": ids})).logits[0]
+        logp = (logits / self.policy.temperature).float().log_softmax(-1)
+        return logp[len(prompt) - 1 : -1].gather(1, ids[0, len(prompt) :, None])[:, 0]
+
+    def gap(self, layout: type) -> tuple[float, str]:
+        """Largest difference in nats between `layout` and plain passes, and what to say of it."""
+        try:
+            batch = layout(self.prompts, self.answers, self.policy.device)
+            batch.inputs = self.shifted(batch.inputs)
+            gap = float((self.policy(batch) - self.plain).abs().max())
+        except Exception as error:  # a model that takes no packs stumbles somewhere over them
+            return (
+                math.inf,
+                f"{type(self.policy.model).__name__} takes no packs: {first_line(error)}",
+            )
+        name = {Pack: "packed", Rows: "padded"}[layout]
+        return gap, f"{name} log-probabilities would differ from plain ones by {gap:.1g} nats"
+
+
+def rope_change(config: PretrainedConfig) -> int:
+    """Length of texts from which transformers has other frequencies of RoPE; 0 if it never has."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    for kind in [rope] if "rope_type" in rope else rope.values():  # one, or one a type of layer
+        if kind["rope_type"] == "longrope":
+            return kind["original_max_position_embeddings"]
+        if kind["rope_type"] == "dynamic":
+            return config.max_position_embeddings
+    return 0
+
+
+@contextmanager
+def first_layers(policy: Policy) -> Iterator[None]:
+    """Within it the model has only its first layers, up to one of each kind, in fp32."""
+    decoder = policy.model.get_decoder()
+    layers = decoder.layers
+    types = getattr(decoder.config, "layer_types", None) or [""] * len(layers)
+    modules = [tuple(map(type, layer.modules())) for layer in layers]
+    kinds = list(zip(types, modules, strict=True))
+    decoder.layers = layers[: max(map(kinds.index, kinds)) + 1]
+    policy.to(policy.device, torch.float32)  # sharded, weights are fp32 anyway
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        decoder.layers = layers

@@ -1,0 +1,78 @@
+"""What can be refused before a model loads: GPUs that would not be used, lengths that do not fit.
+
+Each refusal is one sentence. Left out: what config.py finds in the configuration alone.
+"""
+
+import os
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig
+
+from checks.files import model_directory
+from config import Config, UserError, first_line
+from problems.problem import Question, chat_ids, question_messages
+
+GPU_FILE = Path("/dev/nvidia0")  # the driver makes it for the first GPU
+
+
+def check_start(cfg: Config, device: torch.device, compares: bool) -> str:
+    """The directory of cfg.model. Raises UserError.
+
+    compares: the algorithm compares the answers to one prompt."""
+    check_device(cfg, device)
+    if compares and cfg.samples_per_prompt == 1:
+        raise UserError(
+            f"samples_per_prompt=1, but {cfg.algo} compares the answers to one prompt, so that it "
+            "would learn nothing; make it 2 or more, or take --algo=reinforce++"
+        )
+    directory = model_directory(cfg.model)
+    context, length = context_length(directory), cfg.max_prompt_tokens + cfg.max_tokens
+    if context and length > context:
+        raise UserError(
+            f"max_prompt_tokens={cfg.max_prompt_tokens} + max_tokens={cfg.max_tokens} is {length}, "
+            f"but the context of {directory} is {context} tokens; lower either"
+        )
+    return directory
+
+
+def check_device(cfg: Config, device: torch.device) -> None:
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    if device.type == "cpu" and GPU_FILE.exists() and not hidden:
+        try:
+            torch.cuda.init()
+            why = "it sees none"
+        except Exception as error:  # RuntimeError, AssertionError: torch has one for each cause
+            why = first_line(error)
+        raise UserError(
+            f"there is a GPU ({GPU_FILE}) that torch {torch.__version__} cannot use ({why}); mend "
+            "the driver or install the torch for it, or set CUDA_VISIBLE_DEVICES= for the CPU"
+        )
+    bf16 = device.type == "cuda" and cfg.compute_dtype == "bfloat16"
+    if bf16 and not torch.cuda.is_bf16_supported(including_emulation=False):
+        name = torch.cuda.get_device_name(device)
+        raise UserError(f"the GPU ({name}) does not compute in bfloat16; give --dtype=float32")
+
+
+def context_length(directory: str) -> int | None:
+    """Tokens of the longest text that the model takes, None if there is no limit. RoPE that is
+    scaled from an original length takes `factor` times that."""
+    try:
+        config = AutoConfig.from_pretrained(directory).get_text_config()
+    except Exception as error:  # a broken file shows as any of a dozen exceptions
+        raise UserError(f"cannot read config.json in {directory}: {first_line(error)}") from error
+    rope = getattr(config, "rope_parameters", None) or {}
+    scaled = rope.get("original_max_position_embeddings", 0) * rope.get("factor", 1)
+    return max(getattr(config, "max_position_embeddings", None) or 0, int(scaled)) or None
+
+
+def check_examples(cfg: Config, tokenizer, examples: list[Question]) -> None:
+    """Raises UserError if no question fits into a prompt beside the worked examples."""
+    if cfg.align_ratio and examples:
+        chats = [question_messages(example, cfg, examples) for example in examples]
+        shortest = min(len(chat_ids(tokenizer, chat, cfg)[0]) for chat in chats)
+        if shortest > cfg.max_prompt_tokens:
+            raise UserError(
+                f"align_examples leave no room for a question: a short one makes {shortest} tokens "
+                f"with them, and max_prompt_tokens is {cfg.max_prompt_tokens}; use fewer examples"
+            )

@@ -1,0 +1,172 @@
+"""Model families: each is trained exactly, packed or in rows, or refused by one sentence.
+
+Tiny models with random weights stand for them. docs/models.md has the table.
+"""
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from checks.files import expected_names
+from checks.model import fix_rope, load_policy
+from config import Config, UserError
+from policy import Pack, Rows, named_weights
+
+LENGTHS = {"max_prompt_tokens": 32, "max_tokens": 32}
+FP32 = Config(dtype="float32", **LENGTHS)
+BASE = {
+    "vocab_size": 128, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128,
+    "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+HEADS = BASE | {"head_dim": 8}
+MOE = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+LATENT = {  # attention over compressed keys and values
+    "num_key_value_heads": 4, "q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8, "v_head_dim": 8,
+}  # fmt: skip
+DELTA = {  # layers of linear attention
+    "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8, "layer_types": ["linear_attention", "full_attention"],
+}  # fmt: skip
+MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 1}
+FACTORS = {"short_factor": [1.0] * 4, "long_factor": [4.0] * 4, "factor": 4.0}
+LONG = {"original_max_position_embeddings": 32}
+LONGROPE = LONG | {
+    "rope_parameters": {"rope_type": "longrope", "rope_theta": 10000.0, **FACTORS, **LONG}
+}
+DYNAMIC = {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10000.0}
+YARN = DYNAMIC | {"rope_type": "yarn", "original_max_position_embeddings": 32}
+
+FAMILIES = {  # name -> (type, configuration, Pack or Rows or what the refusal says)
+    "Llama": ("llama", BASE, Pack),
+    "Llama, yarn": ("llama", BASE | {"rope_parameters": YARN}, Pack),
+    "Llama, dynamic RoPE": ("llama", BASE | {"rope_parameters": DYNAMIC}, Pack),
+    "Llama, dynamic RoPE, beyond": (
+        "llama",
+        BASE | {"rope_parameters": DYNAMIC, "max_position_embeddings": 32},
+        "cannot be trained",
+    ),
+    "Mistral": ("mistral", HEADS | {"sliding_window": 8}, Pack),
+    "Ministral": ("ministral", HEADS | {"sliding_window": 8}, Pack),
+    "Qwen2, Qwen2.5": ("qwen2", BASE, Pack),
+    "Qwen3": ("qwen3", HEADS, Pack),
+    "SmolLM3": ("smollm3", BASE, Pack),
+    "OLMo": ("olmo", BASE, Pack),
+    "OLMo 2": ("olmo2", BASE, Pack),
+    "OLMo 3": ("olmo3", BASE | {"sliding_window": 8}, Pack),
+    "Granite": ("granite", BASE | {"logits_scaling": 8.0}, "logits_scaling"),
+    "Phi-1, Phi-2": ("phi", BASE, "its output head has a bias"),
+    "Phi-3, Phi-4-mini": ("phi3", BASE, Pack),
+    "Phi-3, longrope": ("phi3", BASE | LONGROPE, Pack),
+    "Gemma": ("gemma", HEADS, Pack),
+    "Gemma 2": ("gemma2", HEADS, "final_logit_softcapping"),
+    "Gemma 3 text": ("gemma3_text", HEADS | {"sliding_window": 8}, Pack),
+    "Cohere": ("cohere", BASE, "logit_scale"),
+    "StableLM": ("stablelm", BASE, Rows),
+    "StarCoder2": ("starcoder2", BASE, Pack),
+    "EXAONE 4": ("exaone4", BASE | {"sliding_window": 8}, Pack),
+    "Seed-OSS": ("seed_oss", HEADS, Pack),
+    "ERNIE 4.5": ("ernie4_5", HEADS, Pack),
+    "GLM-4": ("glm4", HEADS, Pack),
+    "Helium": ("helium", HEADS, Pack),
+    "Nemotron": ("nemotron", BASE, Rows),
+    "HunYuan dense": ("hunyuan_v1_dense", HEADS, Pack),
+    "GPT-2": ("gpt2", {"vocab_size": 128, "n_embd": 32, "n_layer": 1, "n_head": 4}, r"\.layers"),
+    "GPT-NeoX, Pythia": ("gpt_neox", BASE, Pack),
+    "Qwen3-MoE": ("qwen3_moe", HEADS | MOE, Pack),
+    "Mixtral": ("mixtral", BASE | {"num_local_experts": 4}, Pack),
+    "OLMoE": ("olmoe", BASE | MOE, Pack),
+    "GPT-OSS": ("gpt_oss", HEADS | {"num_local_experts": 4}, Rows),
+    "DeepSeek-V3": (
+        "deepseek_v3",
+        BASE | LATENT | MOE | {"n_routed_experts": 4, "n_group": 1, "topk_group": 1},
+        Pack,
+    ),
+    "LFM2": (
+        "lfm2",
+        BASE | {"full_attn_idxs": [1], "block_auto_adjust_ff_dim": False},
+        Rows,
+    ),
+    "Qwen3-Next": (
+        "qwen3_next",
+        HEADS | MOE | DELTA | {"shared_expert_intermediate_size": 16},
+        Rows,
+    ),
+    "Qwen3.5 text": ("qwen3_5_text", HEADS | DELTA, Rows),
+    "Falcon-H1": ("falcon_h1", BASE | MAMBA | {"mamba_d_ssm": 64}, Rows),
+    "Bamba": ("bamba", BASE | MAMBA | {"attn_layer_indices": [1]}, Rows),
+    "Granite 4 hybrid": (
+        "granitemoehybrid",
+        BASE
+        | MAMBA
+        | {"layer_types": ["mamba", "attention"], "num_local_experts": 0, "logits_scaling": 1.0},
+        Rows,
+    ),
+    "RecurrentGemma": (
+        "recurrent_gemma",
+        BASE | {"lru_width": 32, "block_types": ["recurrent", "attention"]},
+        "logits_soft_cap",
+    ),
+    "Mamba-2": (
+        "mamba2",
+        {"vocab_size": 128, "hidden_size": 32, "num_hidden_layers": 1, "num_heads": 8,
+         "head_dim": 8, "state_size": 8, "n_groups": 1},
+        Rows,
+    ),
+}  # fmt: skip
+
+DICE = torch.Generator().manual_seed(7)
+
+
+def draw(count):
+    return torch.randint(4, 120, (count,), generator=DICE).tolist()
+
+
+BEGINNING = draw(6)
+PROMPTS = [BEGINNING + draw(5), BEGINNING + draw(17)]
+ANSWERS = [[draw(3), draw(8)], [draw(12), draw(1), draw(30)]]
+
+
+def make_directory(family, path):
+    """A model of the family, in which context matters."""
+    kind, keys, _ = FAMILIES[family]
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **keys))
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.mul_(3.0)
+    model.save_pretrained(path)
+    return str(path)
+
+
+def plain_logprobs(model):
+    """One pass for each text, nothing shared, nothing padded."""
+    out = []
+    with torch.no_grad():
+        for prompt, group in zip(PROMPTS, ANSWERS, strict=True):
+            for answer in group:
+                logits = model(torch.tensor([prompt + answer]), use_cache=False).logits[0].float()
+                logp = logits.log_softmax(-1)[len(prompt) - 1 : -1]
+                out.append(logp.gather(1, torch.tensor(answer)[:, None])[:, 0])
+    return torch.cat(out)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_is_trained_exactly_or_refused(one_process, tmp_path, family):
+    wanted = FAMILIES[family][2]
+    directory = make_directory(family, tmp_path)
+    if isinstance(wanted, str):
+        with pytest.raises(UserError, match=wanted) as refusal:
+            load_policy(FP32, directory, one_process)
+        assert "\n" not in str(refusal.value)
+        return
+    policy = load_policy(FP32, directory, one_process)
+    assert policy.layout is wanted
+    own = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+    fix_rope(own, 64)
+    ours = policy.frozen(policy.layout(PROMPTS, ANSWERS))
+    assert (ours - plain_logprobs(own)).abs().max() < 1e-4
+    sent = dict(named_weights(policy))
+    assert sent.keys() == expected_names(directory)
