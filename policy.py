@@ -397,6 +397,8 @@ def varlen_attention(
     from torch.nn.attention.varlen import varlen_attn
 
     places, *lengths = pack.ragged
+    # torch 2.11 knows no enable_gqa: its kernel, as the later one, counts the heads itself.
+    gqa = {"enable_gqa": True} if "enable_gqa" in varlen_attn.__kwdefaults__ else {}
     return varlen_attn(
         query.transpose(0, 1),
         key.transpose(0, 1)[places],
@@ -404,7 +406,7 @@ def varlen_attention(
         *lengths,
         scale=scale,
         window_size=(window - 1 if window else -1, 0),
-        enable_gqa=query.shape[0] != key.shape[0],
+        **gqa,
     )
 
 

@@ -19,7 +19,15 @@ import tempfile
 from pathlib import Path
 
 import transformers
-from shapes import ROOT, SHAPES, matmul_flops, parameters, peak_flops, write_random_model
+from shapes import (
+    ROOT,
+    SHAPES,
+    demo_tokenizer,
+    matmul_flops,
+    parameters,
+    peak_flops,
+    write_random_model,
+)
 
 sys.path.insert(0, str(ROOT))
 
@@ -144,7 +152,7 @@ def main() -> None:
     trl_steps = int(flags.pop("--trl") or 2) if "--trl" in flags else 0
     with tempfile.TemporaryDirectory() as scratch:
         if flags.get("--model") in SHAPES:
-            write_random_model(flags["--model"], Path(scratch))
+            write_random_model(flags["--model"], Path(scratch), demo_tokenizer())
             flags["--model"] = scratch
         arguments = [f"{flag}={text}" if text else flag for flag, text in flags.items()]
         directory = model_directory(load_config(arguments).model)

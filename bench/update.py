@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from shapes import ROOT, SHAPES, parameters, peak_flops, write_random_model
+from shapes import ROOT, SHAPES, demo_tokenizer, parameters, peak_flops, write_random_model
 
 sys.path.insert(0, str(ROOT))
 
@@ -33,13 +33,15 @@ OWN = {"model": "smollm2-135m", "lengths": "512/64,256/256,64/512"}
 OWN |= {"samples": "8", "groups": "2", "rounds": "3"}
 
 
-def made_up(groups: int, samples: int, prompt: int, answer: int) -> list[Group]:
+def made_up(
+    groups: int, samples: int, prompt: int, answer: int, vocabulary: int = 40_000
+) -> list[Group]:
     """Random tokens; advantages that are not flat."""
     made = []
     for index in range(groups):
-        group = Group(index, "code", None, "", torch.randint(4, 40_000, (prompt,)).tolist())
+        group = Group(index, "code", None, "", torch.randint(4, vocabulary, (prompt,)).tolist())
         for g in range(samples):
-            ids = torch.randint(4, 40_000, (answer,)).tolist()
+            ids = torch.randint(4, vocabulary, (answer,)).tolist()
             response = Response(ids, [-10.0] * answer, "", True)
             advantage = (-1.0) ** (g if samples > 1 else index)
             group.samples.append(Sample(response, None, advantage=advantage))
@@ -74,7 +76,7 @@ def main() -> None:
     rank, world = dist.get_rank(), dist.get_world_size()
     with tempfile.TemporaryDirectory() as scratch:
         if rank == 0:
-            write_random_model(own["model"], Path(scratch))
+            write_random_model(own["model"], Path(scratch), demo_tokenizer())
         policy = load_policy(cfg, gather(scratch)[0], device, cfg.offload)
         gather(None, "reading")
     optimizer = torch.optim.AdamW(policy.parameters(), cfg.lr, fused=True)

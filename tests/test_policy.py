@@ -131,11 +131,20 @@ def test_other_families_and_sliding_windows(family, case):
     compare(model, packed(twin), case)
 
 
-def varlen(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale, window_size, enable_gqa):
+def varlen_2_11(q, k, v, cu_seq_q, cu_seq_k, max_q, max_k, *, scale=None, window_size=(-1, -1)):
+    """torch 2.11 takes no enable_gqa, and keys of fewer heads all the same."""
+    lengths = (cu_seq_q, cu_seq_k, max_q, max_k)
+    return varlen(q, k, v, *lengths, scale=scale, window_size=window_size, enable_gqa=True)
+
+
+def varlen(
+    query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale=None, window_size=(-1, -1),
+    enable_gqa=False,
+):  # fmt: skip
     """What torch documents of varlen_attn, one sequence after the other: the last query sees all
     keys of its sequence, and each one before it one key less."""
     heads = query.shape[1] // key.shape[1]
-    assert enable_gqa == (heads > 1)
+    assert enable_gqa or heads == 1
     out, longest = [], [0, 0]
     for i in range(len(cu_seq_q) - 1):
         q = query[cu_seq_q[i] : cu_seq_q[i + 1]]
@@ -152,9 +161,10 @@ def varlen(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale, window
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("case", CASES)
-def test_what_the_gpu_kernel_is_given_means_the_same(monkeypatch, family, case):
+@pytest.mark.parametrize("kernel", [varlen, varlen_2_11])
+def test_what_the_gpu_kernel_is_given_means_the_same(monkeypatch, family, case, kernel):
     """The kernel itself needs a GPU; its arguments do not."""
-    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", varlen)
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
     kind, config = FAMILIES[family]
     torch.manual_seed(0)
     policy = packed(kind(copy.deepcopy(config)).eval())

@@ -1,0 +1,66 @@
+"""bench/gpu.py, as far as a CPU goes; the sums of docs/gpus.md stand there as they are computed."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "bench"))
+
+import gpu  # noqa: E402
+import parts  # noqa: E402
+import shapes  # noqa: E402
+
+# Whole runs are test_train.py's, and on a CPU both shapes are the same tiny one.
+ELSEWHERE = {"training", "vllm-runner-1", "vllm-runner-2", "updates-1.5b"}
+
+
+def test_every_part_but_whole_runs_passes_on_a_cpu(one_process, tmp_path):
+    for name in gpu.PARTS.keys() - ELSEWHERE:
+        rows = list(parts.attempt(gpu.PARTS[name].body, tmp_path, one_process))
+        assert len(rows) > 1 and all(row.passed for row in rows), rows
+
+
+def body(*rows, then=lambda: None):
+    def one(scratch, device):
+        yield from rows
+        then()
+
+    return parts.Part(2, one)
+
+
+def test_a_part_that_raises_dies_or_hangs_ends_as_a_row(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(parts, "set_up_ranks", lambda: torch.device("cpu"))
+    monkeypatch.setattr(parts, "leave_ranks", lambda: None)  # the group is the parent's
+    fine = parts.Row("fine", 1.5, 2.0)
+    cases = {
+        "raises": body(fine, then=lambda: 1 / 0),
+        "dies": body(fine, then=lambda: os._exit(3)),
+        "hangs": body(fine, then=lambda: time.sleep(60)),
+        "late": body(fine),
+    }
+    out = tmp_path / "gpu.json"
+    assert not parts.measure_parts(cases, 3.0, out)
+    rows = [row for row in json.loads(out.read_text()) if "seconds" not in row["what"]]
+    assert [(row["part"], row["what"], row["passed"]) for row in rows] == [
+        *(("raises", "fine", True), ("raises", "ended early", False)),
+        *(("dies", "fine", True), ("dies", "died", False)),
+        *(("hangs", "fine", True), ("hangs", "stopped", False)),
+        ("late", "left out", False),
+    ]
+    assert rows[1]["value"] == "ZeroDivisionError: division by zero"
+    assert "3 failed" not in capsys.readouterr().out
+    assert parts.measure_parts({"late": body(fine)}, 3.0, out)
+
+
+def test_a_figure_above_its_limit_or_not_a_number_fails():
+    values = (1.0, 2.0, float("nan"))
+    assert [parts.Row("x", value, 1.0).passed for value in values] == [True, False, False]
+
+
+def test_the_tables_of_cards_are_what_the_sums_say():
+    assert shapes.tables() in (ROOT / "docs" / "gpus.md").read_text()
