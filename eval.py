@@ -182,9 +182,11 @@ def answer(
     bar = tqdm(total=total, initial=len(done), desc=task, leave=False, disable=quiet)
 
     def judge_answer(sandbox: Sandbox, i: int, g: int, text: str) -> dict:
-        text = benchmarks.whole_answer(items[i], prefills[i] + text, chat)
-        name, asked = f"{task}/{i}/{g}", items[i].asked
-        graded = guarded(sandbox, name, grade, JudgeError.graded, asked, text)
+        def whole(sandbox: Sandbox) -> dict:
+            answer = benchmarks.whole_answer(items[i], prefills[i] + text, chat)
+            return grade(sandbox, items[i].asked, answer) | {"completion": answer}
+
+        graded = guarded(sandbox, f"{task}/{i}/{g}", whole, JudgeError.graded)
         result = result_row(items[i], i, g, text, graded)
         if samples and lead:
             samples.add(task, result)

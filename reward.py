@@ -13,6 +13,7 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import trace
 from config import Config, UserError
@@ -21,17 +22,15 @@ from jail.instrument import UNFIT, plain
 from jail.values import decode, encode, room_for
 from problems.answers import (
     MAX_ANSWER,
-    agrees,
     ends_with_values,
     is_literal,
     parse_answer,
+    right,
     same_answer,
     same_printed,
-    same_stdout,
-    same_value,
 )
 from problems.failures import expected_outputs, tried_again
-from problems.problem import OUTPUT, Problem, Question, show, show_call
+from problems.problem import OUTPUT, UNSHOWN, Problem, Question, show, show_call
 from problems.programs import complete, extract_program, with_prefix
 from sandbox import Run, Sandbox
 
@@ -87,6 +86,15 @@ def score_program(sandbox: Sandbox, problem: Problem, response, cfg: Config) -> 
     return judge(sandbox, problem, extract_program(response.text, problem.fn_name), cfg.reward)
 
 
+class Compared(NamedTuple):
+    """What is kept of a Run, which may be large."""
+
+    status: str
+    error: str
+    right: bool
+    got: str  # what was wrong, or its beginning
+
+
 def run_tests(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
     tests = problem.tests
     if program is None:  # a check counts as one test
@@ -101,38 +109,30 @@ def run_tests(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdic
     inputs = tests["inputs"]
     outputs = expected_outputs(sandbox, problem)
     room = tests.get("room") or tests.setdefault("room", room_for(outputs))
-    runs = sandbox.run(program, inputs, name, room=room)
-    passed = [right(*three, tests) for three in zip(runs, inputs, outputs, strict=True)]
-    for i in [i for i, ok in enumerate(passed) if not ok]:
+
+    def compared(i: int, run: Run) -> Compared:
+        ok, shown = right(run, inputs[i], outputs[i], tests), ""
+        if run.status == "ok" and not ok:
+            shown = show(run.value) if name else run.stdout
+        return Compared(run.status, run.error, ok, shown[:500])
+
+    runs = sandbox.run(program, inputs, name, room=room, keep=compared)
+    for i in [i for i, run in enumerate(runs) if not run.right]:
         # State can leak between the tests of one child, so a failure counts if the test fails in a
         # child of its own, too. The first test had one.
         if i:
-            runs[i] = sandbox.run(program, [inputs[i]], name, room=room)[0]
-            passed[i] = right(runs[i], inputs[i], outputs[i], tests)
-        if not passed[i]:
+            runs[i] = compared(i, sandbox.run(program, [inputs[i]], name, room=room)[0])
+        if not runs[i].right:
             break
+    passed = [run.right for run in runs]
     if all(passed):
         return Verdict("passed", len(runs), len(runs))
     first = passed.index(False)
-    run, got = runs[first], ""
-    if run.status == "ok":
-        got = show(run.value) if name else run.stdout
-    wanted = show(outputs[first]) if name else outputs[first]
-    test = {"input": show_call(inputs[first], name), "expected": wanted, "got": got}
+    run, wanted = runs[first], show(outputs[first]) if name else outputs[first]
+    test = {"input": show_call(inputs[first], name), "expected": wanted, "got": run.got}
     test = {key: text[:500] for key, text in test.items()}
     status = "failed" if run.status == "ok" else run.status
     return Verdict(status, sum(passed), len(runs), test, run.error)
-
-
-def right(run: Run, arguments: object, expected: object, tests: dict) -> bool:
-    if run.status != "ok":
-        return False
-    if not tests.get("fn_name"):
-        return same_stdout(expected, run.stdout)
-    if "oracle" in tests:
-        return agrees(tests["oracle"], arguments, expected, run.value)
-    wrapped = "wrapped" in tests and isinstance(expected, list) and len(expected) == 1
-    return same_value(expected, run.value) or (wrapped and same_value(expected[0], run.value))
 
 
 # --------------------------------------------------------------------------- alignment
@@ -141,7 +141,7 @@ def make_question(
     prefix: str = "", max_complexity: int = MAX_COMPLEXITY,
 ) -> Question | str:  # fmt: skip
     """Trace `program` on `input` and ask about its last-defined variables; a str says why not."""
-    if len(program) > MAX_ANSWER:  # characters
+    if len(program) > MAX_ANSWER or UNSHOWN in show_call(input, fn_name):
         return "too long"
     if complexity(program) > max_complexity:
         return "too complex"

@@ -39,8 +39,11 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 from checks import directory
+from checks.checkpoint import load_checkpoint
 from config import Config, UserError, first_line
+from jail.terminal import printable
 from policy import Policy, named_weights
+from problems.failures import sample_line
 
 RANK_TIMEOUT_S = 1800  # how long ranks wait for the slowest of them
 BAD_STEPS = 5  # in a row without a finite gradient, and the run ends
@@ -198,7 +201,7 @@ class RunDir:
 
     def say(self, text: str) -> None:
         if self.rank == 0:
-            print(text, flush=True)
+            print(printable(text), flush=True)
 
     def _on_signal(self, signum: int, frame: object) -> None:
         """Ask for a stop after this step. Only Ctrl-C is meant when it comes twice: of SIGTERM,
@@ -213,10 +216,10 @@ class RunDir:
         """Has any rank had a signal? Ranks must agree, or one would wait for the others."""
         return any(gather(self.stopped_by))
 
-    def _append(self, file: str, rows: list[dict]) -> None:
+    def _append(self, file: str, lines: list[str]) -> None:
         try:
             with (self.path / file).open("a", encoding="utf-8") as out:
-                out.write("".join(json.dumps(row) + "\n" for row in rows))
+                out.writelines(f"{line}\n" for line in lines)
         except OSError as error:
             raise UserError(
                 f"cannot write {self.path / file} ({error.strerror}); checkpoints and earlier rows "
@@ -225,7 +228,7 @@ class RunDir:
 
     def log_evaluation(self, rows: list[dict], step: int) -> None:
         short = [{"step": step} | {k: v for k, v in r.items() if k != "results"} for r in rows]
-        by_rank_0(lambda: self._append("eval.jsonl", short), "logging")
+        by_rank_0(lambda: self._append("eval.jsonl", list(map(json.dumps, short))), "logging")
         if self.wandb:
             self.wandb({"step": step} | {f"eval/{r['task']}": r["pass@1"] for r in rows})
 
@@ -249,14 +252,15 @@ class RunDir:
         by_rank_0(lambda: self._log(step, groups, waiting, totals, laps), "logging")
 
     def _log(self, step: int, groups: list, waiting: dict, totals: dict, laps: dict) -> None:
+        lines = [sample_line(step, group, g) for group in groups for g in range(len(group.samples))]
         metrics = {"step": step} | step_metrics(groups, waiting, totals)
         metrics |= {f"time/{name}": seconds for name, seconds in laps.items()}
         metrics |= {"time/step": sum(laps.values()), "peak_mem_gb": peak_gb()}
-        rows = [sample_row(step, group, g) for group in groups for g in range(len(group.samples))]
-        self._append("metrics.jsonl", [metrics])
-        self._append("samples.jsonl", rows)
-        if metrics["judge_errors"] == len(rows) > 0:
-            raise UserError(f"step {step}: no answer could be judged ({rows[0]['error']})")
+        self._append("metrics.jsonl", [json.dumps(metrics)])
+        self._append("samples.jsonl", lines)
+        if metrics["judge_errors"] == len(lines) > 0:
+            why = groups[0].samples[0].outcome.error
+            raise UserError(f"step {step}: no answer could be judged ({why})")
         self.bad_steps = self.bad_steps + 1 if metrics["grad_norm"] is None else 0
         if self.bad_steps == BAD_STEPS:
             raise UserError(
@@ -301,7 +305,7 @@ class RunDir:
                 f"begin a new run with --model={self.path}/hf"
             )
         weights, moments = get_state_dict(policy, optimizer)
-        dcp.load({"policy": weights, "optimizer": moments}, checkpoint_id=path / "shards")
+        load_checkpoint({"policy": weights, "optimizer": moments}, path / "shards")
         set_state_dict(policy, optimizer, model_state_dict=weights, optim_state_dict=moments)
         gather(None, "resuming")  # nobody reads what rank 0 moves now
         by_rank_0(lambda: directory.go_on_from(path), "resuming")
@@ -363,14 +367,6 @@ class RunDir:
 
 
 # ------------------------------------------------------------------------------- rows and metrics
-def sample_row(step: int, group, g: int) -> dict:
-    """A row of samples.jsonl."""
-    sample = group.samples[g]
-    row = {"step": step, "id": f"{step}/{group.index}/{g}", "objective": group.objective}
-    row |= {"task_id": group.task.task_id, "prompt": group.prompt, "response": sample.response.text}
-    return row | {"reward": sample.reward, "status": sample.outcome.status} | sample.outcome.row()
-
-
 def step_metrics(groups: list, waiting: dict[str, int], stats: dict) -> dict:
     """The flat row of metrics.jsonl; None where a quantity does not exist in this step."""
     samples = {name: [] for name in ("code", *waiting)}

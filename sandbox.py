@@ -40,6 +40,8 @@ TICK_S = 0.02  # we look this often for a report, so a program may exceed its li
 CHECK_ROOM = 8  # of what it passes and gets back (values.room_for), for it need not say how much
 CHECK_CALLS = 30  # a check may take the time of as many calls, or of one for each of its lines
 PIPE_BYTES = 1 << 16  # a pipe holds as much; a child that has more to say waits for us
+LARGE_BYTES = 1 << 20  # longer reports are read one at a time: each takes ten times its length
+one_large = threading.Lock()
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 ENVIRONMENT |= {"LD_BIND_NOW": "1"}  # else each child links the C functions that it calls again
 ENVIRONMENT |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads share their time
@@ -94,11 +96,12 @@ class Sandbox:
 
     def run(
         self, program: str, inputs: list, fn_name: str | None = None, traced: bool = False,
-        room: int = 1,
+        room: int = 1, keep: Callable[[int, Run], object] = lambda i, run: run,
     ) -> list[Run]:  # fmt: skip
         """One Run per input: a text for stdin, or a list of arguments for fn_name, such as "f" or
         "Solution().f". traced: the Runs also hold the values of the program's variables. room: what
-        values.room_for() says of the expected values.
+        values.room_for() says of the expected values. keep(i, run) is asked when input i is done,
+        and its answer kept in place of the Run: all runs together may be larger than our memory.
 
         After a timeout the other inputs are not run: the program has failed, and they cost most.
         """
@@ -107,9 +110,10 @@ class Sandbox:
         runs = []
         while len(runs) < len(inputs):
             todo = data[len(runs) :]
-            runs += self._children(len(todo), len(todo), room, job | {"inputs": todo})
+            self._children(runs, len(inputs), len(todo), room, keep, job | {"inputs": todo})
             if runs[-1].status == "timeout":
-                runs += [Run("timeout", error="not run") for _ in inputs[len(runs) :]]
+                late = Run("timeout", error="not run")
+                runs += [keep(i, late) for i in range(len(runs), len(inputs))]
         return runs
 
     def check(self, program: str, check: str, entry_point: str, preamble: str = "") -> Run:
@@ -117,15 +121,18 @@ class Sandbox:
         untrusted = {"program": program, "fn_name": entry_point, "room": CHECK_ROOM}
         trusted = {"preamble": preamble, "check": check, "entry_point": entry_point}
         trusted["room"] = CHECK_ROOM
-        calls = max(CHECK_CALLS, len(check.splitlines()))
-        return self._children(1, calls, 1, untrusted, trusted)[0]
+        calls, runs = max(CHECK_CALLS, len(check.splitlines())), []
+        self._children(runs, 1, calls, 1, lambda i, run: run, untrusted, trusted)
+        return runs[0]
 
-    def _children(self, n: int, calls: int, room: int, *jobs: dict) -> list[Run]:
-        """Fork, watch the clock, kill. Returns the Runs of the first inputs, from one to n.
+    def _children(
+        self, runs: list, n: int, calls: int, room: int, keep: Callable, *jobs: dict
+    ) -> None:
+        """Fork, watch the clock, kill. Adds the next Runs to `runs`, until it has n or one is lost.
 
         calls: how many times the limit of one input or call all of them together may take.
         """
-        runs, buffer, late = [], bytearray(), False
+        buffer, late = bytearray(), False
         clock = Clock(self.timeout_s, self.timeout_s * calls)
         limits = self._limits | {"cpu_s": clock.backstop_s, "room": room}
         limits["output_bytes"] = OUTPUT_BYTES * room
@@ -151,7 +158,10 @@ class Sandbox:
                 for message in messages(buffer, room):  # an empty one: a call of the check starts
                     if message or len(jobs) == 2:
                         clock.restart()
-                    runs += [parse_run(message, statuses, room=room)] if message else []
+                    if message and len(runs) < n:
+                        with one_large if len(message) > LARGE_BYTES else contextlib.nullcontext():
+                            run = parse_run(message, statuses, jobs[0].get("traced"), room=room)
+                            runs.append(keep(len(runs), run))
                 if ended:
                     break  # we have read all that it reported
                 late = clock.late()
@@ -164,8 +174,7 @@ class Sandbox:
                 death = protocol.cause_of_death(status, printed, limits | jobs[0])
                 if late:
                     death = Run("timeout", death.stdout, error="out of time")
-                runs = [*runs[: n - 1], death]
-        return runs[:n]
+                runs[n - 1 :] = [keep(min(len(runs), n - 1), death)]
 
     def _find_processes(self, clock: Clock) -> None:
         """Let `clock` watch the children, unless they have just ended."""

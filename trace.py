@@ -77,7 +77,8 @@ def trace_program(
     if first.status != "ok":
         return trace
     second, again = run(traced=True)
-    if again != observed or encode(second.variables) != encode(first.variables):
+    rows, again_rows = (encode(run.variables, **NO_CAPS) for run in (first, second))
+    if again != observed or again_rows != rows:
         trace.reason = "nondeterministic"
     else:
         trace.reason = "" if run(traced=False)[1] == observed else "changed by tracing"

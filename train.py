@@ -36,6 +36,7 @@ from checks.model import load_policy
 from checks.start import check_examples, check_start
 from eval import evaluate, make_tasks
 from policy import MicroBatch, Policy, named_weights, split_batch
+from problems.failures import askable
 from problems.load import fitting, load_problems
 from problems.problem import Problem, Question, chat_ids, code_messages, question_messages, served
 from rollout import Group, Response, Sample, make_engine, rollout
@@ -207,10 +208,9 @@ class Prompts:
         none whose prompt is too long, and of too many the newest."""
         known = {question.key for question in self.buffer} | set(self.asked)
         self.too_long = []
-        for question in (q for g in groups for sample in g.samples for q in sample.questions):
+        for question, ids in askable(groups, lambda q: self._group(q.objective, q).prompt_ids):
             if question.key not in known:
                 known.add(question.key)
-                ids = self._group(question.objective, question).prompt_ids
                 long = len(ids) > self.cfg.max_prompt_tokens
                 (self.too_long if long else self.buffer).append(question)
         del self.buffer[:-BUFFER_SIZE]

@@ -5,7 +5,8 @@ same verdict beside other work. The kernel keeps a clock for each process, which
 threads, and anybody may read it who knows the process's number. The zygote lives in a pid namespace
 and knows other numbers than we do, so it sends pidfds, and /proc says which numbers these are here.
 
-A program that sleeps computes nothing, so a looser limit holds for the time on the wall.
+A program that sleeps computes nothing, so a looser limit holds for the time on the wall. The time
+in which it was ready to compute and had no core does not count.
 
 Left out: the time of processes that the program forks. Seccomp forbids them; where it is missing,
 RLIMIT_CPU limits each of them, and the limit on the wall all together.
@@ -26,7 +27,8 @@ class Clock:
     def __init__(self, each_s: float, total_s: float) -> None:
         self.limits = each_s, total_s
         self.backstop_s = math.ceil(total_s) + 1  # RLIMIT_CPU, should we look no more
-        self.clocks = []  # of the processes, once they are known
+        self.clocks, self.pids = [], []  # of the processes, once they are known
+        self.waited_s = 0.0  # for a core
         self.seen = 0.0, time.monotonic()  # (CPU, wall)
         self.starts = [self.seen] * 2  # of this input or call, and of the first
 
@@ -42,6 +44,7 @@ class Clock:
             os.close(fd)
             if pid > 0:  # the kernel's id for the CPU clock of a process
                 self.clocks.append(~pid << 3 | 2)
+                self.pids.append(pid)
         if self.starts[0] is not self.starts[1]:  # the inputs before this one have taken their part
             self.restart()
 
@@ -50,7 +53,8 @@ class Clock:
             cpu = sum(map(time.clock_gettime, self.clocks))
         except OSError:  # a process is gone, and then we hear of its end at once
             cpu = 0.0
-        return cpu, time.monotonic()
+        self.waited_s = max(self.waited_s, sum(map(waited_s, self.pids)))
+        return cpu, time.monotonic() - self.waited_s
 
     def look(self) -> None:
         """Read the time. Read the reports after it, or one that was in time may look late."""
@@ -67,3 +71,13 @@ class Clock:
             cpu - start[0] > limit_s or wall - start[1] > WALL_FACTOR * limit_s + WALL_S
             for start, limit_s in zip(self.starts, self.limits, strict=True)
         )
+
+
+def waited_s(pid: int) -> float:
+    """How long the first thread of a process was ready to run and had no core; 0 if it is gone, or
+    the kernel does not count it."""
+    try:
+        with open(f"/proc/{pid}/schedstat") as file:
+            return int(file.read().split()[1]) / 1e9  # time on a core, time in its queue, turns
+    except (OSError, IndexError):
+        return 0.0

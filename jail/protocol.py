@@ -59,7 +59,7 @@ def patiently(start: Callable, *args: object, **options: object) -> object:
     return start(*args, **options)
 
 
-def parse_run(report: bytes, statuses: tuple, classes: dict | None = None, room: int = 1) -> Run:
+def parse_run(report: bytes, statuses: tuple, traced: bool = False, room: int = 1) -> Run:
     """Read a child's report. It may be anything, and then the Run is an error."""
     try:
         # "[]," is 3 bytes, and 64 once parsed
@@ -71,9 +71,10 @@ def parse_run(report: bytes, statuses: tuple, classes: dict | None = None, room:
             raise ValueError("no run")
         run.error = run.error[:500]
         if type(run.value) is not int or abs(run.value) >> 63:  # most values need no look
-            run.value = decode(run.value, classes, 200 * room)
-            limits = caps(room)  # it may not be more than an honest child sends
-            encode(run.value, **limits, classes=classes)
+            run.value = decode(run.value, max_depth=200 * room)
+            encode(run.value, **caps(room))  # it may not be more than an honest child sends
+        if run.variables and not traced:
+            raise ValueError("variables of a run without a trace")
         for row in run.variables or []:
             if {key: type(x) for key, x in row.items() if key != "value"} != ROW:
                 raise ValueError("no variable")

@@ -206,6 +206,8 @@ def confine(job: dict, stdin_bytes: int = 0, trusted: bool = False) -> None:
     file_bytes = max(job["output_bytes"], stdin_bytes)
     isolation.limit_resources(job["memory_mb"], job["cpu_s"], file_bytes)
     sys.set_int_max_str_digits(0)
+    if not trusted:
+        isolation.stay_on_one_core()
     if job["walls"] and not trusted:
         if seccomp.available():
             seccomp.restrict_child()

@@ -8,14 +8,16 @@ difference between a list and a tuple.
 """
 
 import ast
+import itertools
 import json
 import math
 import re
 import sys
 from collections.abc import Callable, Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
+from jail.protocol import Run
 from problems.problem import show
 from problems.programs import Reader, final_answer
 
@@ -338,11 +340,14 @@ PARTS = re.compile(r"[\[\](){},]|[^\s\[\](){},]+")
 
 def same_stdout(expected: str, got: str) -> bool:
     """Equal token by token; where texts differ, brackets and commas are tokens of their own."""
-    if same_tokens(expected.split(), got.split()):
+    wanted = expected.split()
+    if same_tokens(wanted, got.split(None, len(wanted))):  # a flood has more tokens than memory
         return True
     if not any(bracket in expected for bracket in "[](){},"):
         return False
-    return same_tokens(PARTS.findall(expected), PARTS.findall(got))
+    wanted = PARTS.findall(expected)
+    found = itertools.islice(PARTS.finditer(got), len(wanted) + 1)
+    return same_tokens(wanted, [part[0] for part in found])
 
 
 def same_tokens(expected: list[str], got: list[str]) -> bool:
@@ -358,7 +363,22 @@ def same_token(expected: str, got: str) -> bool:
         return bool(is_number) and close(float(expected), float(got))
     if not (INTEGER.fullmatch(expected) and FLOAT.fullmatch(got)):
         return False
-    return Decimal(expected) == Decimal(got)
+    try:
+        return Decimal(expected) == Decimal(got)
+    except InvalidOperation:  # an exponent of 20 digits
+        return False
+
+
+def right(run: Run, arguments: object, expected: object, tests: dict) -> bool:
+    """Whether the Run of one input gave what the tests expect."""
+    if run.status != "ok":
+        return False
+    if not tests.get("fn_name"):
+        return same_stdout(expected, run.stdout)
+    if "oracle" in tests:
+        return agrees(tests["oracle"], arguments, expected, run.value)
+    wrapped = "wrapped" in tests and isinstance(expected, list) and len(expected) == 1
+    return same_value(expected, run.value) or (wrapped and same_value(expected[0], run.value))
 
 
 # --------------------------------------------------------------------------- oracles
@@ -427,5 +447,5 @@ def agrees(oracle: str, arguments: list, expected: object, got: object) -> bool:
     """Ask the oracle; an answer that it cannot even look at is wrong."""
     try:
         return bool(ORACLES[oracle](arguments, expected, got))
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, ArithmeticError, RecursionError):
         return False

@@ -5,14 +5,17 @@ answer is judged becomes a verdict with the status "judge_error", which is count
 answers. What stays an error is a machine that can isolate no program at all.
 """
 
+import json
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from config import first_line
+from jail.terminal import printable
 from problems.formats import NOTHING, expects_nothing
-from problems.problem import Problem, Unusable
+from problems.problem import Problem, Question, Unusable
 from sandbox import Pool, Sandbox, SandboxBroken, SandboxUnavailable
 
 TRIES = 3  # for a reference that runs out of time, which on a busy machine may be nobody's fault
@@ -72,7 +75,7 @@ def of_references(
         }
     for i, why in sorted(failed.items()):
         where = f" of {problems[i].where}" if problems[i].where else ""
-        print(f"left out {problems[i].task_id}{where}: {why}")
+        print(printable(f"left out {problems[i].task_id}{where}: {why}"))
     return [
         (p, x) for i, (p, x) in enumerate(zip(problems, answers, strict=True)) if i not in failed
     ]
@@ -108,6 +111,9 @@ def guarded(
 ) -> object:
     """judge(sandbox, *args); where that raises, otherwise(the JudgeError). name: of the answer.
 
+    All that is done with one answer runs in here: judging and tracing (rollout, eval), asking about
+    it later (train), and writing it down (run). So nothing in an answer can end a run.
+
     The first time that a sandbox breaks, the exception goes on, and the pool tries a new sandbox.
     Each text is told once, with its traceback.
     """
@@ -123,5 +129,39 @@ def guarded(
         if text not in seen:
             seen.add(text)
             trace = "".join(traceback.format_exception(error))
-            print(f"a judge_error, not the fault of the answer {name}:\n{trace}", file=sys.stderr)
+            told = f"a judge_error, not the fault of the answer {name}:\n{trace}"
+            print(printable(told), file=sys.stderr)
         return otherwise(JudgeError(text))
+
+
+def given_up(sample, failure: JudgeError) -> None:
+    """Take back the outcome of a sample that was judged, and could not be used after that."""
+    sample.outcome, sample.advantage, sample.questions = failure, 0.0, []
+
+
+def askable(groups: list, prompt_ids: Callable) -> Iterator[tuple[Question, list[int]]]:
+    """(question, its prompt_ids(question)) of all samples of the groups, in their order. A sample
+    whose question has no prompt is given up."""
+    for sample in [sample for group in groups for sample in group.samples]:
+        for question in sample.questions:
+            otherwise = partial(given_up, sample)
+            ids = guarded(None, question.source, lambda _, q: prompt_ids(q), otherwise, question)
+            if ids:
+                yield question, ids
+
+
+def sample_line(step: int, group, g: int) -> str:
+    """Line of samples.jsonl about a sample of a Group of rollout.py."""
+    sample, name = group.samples[g], f"{step}/{group.index}/{g}"
+
+    def line(_: None) -> str:
+        row = {"step": step, "id": name, "objective": group.objective}
+        row |= {"task_id": group.task.task_id, "prompt": group.prompt}
+        row |= {"response": sample.response.text, "reward": sample.reward}
+        return json.dumps(row | {"status": sample.outcome.status} | sample.outcome.row())
+
+    def otherwise(failure: JudgeError) -> str:
+        given_up(sample, failure)
+        return line(None)
+
+    return guarded(None, name, line, otherwise)

@@ -14,12 +14,14 @@ so that the order of an epoch is a permutation of all of them.
 import gzip
 import json
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from config import Config, UserError, first_line
+from jail.terminal import printable
 from problems import basics
 from problems.failures import with_outputs
 from problems.formats import to_problem
@@ -41,6 +43,7 @@ HUB = {  # name -> data set of the hub, and its files by split
     "livecodebench-testoutput": ("livecodebench/test_generation", {"heldout": "test*"}),
     "cruxeval": ("cruxeval-org/cruxeval", {"heldout": "test*"}),
 }
+MAX_LINE = 1 << 28  # bytes; the tests of one contest problem may take some 100 MB
 WORDS = {"train": {"train"}, "heldout": {"test", "heldout"}}  # in names of files and folders
 
 
@@ -109,7 +112,7 @@ def load_source(source: str, split: str, cfg: Config) -> Problems:
         why = f": left out {counted(unusable)}" if unusable else "; it needs at least one"
         raise UserError(f"{source} holds no problem{why}")
     if unusable:
-        print(f"{source}: left out {counted(unusable)}")
+        print(printable(f"{source}: left out {counted(unusable)}"))
     return Problems(problems, sum(map(len, unusable.values())))
 
 
@@ -222,9 +225,14 @@ def read_jsonl(path: Path) -> Iterator[tuple[dict, str]]:
     number = 0
     try:
         opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
+        with opener(path, "rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), start=1):
+                if len(line) > MAX_LINE:
+                    raise UserError(
+                        f"{path}:{number}: a line of more than {MAX_LINE >> 20} MiB, which would "
+                        "fill the memory; give one object a line"
+                    )
+                if (line := line.decode()).strip():
                     row = json.loads(line)
                     if not isinstance(row, dict):
                         raise UserError(
@@ -233,9 +241,9 @@ def read_jsonl(path: Path) -> Iterator[tuple[dict, str]]:
                     yield row, f"{path}:{number}"
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{number}: not JSON ({error.msg}); one object a line") from error
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise UserError(f"cannot read {path}: {error}") from error
-    except ValueError as error:  # an integer of more than 4,300 digits
+    except (ValueError, RecursionError) as error:  # an integer of 4,301 digits, or a list too deep
         raise UserError(f"{path}:{number}: {error}") from error
 
 

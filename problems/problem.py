@@ -9,6 +9,7 @@ from typing import Self
 from config import Config, literal
 from jail.values import NO_CAPS, decode, encode
 
+UNSHOWN = "a value too long to show"
 OUTPUT = "output"  # the item that stands for what the call returns or the program prints
 
 
@@ -74,7 +75,7 @@ class Question:
 
     @classmethod
     def from_row(cls, row: dict) -> Self:
-        return cls(**row | {"input": decode(row["input"])})
+        return cls(**row | {"input": decode(row["input"], max_depth=NO_CAPS["max_depth"])})
 
     def shown_target(self) -> dict[str, str]:
         """Item -> its true value as Python would print it."""
@@ -83,15 +84,15 @@ class Question:
 
 def show_call(input: object, fn_name: str | None) -> str:
     """`f([1, 2], 3)` for a functional input; the text itself for stdin."""
-    return f"{fn_name}({', '.join(map(repr, input))})" if fn_name else str(input)
+    return f"{fn_name}({', '.join(map(show, input))})" if fn_name else str(input)
 
 
 def show(value: object) -> str:
-    """Text of a value a program made; Python refuses to print an int of 4,301 digits."""
+    """Text of a value; Python refuses to print an int of 4,301 digits, or a list 1,000 deep."""
     try:
         return repr(value)
-    except ValueError:
-        return "a value too long to show"
+    except (ValueError, RecursionError):
+        return UNSHOWN
 
 
 def served(problems: list[Problem], start: int, count: int, seed: int) -> list[int]:
@@ -161,13 +162,39 @@ def chat_ids(tokenizer, messages: list[dict], cfg: Config) -> tuple[list[int], s
     """Token ids of a chat up to where the assistant answers; base models get the bare text.
 
     Also what the template has begun of the answer: "<think>" or "". Some thinking models have such
-    a template, and an answer that is cut in its thought shows no tag of its own.
+    a template, and an answer that is cut in its thought shows no tag of its own. What the messages
+    spell is text: a program that holds "<|im_end|>" ends no turn.
     """
+    # Half a surrogate pair, which no tokenizer takes, becomes "?".
+    messages = [m | {"content": m["content"].encode(errors="replace").decode()} for m in messages]
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    control = [token.content for token in added if token.special]
+    spelled = any(token in m["content"] for m in messages for token in control)
     if not tokenizer.chat_template:
-        return tokenizer.encode("\n\n".join(m["content"] for m in messages) + "\n\n"), ""
+        text = "\n\n".join(m["content"] for m in messages) + "\n\n"
+        return tokenizer.encode(text, **AS_TEXT if spelled else {}), ""
     told = [text.partition("=") for text in cfg.chat_kwargs]
     keys = {key.strip(): literal(value.strip()) for key, _, value in told}
-    ids = tokenizer.apply_chat_template(
-        messages, add_generation_prompt=True, return_dict=False, **keys
-    )
+    keys |= {"add_generation_prompt": True, "return_dict": False}
+    if spelled:
+        ids = ids_apart(tokenizer, messages, keys)
+    else:
+        ids = tokenizer.apply_chat_template(messages, **keys)
     return ids, "<think>" if tokenizer.decode(ids[-4:]).rstrip().endswith("<think>") else ""
+
+
+AS_TEXT = {"split_special_tokens": True}  # of tokenizer.encode()
+
+
+def ids_apart(tokenizer, messages: list[dict], keys: dict) -> list[int]:
+    """Token ids of a chat whose messages are tokenized as text, apart from the template's own text.
+
+    The template gets marks in their place, characters that Unicode leaves to private use.
+    """
+    marked = [m | {"content": f"\ue000{i}\ue001"} for i, m in enumerate(messages)]
+    chat = tokenizer.apply_chat_template(marked, tokenize=False, **keys)
+    ids: list[int] = []
+    for place, part in enumerate(re.split("\ue000(\\d+)\ue001", chat)):
+        text, how = (messages[int(part)]["content"], AS_TEXT) if place % 2 else (part, {})
+        ids += tokenizer.encode(text, add_special_tokens=False, **how)
+    return ids

@@ -78,7 +78,7 @@ def test_state_that_leaks_between_tests_does_not_fail_a_right_program(sandbox):
 def test_a_failed_test_is_run_again_unless_it_ran_first(sandbox, monkeypatch):
     counts, run = [], sandbox.run
     monkeypatch.setattr(
-        sandbox, "run", lambda p, x, *a, **k: counts.append(len(x)) or run(p, x, *a)
+        sandbox, "run", lambda p, x, *a, **k: counts.append(len(x)) or run(p, x, *a, **k)
     )
     tests = problem([[1], [2], [3]], [1, 2, 3])
     assert judge(sandbox, tests, "def f(x):\n    return -x").status == "failed"
