@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import trace
 from config import Config, UserError
-from jail.forgery import complexity
+from jail.forgery import complexity, without_remarks
 from jail.instrument import UNFIT, plain
 from jail.values import decode, encode, room_for
 from problems.answers import (
@@ -145,7 +145,8 @@ def make_question(
         return "too long"
     if complexity(program) > max_complexity:
         return "too complex"
-    traced = trace.trace_program(sandbox, with_prefix(prefix, program, fn_name), input, fn_name)
+    program = without_remarks(program)
+    traced = trace.trace_program(sandbox, program, input, fn_name, prefix=prefix)
     if traced.reason:
         return traced.reason
     variables = trace.choose_variables(traced, cfg.max_variables)

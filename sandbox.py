@@ -42,7 +42,8 @@ CHECK_CALLS = 30  # a check may take the time of as many calls, or of one for ea
 PIPE_BYTES = 1 << 16  # a pipe holds as much; a child that has more to say waits for us
 LARGE_BYTES = 1 << 20  # longer reports are read one at a time: each takes ten times its length
 one_large = threading.Lock()
-ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+TWIN_SEED = 37  # of the sandbox in which a traced run is repeated; the others have 0
+ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 ENVIRONMENT |= {"LD_BIND_NOW": "1"}  # else each child links the C functions that it calls again
 ENVIRONMENT |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads share their time
 BOOT = "import sys; sys.path.insert(0, {!r}); from jail import zygote; zygote.main({}, {!r}, {!r})"
@@ -67,17 +68,18 @@ class Sandbox:
 
     def __init__(
         self, *, timeout_s: float = 2.0, memory_mb: int = 512, mode: str = "auto",
-        packages: tuple = PACKAGES,
+        packages: tuple = PACKAGES, seed: int = 0,
     ) -> None:  # fmt: skip
         self.timeout_s = timeout_s
-        self._limits = {"memory_mb": memory_mb, "walls": mode != "weak"}
+        self._limits = {"memory_mb": memory_mb, "walls": mode != "weak", "seed": seed}
+        self._twin, self._settings = None, {"mode": mode, "packages": packages}
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         boot = os.path.dirname(os.path.abspath(__file__)), theirs.fileno(), mode, locate(packages)
         with theirs:
             self._zygote = patiently(
                 subprocess.Popen,
                 [sys.executable, "-s", "-P", "-S", "-c", BOOT.format(*boot)],
-                env=ENVIRONMENT,
+                env=ENVIRONMENT | {"PYTHONHASHSEED": str(seed)},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -91,22 +93,23 @@ class Sandbox:
                     "read and write your files; run where one of them is allowed, or accept the "
                     'risk with sandbox="weak"'
                 )
-        if mode == "weak":
+        if mode == "weak" and not seed:
             warnings.warn('sandbox="weak": programs run as you, within limits', stacklevel=2)
 
     def run(
         self, program: str, inputs: list, fn_name: str | None = None, traced: bool = False,
-        room: int = 1, keep: Callable[[int, Run], object] = lambda i, run: run,
+        room: int = 1, check: tuple = (), keep: Callable[[int, Run], object] = lambda i, run: run,
     ) -> list[Run]:  # fmt: skip
         """One Run per input: a text for stdin, or a list of arguments for fn_name, such as "f" or
         "Solution().f". traced: the Runs also hold the values of the program's variables. room: what
-        values.room_for() says of the expected values. keep(i, run) is asked when input i is done,
-        and its answer kept in place of the Run: all runs together may be larger than our memory.
+        values.room_for() says of the expected values. check: what must not be forgery.forgeable().
+        keep(i, run) is asked when input i is done, and its answer kept in place of the Run: all
+        runs together may be larger than our memory.
 
         After a timeout the other inputs are not run: the program has failed, and they cost most.
         """
         data = [encode(x, **NO_CAPS) for x in inputs] if fn_name else inputs
-        job = {"program": program, "fn_name": fn_name, "traced": traced}
+        job = {"program": program, "fn_name": fn_name, "traced": traced, "check": check}
         runs = []
         while len(runs) < len(inputs):
             todo = data[len(runs) :]
@@ -115,6 +118,14 @@ class Sandbox:
                 late = Run("timeout", error="not run")
                 runs += [keep(i, late) for i in range(len(runs), len(inputs))]
         return runs
+
+    def twin(self) -> "Sandbox":
+        """Another one, in which strings hash otherwise, objects lie elsewhere and limits differ."""
+        if not self._twin:
+            limits = {"memory_mb": self._limits["memory_mb"] * 7 // 8, "seed": TWIN_SEED}
+            self._twin = Sandbox(**self._settings, **limits)
+        self._twin.timeout_s = self.timeout_s
+        return self._twin
 
     def check(self, program: str, check: str, entry_point: str, preamble: str = "") -> Run:
         """Run check(candidate), which `check` defines. `preamble` and `check` must be trusted."""
@@ -138,6 +149,7 @@ class Sandbox:
         limits["output_bytes"] = OUTPUT_BYTES * room
         control = self._control.fileno()
         statuses = protocol.RUN_STATUSES if len(jobs) == 1 else protocol.STATUSES
+        statuses = protocol.TRACE_STATUSES if jobs[0].get("check") else statuses
         with self._closed_on_error(), contextlib.ExitStack() as stack:
             report, write_end = os.pipe()  # we keep write_end open, so `report` never ends
             out = memfd(b"")
@@ -206,6 +218,8 @@ class Sandbox:
 
     def close(self) -> None:
         """End the zygote and everything that it started."""
+        if self._twin:
+            self._twin.close()
         self._control.close()
         try:
             self._zygote.wait(timeout=min(5, ANSWER_S))

@@ -12,16 +12,15 @@ lambda, which live for one expression; attributes and items, which are no names;
 """
 
 import argparse
-import ast
 import json
-import re
 import sys
 from dataclasses import dataclass, field
 
-from jail.forgery import forgeable
-from jail.instrument import by_position
+from jail.calls import parse_call
+
 from jail.terminal import command_line, printable, read_text
 from jail.values import NO_CAPS, encode
+from problems.programs import with_prefix
 from sandbox import Sandbox
 
 
@@ -53,35 +52,37 @@ class Trace:
 
 def trace_program(
     sandbox: Sandbox, program: str, input: str | list, fn_name: str | None = None,
-    trusted: bool = False,
+    trusted: bool = False, prefix: str = "",
 ) -> Trace:  # fmt: skip
     """Trace one run on `input`: a text for stdin, or with fn_name a list of arguments.
 
-    trusted: skip the check for forgery; for one's own programs, never for a model's.
+    trusted: skip the check for forgery; for one's own programs, never for a model's. prefix: what
+    the problem's data set runs before the program; its variables are left out.
     """
-    if not trusted and (word := forgeable(program)):
-        return Trace(reason="forgeable", error=f"it uses {word}")
+    text, own = (with_prefix(before, program, fn_name) for before in (prefix, ""))
+    before = text[: text.find(prefix)].count("\n") + 1
+    of_prefix = range(before, before + len(prefix.splitlines()))
 
-    def run(traced: bool) -> tuple:
-        (result,) = sandbox.run(program, [input], fn_name, traced)
+    def run(sandbox: Sandbox, traced: bool, check: tuple = ()) -> tuple:
+        (result,) = sandbox.run(text, [input], fn_name, traced, check=check)
         return result, (result.status, result.stdout, encode(result.value))
 
-    first, observed = run(traced=True)
+    first, observed = run(sandbox, traced=True, check=() if trusted else (own, prefix))
     arguments = [encode(argument, **NO_CAPS) for argument in input] if fn_name else []
     entry = (fn_name or "").split(".")[-1]  # of "f" or "Solution().f"
     variables = []
-    for row in first.variables or []:
+    for row in (row for row in first.variables or [] if row["line"] not in of_prefix):
         of_call = row["parameter"] and row["scope"].split(".")[-1] == entry
         variables.append(Variable(**row, given=of_call and encode(row["value"]) in arguments))
     trace = Trace(variables, first.stdout, first.value, first.status, first.error)
     if first.status != "ok":
         return trace
-    second, again = run(traced=True)
+    second, again = run(sandbox.twin(), traced=True)
     rows, again_rows = (encode(run.variables, **NO_CAPS) for run in (first, second))
     if again != observed or again_rows != rows:
         trace.reason = "nondeterministic"
     else:
-        trace.reason = "" if run(traced=False)[1] == observed else "changed by tracing"
+        trace.reason = "" if run(sandbox, traced=False)[1] == observed else "changed by tracing"
     return trace
 
 
@@ -97,25 +98,6 @@ def choose_variables(trace: Trace, max_variables: int) -> list[Variable]:
 
 
 # --- Command line -------------------------------------------------------------------------------
-
-
-def parse_call(text: str, program: str = "") -> tuple[str, list]:
-    """("A().f", [[1], 2]) from "A().f([1], k=2)"; ValueError if it is no such call.
-
-    A traced call takes its arguments by position. The `def` in `program` says where keywords go.
-    """
-    try:
-        call = ast.parse(text.strip(), mode="eval").body
-        fn_name, named = ast.unparse(call.func), {k.arg: k.value for k in call.keywords}
-        if not re.fullmatch(r"(\w+(\(\))?\.)?\w+", fn_name):
-            raise ValueError
-        nodes = by_position(program, fn_name, call.args, named) if named else call.args
-        return fn_name, [ast.literal_eval(node) for node in nodes]
-    except TypeError as error:  # the arguments do not fit
-        raise ValueError(f"{text}: {error}") from None
-    except (AttributeError, SyntaxError, ValueError, RecursionError, MemoryError):
-        wanted = "a call whose arguments, and defaults before a keyword, are literals"
-        raise ValueError(f"cannot read {text}; write {wanted}, like f([1, 2], k=3)") from None
 
 
 def table(trace: Trace, fn_name: str | None) -> str:

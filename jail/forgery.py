@@ -1,47 +1,418 @@
-"""Which programs may be asked about: those that cannot reach their own record, and simple ones."""
+"""Which programs may be asked about: those made of nothing but what jail/allowlist.py names.
+
+The record of the values is made in the program's own process. So we ask only about a program that
+can reach neither the record nor the code that makes it, and that cannot tell whether it is traced.
+What we do not know to be harmless is refused, because a lost sample costs nothing and a forged one
+teaches forging.
+"""
 
 import ast
+import builtins
+import importlib
+import io
 import re
+import string
+import symtable
+import tokenize
+from collections import defaultdict
+from collections.abc import Iterator
 
-from jail.instrument import HOOK
+from jail.allowlist import (
+    ATTRIBUTES,
+    BUILTINS,
+    DECORATORS,
+    INSIDES,
+    MAY_BE_SAID,
+    METHODS,
+    MODULES,
+    SYNTAX,
+    TYPES,
+)
 
-# The record is made in the program's own process, so we do not ask about a program that could reach
-# it: by a frame, a function's globals, a module or computed code. We refuse what we do not know to
-# be harmless, because a lost sample costs nothing and a forged one teaches forging.
-MODULES = r"""(?x) (__future__|abc|array|bisect|cmath|collections|copy|dataclasses|datetime|decimal
-    |enum|fractions|functools|heapq|itertools|math|numbers|operator|random|re|statistics|string
-    |sys|textwrap|time|typing) (\..*)?"""
-REFUSED = r"""(?x) exec|eval|compile|open|globals|locals|vars|getattr|setattr|delattr|breakpoint
-    |(f|tb|gi|cr|ag|func)_(frame|code|back|next|globals|locals|builtins)|with_traceback|exc_info
-    |_getframe\w*|_current_\w+|settrace|setprofile|monitoring|modules|builtins|bltns|inspect|types
-    |help|gc|ctypes|_?os|io|raw|detach|FunctionType|CodeType|Formatter|get_field|ForwardRef
-    |get_type_hints|singledispatch\w*|attrgetter|methodcaller|wraps|update_wrapper|meta_path"""
-DUNDERS = r"__(name|main|init|class|doc|slots|future)__"  # may be used; any may name a method
+SCOPES = (ast.FunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
-def forgeable(source: str) -> str:
-    """The first word of the program that could reach its own record; "" if there is none."""
+class Refused(Exception):
+    """What the program uses that it may not, as a word."""
+
+
+def forgeable(program: str, prefix: str = "") -> str:
+    """What in `program` could reach or mislead the record of its values; "" if nothing could.
+
+    `prefix` is trusted code that runs before it, and whose names it may use. Runs no code of
+    either, but imports what the prefix and MODULES name.
+    """
     try:
-        nodes = list(ast.walk(ast.parse(source)))
+        tree, given = without_lazy_annotations(ast.parse(program)), ast.parse(prefix)
+        Reader(tree, given, symtable.symtable(program, "<program>", "exec")).visit(tree)
+    except Refused as refused:
+        return str(refused)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return "code that does not parse"
+    return ""
+
+
+class Reader(ast.NodeVisitor):
+    """Visits a program, and raises Refused at the first part that no table names."""
+
+    def __init__(self, tree: ast.Module, given: ast.Module, table: symtable.SymbolTable) -> None:
+        self.tables = defaultdict(list)  # (name, line) of a scope -> its symbols, or those of
+        todo = [table]  # several scopes: then a name is local only if it is so in each of them
+        for table in todo:
+            todo += table.get_children()
+            self.tables[table.get_name(), table.get_lineno()].append(table)
+        self.scope: list[symtable.SymbolTable] = []  # of the innermost function; [] outside of any
+        self.fine: set[ast.AST] = set()  # nodes that are harmless where they stand
+        everything = [*ast.walk(tree), *ast.walk(given)]
+        self.bound = {name for node in everything for name in binds(node)}
+        self.own = self.bound | {name for node in everything for name in own_attributes(node)}
+        self.classes = {n.name for n in everything if isinstance(n, ast.ClassDef)}
+        self.imported = {
+            alias.asname or alias.name
+            for node in everything
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        self.modules = defaultdict(set)  # name -> the modules that it may be
+        for node in everything:
+            for alias in node.names if isinstance(node, ast.Import) else []:
+                top = alias.name if alias.asname else alias.name.partition(".")[0]
+                self.modules[alias.asname or top].add(top)
+        functions = [node for node in ast.walk(tree) if isinstance(node, SCOPES)]
+        inside = [n for f in functions for n in ast.walk(f) if isinstance(n, ast.Import)]
+        self.local_modules = {name for node in inside for name in binds(node)}
+        self.starred, self.hidden = stars(everything)
+        self.since = since(tree)
+
+    # --- Names ---
+
+    def is_local(self, name: str) -> bool:
+        """Whether the compiler says that it can be nothing but a variable of a function."""
+        return bool(self.scope) and all(
+            table.get_type() == "function"
+            and name in table.get_identifiers()
+            and (table.lookup(name).is_local() or table.lookup(name).is_free())
+            for table in self.scope
+        )
+
+    def is_own(self, node: ast.Name) -> bool:
+        """Whether it can be nothing but what the program itself has bound."""
+        return self.is_local(node.id) or node.lineno > self.since.get(node.id, node.lineno)
+
+    def may_be_module(self, name: str) -> bool:
+        return name in self.modules and (name in self.local_modules or not self.is_local(name))
+
+    def visit_Name(self, node: ast.Name) -> None:
+        name = node.id
+        if self.may_be_module(name):
+            raise Refused(f"the module {name} as a value")
+        if node in self.fine or self.is_own(node):
+            return
+        if name.startswith("__") and name.endswith("__"):
+            if name != "__name__" or not isinstance(node.ctx, ast.Load):
+                raise Refused(name)
+        elif name in vars(builtins) and isinstance(node.ctx, ast.Load):
+            if name not in BUILTINS:
+                raise Refused(name)
+        elif name in self.hidden or name not in self.bound | self.starred | BUILTINS:
+            raise Refused(name)
+
+    def module_of(self, node: ast.expr) -> set[str]:
+        """The modules that `m` or `m.n` may be; empty if it is something else."""
+        if isinstance(node, ast.Name) and self.may_be_module(node.id):
+            return self.modules[node.id]
+        if isinstance(node, ast.Attribute) and (outer := self.module_of(node.value)):
+            inner = {f"{module}.{node.attr}" for module in outer}
+            return inner if inner <= MODULES.keys() else set()
+        return set()
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        name, load = node.attr, isinstance(node.ctx, ast.Load)
+        if modules := self.module_of(node.value):
+            for module in sorted(modules):
+                if name not in MODULES.get(module, ()) or not load:
+                    raise Refused(f"{module}.{name}" if load else f"{module}.{name} as a target")
+            return
+        if name == "__name__" and load:  # type(x).__name__ or x.__class__.__name__
+            self.fine.add(node.value.func if is_type_call(node.value) else node.value)
+        if name == "__class__" and node in self.fine:
+            pass
+        elif name == "format":
+            if not (isinstance(node.value, ast.Constant) and has_plain_fields(node.value.value)):
+                raise Refused("a format that looks into its arguments")
+        else:
+            self.attribute(name, load)
+        base = node.value.id if isinstance(node.value, ast.Name) else ""
+        if not load and base in self.classes | self.imported | BUILTINS and not self.is_local(base):
+            raise Refused(f"{base}.{name} as a target")
+        self.visit(node.value)
+
+    def attribute(self, name: str, load: bool = True) -> None:
+        if name.startswith("__") and name.endswith("__"):
+            known = load and name in METHODS - {"__hash__"} | {"__name__"}
+        else:
+            known = name in ATTRIBUTES or (name in self.own and name not in INSIDES)
+        if not known:
+            raise Refused(name)
+
+    # --- Scopes ---
+
+    def within(self, name: str, node: ast.AST, parts: list) -> None:
+        if getattr(node, "type_params", []):
+            raise Refused("type parameters")
+        outer, self.scope = self.scope, self.tables[name, node.lineno]
+        for part in parts:
+            self.visit(part)
+        self.scope = outer
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        self.decorated(node)
+        if node.name.startswith("__") and node.name.endswith("__"):
+            if node.name not in METHODS:
+                raise Refused(f"def {node.name}")
+            if node.decorator_list:
+                raise Refused(f"a decorated {node.name}")
+        if node.name == "__hash__":
+            self.fine |= {n for n in ast.walk(node) if isinstance(n, ast.Name) and n.id == "hash"}
+        self.visit(node.args)
+        if node.returns:
+            self.visit(node.returns)
+        self.within(node.name, node, node.body)
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        self.visit(node.args)
+        self.within("lambda", node, [node.body])
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self.decorated(node)
+        if node.keywords or any(isinstance(base, ast.Starred) for base in node.bases):
+            raise Refused("a metaclass")
+        for statement in node.body:
+            match statement:
+                case ast.Assign(targets=[ast.Name("__slots__") as target], value=value):
+                    if any(not isinstance(n, ast.Tuple | ast.List | ast.Constant | ast.Load)
+                           for n in ast.walk(value)):  # fmt: skip
+                        raise Refused("computed __slots__")
+                    self.fine.add(target)
+        for base in node.bases:
+            self.visit(base)
+        self.within(node.name, node, node.body)
+
+    def decorated(self, node: ast.FunctionDef | ast.ClassDef) -> None:
+        for decorator in node.decorator_list:
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            name = getattr(called, "attr", getattr(called, "id", ""))
+            if name not in DECORATORS:
+                raise Refused(f"the decorator {ast.unparse(called)[:50]}")
+            self.visit(decorator)
+
+    def visit_comprehension_scope(self, node: ast.expr) -> None:
+        first, *_ = node.generators
+        self.visit(first.iter)  # it runs outside
+        name = {ast.ListComp: "listcomp", ast.SetComp: "setcomp", ast.DictComp: "dictcomp"}
+        parts = [first.target, *first.ifs, *node.generators[1:]]
+        parts += [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+        self.within(name.get(type(node), "genexpr"), node, parts)
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_comprehension_scope
+
+    # --- Single forms ---
+
+    def generic_visit(self, node: ast.AST) -> None:
+        if not isinstance(node, SYNTAX):
+            raise Refused(f"the syntax {type(node).__name__}")
+        super().generic_visit(node)
+
+    def visit(self, node: ast.AST) -> None:
+        for word in words(node):
+            for dunder in re.findall(r"__\w+__", word):
+                if not (isinstance(node, ast.Constant) and dunder in MAY_BE_SAID):
+                    raise Refused(dunder)
+        super().visit(node)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            if alias.name not in MODULES:
+                raise Refused(f"import {alias.name}")
+            if any(table.get_type() == "class" for table in self.scope):
+                raise Refused("a module as an attribute of a class")
+        self.generic_visit(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        module = "." * node.level + (node.module or "")
+        if module == "__future__":
+            return
+        if module not in MODULES:
+            raise Refused(f"import {module}")
+        for alias in node.names:
+            if alias.name not in MODULES[module] | {"*"}:
+                raise Refused(f"{module}.{alias.name}")
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        several = len(node.args) != 1 or node.keywords
+        if several and isinstance(node.func, ast.Name) and node.func.id == "type":
+            raise Refused("type() with several arguments")
+        self.generic_visit(node)
+
+    def visit_Compare(self, node: ast.Compare) -> None:
+        sides = [node.left, *node.comparators]
+        if all(isinstance(op, ast.Is | ast.IsNot) for op in node.ops):
+            sides = [side for side in sides if isinstance(side, ast.Call)]  # `is` calls nothing
+        if all(map(self.is_plain_type, sides)):
+            self.fine |= {n.func for side in sides for n in ast.walk(side) if is_type_call(n)}
+        self.generic_visit(node)
+
+    def is_plain_type(self, node: ast.expr) -> bool:
+        """`type(x)`, `int`, `(int, str)`: nothing whose `==` could keep a class of classes."""
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            return all(map(self.is_plain_type, node.elts))
+        if isinstance(node, ast.Call):
+            return is_type_call(node) and not any(map(is_type_call, ast.walk(node.args[0])))
+        return isinstance(node, ast.Name) and node.id in TYPES and node.id not in self.bound
+
+    def visit_Try(self, node: ast.Try | ast.With) -> None:
+        if any(isinstance(n, ast.Yield | ast.YieldFrom) for n in ast.walk(node)):
+            raise Refused("a generator that cleans up")
+        self.generic_visit(node)
+
+    visit_With = visit_Try
+
+    def visit_MatchClass(self, node: ast.MatchClass) -> None:
+        builtin = isinstance(node.cls, ast.Name) and node.cls.id in TYPES - self.bound
+        if node.patterns and not builtin:
+            raise Refused("a class pattern without names")
+        for name in node.kwd_attrs:
+            self.attribute(name)
+        self.generic_visit(node)
+
+
+def without_lazy_annotations(tree: ast.Module) -> ast.Module:
+    """Without the annotations, if the program imports that they are not evaluated."""
+    imports = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
+    if any(alias.name == "annotations" for node in imports for alias in node.names):
+        for node in ast.walk(tree):
+            for field in {"annotation", "returns"} & set(node._fields):
+                setattr(node, field, None)
+    return tree
+
+
+def is_type_call(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Name("type"), args=[arg], keywords=[]):
+            return not isinstance(arg, ast.Starred)
+    return False
+
+
+def words(node: ast.AST) -> Iterator[str]:
+    """The identifiers of one node, or its text; not those that have a rule of their own."""
+    if not isinstance(node, ast.Name | ast.Attribute | ast.FunctionDef | ast.ImportFrom):
+        for _, value in ast.iter_fields(node):
+            items = value if isinstance(value, list) else [value]
+            yield from (item for item in items if isinstance(item, str))
+
+
+def binds(node: ast.AST) -> list[str]:
+    """The names that one node binds."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
+            return [name]
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.ExceptHandler(name=name):
+            return [name] if name else []
+        case ast.MatchAs(name=name) | ast.MatchStar(name=name) | ast.MatchMapping(rest=name):
+            return [name] if name else []
+        case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+            return [a.asname or a.name.partition(".")[0] for a in aliases if a.name != "*"]
+    return []
+
+
+def own_attributes(node: ast.AST) -> list[str]:
+    """The names that one node gives to attributes."""
+    match node:
+        case ast.Attribute(attr=name, ctx=ast.Store()):
+            return [name]
+        case ast.Call(func=ast.Name("namedtuple") | ast.Attribute(attr="namedtuple")):
+            texts = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
+            return re.findall(r"\w+", " ".join(t for t in texts if isinstance(t, str)))
+    return []
+
+
+def stars(nodes: list[ast.AST]) -> tuple[set[str], set[str]]:
+    """The names that `from m import *` brings: those that MODULES lists, and the others."""
+    listed, others = set(), set()
     for node in nodes:
-        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        modules += [node.module or "."] if isinstance(node, ast.ImportFrom) else []
-        for module in modules:
-            if not re.fullmatch(MODULES, module):
-                return f"import {module}"
-        is_method = isinstance(node, ast.FunctionDef) and node.name != HOOK
-        fields = [] if is_method else ast.iter_fields(node)
-        words = [w for _, value in fields for w in (value if isinstance(value, list) else [value])]
-        for word in (w for w in words if isinstance(w, str)):  # an identifier, or a constant
-            dunders = [d for d in re.findall(r"__\w+__", word) if not re.fullmatch(DUNDERS, d)]
-            refused = not isinstance(node, ast.Constant) and re.fullmatch(REFUSED, word)
-            if dunders or refused:
-                return dunders[0] if dunders else word
-    ids = [node.ctx for node in nodes if isinstance(node, ast.Name) and node.id == "id"]
-    # The builtin id() forges nothing, but nobody can predict an address.
-    return "id" if ids and all(isinstance(ctx, ast.Load) for ctx in ids) else ""
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            module = node.module or ""
+            try:
+                found = vars(importlib.import_module(module))
+            except (ImportError, ValueError):
+                continue  # the program will fail likewise
+            public = {name for name in found if not name.startswith("_")}
+            listed |= public & MODULES.get(module, set())
+            others |= public - MODULES.get(module, set())
+    return listed, others - listed
+
+
+def since(tree: ast.Module) -> dict[str, int]:
+    """{name: the line of the first top-level statement that binds it}, if nothing deletes it.
+
+    What stands below such a line can find neither a builtin nor a star import under the name.
+    """
+    lines: dict[str, int] = {}
+    if any(isinstance(n, ast.ImportFrom) and n.names[0].name == "*" for n in ast.walk(tree)):
+        return lines
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                lines.setdefault(name, node.end_lineno)
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                lines.setdefault(name, node.end_lineno)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del):
+            lines.pop(node.id, None)
+        elif isinstance(node, ast.ExceptHandler):
+            lines.pop(node.name, None)  # it is deleted at the handler's end
+    return lines
+
+
+def has_plain_fields(text: object) -> bool:
+    """Whether str.format only prints its arguments; a field like {0.x} reads an attribute."""
+    try:
+        fields = [(name, spec) for _, name, spec, _ in string.Formatter().parse(text)]
+    except (TypeError, ValueError):
+        return False
+    return all(re.fullmatch(r"\w*", name or "") and has_plain_fields(spec or "")
+               for name, spec in fields)  # fmt: skip
+
+
+def without_remarks(program: str) -> str:
+    """The program without comments and docstrings, in which it could give its values away.
+
+    Each string that is a statement counts as a docstring. What does not parse stays as it is.
+    """
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(program).readline))
+    except (tokenize.TokenError, SyntaxError):
+        return program
+    comments = [token for token in tokens if token.type == tokenize.COMMENT]
+    cuts = [(token.start, token.end, "") for token in comments]
+    tokens = [t for t in tokens if t.type not in (tokenize.COMMENT, tokenize.NL)]
+    begin = 0
+    for i, token in enumerate(tokens):
+        if token.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT):
+            strings = tokens[begin:i]
+            if strings and all(t.type == tokenize.STRING for t in strings):
+                alone = (
+                    tokens[begin - 1].type == tokenize.INDENT
+                    and tokens[i + 1].type == tokenize.DEDENT
+                )
+                cuts.append((strings[0].start, strings[-1].end, "pass" if alone else ""))
+            begin = i + 1
+    lines = io.StringIO(program).readlines()
+    for (top, left), (bottom, right), instead in sorted(cuts, reverse=True):
+        line = (lines[top - 1][:left] + instead).rstrip(" \t") + lines[bottom - 1][right:]
+        lines[top - 1 : bottom] = [line] if line.strip() else []
+    return "".join(lines)
 
 
 def complexity(program: str) -> int:

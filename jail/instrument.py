@@ -3,35 +3,39 @@
 The instrumenter adds one statement after each definition of the program's syntax tree. The
 statement stores a reference to the value and a tick (the order of execution) in a plain list. We
 read the values when the run is over, so an in-place `append` counts. This costs about a tenth of
-`sys.settrace`, adds no stack frame, and leaves the output, the exceptions and their line numbers as
-they were. `trace.py` says what a definition is, and which values may be asked for.
+`sys.settrace`, calls nothing, adds no stack frame, and leaves the output, the exceptions and their
+line numbers as they were. `trace.py` says what a definition is, and which values may be asked for.
+
+A statement that may bind a name and then raise first marks the name as UNASKED. If it raises, the
+mark stays; if not, the recording statement after it puts the value in the mark's place.
 """
 
 import ast
-import itertools
 import symtable
 from dataclasses import dataclass
-from inspect import Parameter, Signature
+from itertools import count
 from types import CodeType
 
 from jail.values import encode
 
 FILENAME = "<program>"
 HOOK = "__nanocoderl_trace__"  # it ends in underscores: class bodies mangle `__name` only
+UNASKED = ...  # the mark of a variable that is not bound, or whose value we cannot know
 UNFIT = object()
 SIMPLE = ast.Assign | ast.AugAssign | ast.AnnAssign
 CALLS = ast.Call | ast.Await | ast.Yield | ast.YieldFrom
+PLAIN = ast.Constant | ast.List | ast.Tuple | ast.Load  # these raise nothing
 CAPS = {"max_nodes": 100, "max_chars": 200, "max_bits": 1000}
 
 
 @dataclass
 class Site:
-    """One name that one statement defines, ends, or takes as a parameter."""
+    """One name that one statement defines or takes as a parameter."""
 
     scope: str  # "f", "Stack.push", "f.inner"; "" is the module
     name: str
     line: int
-    kind: str  # "definition", "parameter" or "end"
+    parameter: bool
     slot: int  # where the value goes: all sites of a variable share it, which frees the old value
     tick: int  # where the tick goes: all names of a statement share it, and so may neighbours
     place: int = 0  # its position among the statements that share the tick
@@ -40,23 +44,21 @@ class Site:
 class Recorder:
     """What an instrumented program writes to: the list `hook`.
 
-    hook[0] counts ticks. hook[1] records definitions inside expressions. hook[2] says whose tick
-    was taken last, so that a loop over the same few definitions takes only one. The rest are slots.
+    hook[0] counts ticks. hook[1] is the program's globals. hook[2] says whose tick was taken last,
+    so that a loop over the same few definitions takes only one. The rest are slots. The slots of
+    `floating` variables, which expressions bind, are globals: (value, the slot of the binding's
+    tick, whose tick was taken last before it).
+
     To trace one call only, set `active` to False before the module runs, and to True before the
     call, which forgets everything recorded until then.
     """
 
-    def __init__(self, sites: list[Site], n_slots: int) -> None:
-        self.sites = sites
+    def __init__(self, sites: list[Site], n_slots: int, floating: set[int]) -> None:
+        self.sites, self.floating = sites, floating
         values = {site.slot for site in sites}
-        self.unset = [UNFIT if slot in values else 0 for slot in range(2, n_slots)]
-        self.hook = [itertools.count(1), self.define, *self.unset]
+        self.unset = [UNASKED if slot in values else 0 for slot in range(2, n_slots)]
+        self.hook = [count(1), {}, *self.unset]
         self.kept = None  # a copy of the slots, from when recording was switched off
-
-    def define(self, tick: int, slot: int, value: object) -> object:
-        self.hook[tick], self.hook[2] = next(self.hook[0]), tick
-        self.hook[slot] = value
-        return value
 
     @property
     def active(self) -> bool:
@@ -66,22 +68,31 @@ class Recorder:
     def active(self, on: bool) -> None:
         if on:
             self.hook[2:] = self.unset
-        self.kept = None if on else list(self.hook)
+            for slot in self.floating:
+                self.hook[1].pop(floating_name(slot), None)
+        self.kept = None if on else self.slots()
+
+    def slots(self) -> list:
+        """The slots, with the values of floating variables in theirs, and a tick for each."""
+        slots = [0, *self.hook[1:]]
+        for slot in self.floating:
+            value, tick, before = self.hook[1].get(floating_name(slot), (UNASKED, 2, 2))
+            slots[slot], slots[tick] = value, slots[before]
+        return slots
 
     def snapshot(self) -> list[dict]:
         """The variables whose value is now plain and small, in the order of their definitions."""
-        slots = self.hook if self.active else self.kept
+        slots = self.slots() if self.active else self.kept
         last = {}
         for site in sorted(self.sites, key=lambda site: (slots[site.tick], site.place)):
             last.pop((site.scope, site.name), None)  # a dict keeps the place of the first key
-            if slots[site.tick] and site.kind != "end":
-                last[site.scope, site.name] = site
+            last[site.scope, site.name] = site
         variables = []
         for (scope, name), site in last.items():
             value = plain(slots[site.slot])
             if value is not UNFIT:
                 row = {"scope": scope, "name": name, "line": site.line, "order": len(variables)}
-                variables.append(row | {"value": value, "parameter": site.kind == "parameter"})
+                variables.append(row | {"value": value, "parameter": site.parameter})
         return variables
 
 
@@ -104,14 +115,23 @@ class Instrumenter(ast.NodeTransformer):
             tables += table.get_children()  # the loop goes on through these
             if table.get_type() in ("function", "class"):
                 self.tables[table.get_name(), table.get_lineno()] = table
+        self.tree = ast.parse(source, FILENAME)
+        self.in_expressions = {name for node in ast.walk(self.tree) for name in floats(node)}
         self.sites: list[Site] = []
         self.slots = {}  # (scope, name) -> slot of the value
         self.n_slots = 3  # the recorder's own
+        self.classes: set[str] = set()  # the scopes that are those of a class
+        self.floating: set[int] = set()  # slots of the names in_expressions, in any scope
+        self.globals = [set()]  # the floating variables' own names, for each of self.scopes
+        self.stars: list[ast.If] = []  # stand before `from m import *`
 
-    def owner(self, name: str) -> str:
-        """The scope of `name` when the innermost scope binds it: obeys global and nonlocal."""
+    def owner(self, name: str) -> str | None:
+        """The scope of `name` when the innermost scope binds it: obeys global and nonlocal.
+
+        None for a private name of a class that is none of the function's own: it has another name.
+        """
         *outer, (scope, table) = self.scopes
-        if name in table.get_identifiers():  # a private name, which a class mangles, is not
+        if name in table.get_identifiers():
             symbol = table.lookup(name)
             if symbol.is_declared_global():
                 return ""
@@ -119,49 +139,102 @@ class Instrumenter(ast.NodeTransformer):
                 homes = [(s, t) for s, t in outer if t.get_type() == "function"]
                 homes = [(s, t) for s, t in homes if name in t.get_identifiers()]
                 return next(s for s, t in reversed(homes) if t.lookup(name).is_local())
+        elif name.startswith("__"):  # a class has mangled it
+            mangled = [table.lookup(n) for n in table.get_identifiers() if n.endswith(name)]
+            return scope if len(mangled) == 1 and mangled[0].is_local() else None
         return scope
 
-    def new_sites(self, names: list[tuple], kind: str = "definition") -> list[Site]:
-        first, tick = len(self.sites), self.n_slots
+    def new_slot(self) -> int:
         self.n_slots += 1
+        return self.n_slots - 1
+
+    def slot_of(self, name: str) -> int:
+        key = self.owner(name), name
+        if key not in self.slots:
+            self.slots[key] = self.new_slot()
+            if name in self.in_expressions:
+                self.floating.add(self.slots[key])
+        return self.slots[key]
+
+    def store(self, name: str, value: str) -> str:
+        """The statement that stores what the expression `value` gives as the value of `name`."""
+        slot = self.slot_of(name)
+        if slot not in self.floating:
+            return f"{HOOK}[{slot}] = {value}"
+        self.globals[-1].add(floating_name(slot))
+        return f"{floating_name(slot)} = {value}, 2, 2"
+
+    def new_sites(self, names: list[tuple], parameter: bool = False) -> list[Site]:
+        first, tick = len(self.sites), self.new_slot()
         for name, node in names:
-            key = self.owner(name), name
-            if key not in self.slots:
-                self.slots[key] = self.n_slots
-                self.n_slots += 1
-            self.sites.append(Site(*key, node.lineno, kind, self.slots[key], tick))
+            slot = self.slot_of(name)
+            self.sites.append(Site(self.owner(name), name, node.lineno, parameter, slot, tick))
         return self.sites[first:]
 
-    def record(self, names: list[tuple], kind: str = "definition") -> list[ast.stmt]:
+    def record(
+        self, names: list[tuple], late: list[tuple] = (), parameter: bool = False
+    ) -> list[ast.stmt]:
         """The statements that record the binding of `names`, [(name, node)]; none if empty.
 
         A `for` over the counter breaks at once, and so takes a tick without a call: it needs no
-        frame, and no builtin that the program may have redefined.
+        frame, and no builtin that the program may have redefined. `late`: those of the names that
+        are recorded only if they are still marked, since what ran in between may have bound them.
         """
-        names = [(name, node) for name, node in names if name != "_"]
+        names = [(name, node) for name, node in names if self.is_asked(name)]
         if not names:
             return []
-        sites = self.new_sites(names, kind)
-        tick, end = sites[0].tick, kind == "end"
+        sites = self.new_sites(names, parameter)
+        tick = sites[0].tick
         code = [f"if {HOOK}[2] != {tick}:\n for {HOOK}[{tick}] in {HOOK}[0]: break"]
         code[0] += f"\n {HOOK}[2] = {tick}"
-        code += [f"{HOOK}[{site.slot}] = {None if end else site.name}" for site in sites]
-        statements = [placed(node, names[0][1]) for node in ast.parse("\n".join(code)).body]
+        for site, pair in zip(sites, names, strict=True):
+            now = f"{HOOK}[{site.slot}]"
+            if site.slot in self.floating:
+                now = f"{floating_name(site.slot)}[0]"
+            test = f"if {now} is ...: " if pair in late else ""
+            code.append(test + self.store(site.name, site.name))
+        statements = added("\n".join(code), names[0][1])
         statements[0].takes_tick_for = sites
         return statements
+
+    def is_asked(self, name: str) -> bool:
+        return name != "_" and self.owner(name) is not None
+
+    def unset(self, names: list[tuple]) -> list[ast.stmt]:
+        """The statements that mark `names`: they are not bound, or we cannot say to what."""
+        names = [(name, node) for name, node in names if self.is_asked(name)]
+        code = "\n".join(self.store(name, "...") for name, _ in names)
+        return added(code, names[0][1]) if names else []
+
+    def spare(self, where: ast.AST) -> tuple[ast.expr, ast.expr]:
+        """A slot that is written and at once read: (it as a target, it as a value)."""
+        code = f"{HOOK}[{self.new_slot()}]"
+        store, load = (placed(ast.parse(code, mode="eval").body, where) for _ in range(2))
+        store.ctx = ast.Store()
+        return store, load
+
+    def bind(self, targets: list[ast.expr], value: ast.expr) -> list[ast.stmt]:
+        half = half_bound(*targets)
+        assign = ast.copy_location(ast.Assign(targets, value), targets[0])
+        return [*self.unset(half), assign, *self.record(bound_names(*targets), half)]
 
     def visit_scope(self, node: ast.AST) -> list[ast.stmt]:
         """Instrument a function or class. Decorators, defaults and bases run outside its scope."""
         docstring = 0 if ast.get_docstring(node, clean=False) is None else 1
         inner, node.body = ast.Module(node.body, []), []
         self.generic_visit(node)  # its body is empty now
-        end = self.record([(node.name, node)], "end")
+        end = self.unset([(node.name, node)])
         scope = f"{self.scopes[-1][0]}.{node.name}".lstrip(".")
         self.scopes.append((scope, self.tables[node.name, node.lineno]))
+        self.globals.append(set())
+        if isinstance(node, ast.ClassDef):
+            self.classes.add(scope)
         parts = [] if isinstance(node, ast.ClassDef) else ast.iter_child_nodes(node.args)
         parameters = [(part.arg, part) for part in parts if isinstance(part, ast.arg)]
-        entry = self.record(parameters, "parameter")
+        entry = self.record(parameters, parameter=True)
         body = self.generic_visit(inner).body
+        if names := self.globals.pop():
+            entry.insert(0, ast.copy_location(ast.Global(sorted(names)), node))
         node.body = body[:docstring] + entry + body[docstring:]
         self.scopes.pop()
         return [node, *end]
@@ -176,51 +249,119 @@ class Instrumenter(ast.NodeTransformer):
                 return node
             case ast.ImportFrom(module="__future__"):  # no statement may stand before such a line
                 return node
+            case ast.With(items=[first, *rest]) | ast.AsyncWith(items=[first, *rest]) if rest:
+                inner = ast.copy_location(type(node)(rest, node.body), node)
+                node.items, node.body = [first], [inner]
         self.generic_visit(node)
+        in_function = self.scopes[-1][1].get_type() == "function"
         match node:
-            case ast.Assign(targets=targets):
+            case ast.Assign(targets=targets) if not half_bound(*targets):
                 return [node, *self.record(bound_names(*targets))]
+            case ast.Assign(targets=targets):
+                spare, value = self.spare(node)
+                node.targets = [spare]
+                return [node, *self.bind(targets, value)]
+            case ast.AnnAssign(target=ast.Name() as name, value=ast.expr()) if not in_function:
+                spare, value = self.spare(node)  # its annotation runs last, and may raise
+                early = ast.copy_location(ast.Assign([spare], node.value), node)
+                node.value, names = value, bound_names(name)
+                return [early, *self.unset(names), node, *self.record(names, names)]
             case ast.AugAssign(target=target) | ast.AnnAssign(target=target, value=ast.expr()):
                 return [node, *self.record(bound_names(target))]
             case ast.Delete(targets=targets):
-                return [node, *self.record(bound_names(*targets), "end")]
+                names = bound_names(*targets)
+                return [*self.unset(names), node, *self.unset(names)]
             case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
-                names = [((a.asname or a.name).split(".")[0], a) for a in aliases if a.name != "*"]
-                return [node, *self.record(names, "end")]
+                if aliases[0].name == "*":
+                    self.stars += added("if 1: pass", node)
+                    return [self.stars[-1], node]
+                return [
+                    *self.unset([((a.asname or a.name).split(".")[0], a) for a in aliases]),
+                    node,
+                ]
             case ast.For(target=target) | ast.AsyncFor(target=target):
-                node.body = self.record(bound_names(target)) + node.body
-            case ast.With(items=items) | ast.AsyncWith(items=items):
-                node.body = self.record(bound_names(*(i.optional_vars for i in items))) + node.body
-            case ast.ExceptHandler(name=str(name)):
-                node.body = self.record([(name, node)], "end") + node.body
-            case ast.NamedExpr(target=ast.Name(id=name)) if name != "_":
-                (site,) = self.new_sites([(name, node)])
-                code = f"{HOOK}[1]({site.tick}, {site.slot}, 0)"
-                call = placed(ast.parse(code, mode="eval").body, node)
-                call.args[2] = node
-                return call
+                if half_bound(target):
+                    node.target, value = self.spare(target)
+                    node.body = self.bind([target], value) + node.body
+                else:
+                    node.body = self.record(bound_names(target)) + node.body
+            case ast.With(items=[item]) | ast.AsyncWith(items=[item]) if item.optional_vars:
+                target = item.optional_vars
+                item.optional_vars, value = self.spare(target)
+                node.body = self.bind([target], value) + node.body
+            case ast.ExceptHandler(name=str(name)):  # which is deleted at the end
+                unset = [self.unset([(name, node)]) for _ in range(2)]
+                if unset[0]:
+                    body = ast.Try(unset[0] + node.body, [], [], unset[1])
+                    node.body = [ast.copy_location(body, node)]
+            case ast.NamedExpr(target=ast.Name(id=name)) if self.is_asked(name):
+                code = self.floating_record([(name, node)])
+                result = placed(ast.parse(f"{code}[0]", mode="eval").body, node)
+                result.value.value.elts[0] = node
+                return result
             case ast.match_case(pattern=pattern, guard=guard):
                 parts = [(getattr(p, "name", getattr(p, "rest", 0)), p) for p in ast.walk(pattern)]
-                names = [(name, part) for name, part in parts if name]
-                if guard:  # the guard sees the captures, and they stay bound when it fails
-                    node.guard = self.record_before(guard, names)
+                names = [(name, part) for name, part in parts if name and self.is_asked(name)]
+                if guard and names:  # it sees the captures, and they stay bound when it fails
+                    code = self.floating_record(names)
+                    node.guard = placed(ast.parse(f"({code}, 0)[-1]", mode="eval").body, guard)
+                    node.guard.value.elts[-1] = guard
                 else:
                     node.body = self.record(names) + node.body
         return node
 
-    def record_before(self, value: ast.expr, names: list[tuple]) -> ast.expr:
-        """(record each of `names`, ..., value)[-1]"""
-        code = "".join(f"{HOOK}[1]({s.tick}, {s.slot}, {s.name}), " for s in self.new_sites(names))
-        result = placed(ast.parse(f"({code}0)[-1]", mode="eval").body, value)
-        result.value.elts[-1] = value
-        return result
+    def floating_record(self, names: list[tuple]) -> str:
+        """Expressions that record names which are bound in an expression.
+
+        `(hidden := (x, ...))` stores in a global, and unlike a call it adds no frame.
+        """
+        parts = []
+        for site in self.new_sites(names):
+            self.globals[-1].add(floating_name(site.slot))
+            value = f"({site.name}, {site.tick}, {HOOK}[2])"
+            parts.append(f"({floating_name(site.slot)} := {value})")
+        return ", ".join(parts)
+
+    def finish(self) -> list[Site]:
+        """Fill in what only the whole program tells. Returns the sites that may be asked about."""
+        for star in self.stars:  # it may bind any name of the module
+            names = [(name, star) for scope, name in self.slots if scope == ""]
+            star.body += self.unset(names)
+        set_outside = {
+            node.attr
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
+        }
+        scopes = {key[1]: set() for key in self.slots}
+        for scope, name in self.slots:
+            scopes[name].add(scope)
+        return [
+            site
+            for site in self.sites
+            # If an expression binds it, we cannot order it among others of its name.
+            if not (site.slot in self.floating and len(scopes[site.name]) > 1)
+            # The attribute of a class is no variable any more, if the program sets it as one.
+            and not (site.scope in self.classes and site.name in set_outside)
+        ]
+
+
+def floating_name(slot: int) -> str:
+    return f"__nanocoderl_{slot}__"
+
+
+def floats(node: ast.AST) -> list[str]:
+    """The names that one node binds in the middle of an expression or before a guard."""
+    match node:
+        case ast.NamedExpr(target=ast.Name(id=name)):
+            return [name]
+        case ast.match_case(pattern=pattern, guard=ast.expr()):
+            names = [getattr(p, "name", getattr(p, "rest", None)) for p in ast.walk(pattern)]
+            return [name for name in names if name]
+    return []
 
 
 def share_ticks(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Let definitions that follow each other share a tick, if nothing between them calls anything.
-
-    If one of them raises, the next ones look as if they had been defined again.
-    """
+    """Let definitions that follow each other share a tick, if nothing between them can raise."""
     shared, place, kept = 0, 0, []
     for statement in body:
         sites = getattr(statement, "takes_tick_for", None)
@@ -231,9 +372,7 @@ def share_ticks(body: list[ast.stmt]) -> list[ast.stmt]:
             continue
         if sites:
             shared, place = sites[0].tick, 0
-        elif not isinstance(statement, SIMPLE) or any(
-            isinstance(x, CALLS) for x in ast.walk(statement)
-        ):
+        elif not raises_nothing(statement):
             shared = 0
         kept.append(statement)
     takers = [n for s in kept for n in ast.walk(s) if hasattr(n, "takes_tick_for")]
@@ -242,45 +381,37 @@ def share_ticks(body: list[ast.stmt]) -> list[ast.stmt]:
     return kept
 
 
-def bound_names(*targets: ast.expr | None) -> list[tuple]:
+def raises_nothing(statement: ast.stmt) -> bool:
+    """Whether it is ours, or binds names to constants."""
+    return hasattr(statement, "ours") or (
+        isinstance(statement, ast.Assign)
+        and all(isinstance(target, ast.Name) for target in statement.targets)
+        and all(isinstance(node, PLAIN) for node in ast.walk(statement.value))
+    )
+
+
+def steps(target: ast.expr) -> list[tuple]:
+    """What is done, in order, to bind a target: (name, node), or (None, node) if it may raise."""
+    if isinstance(target, ast.Name):
+        return [(target.id, target)]
+    if isinstance(target, ast.Starred):
+        return steps(target.value)
+    if isinstance(target, ast.Tuple | ast.List):
+        return [(None, target), *(step for part in target.elts for step in steps(part))]
+    return [(None, target)]
+
+
+def bound_names(*targets: ast.expr) -> list[tuple]:
     """[(name, node)] that assignment targets bind: `a, (b, *c), d[0], e.f` binds a, b and c."""
-    names = []
-    for target in targets:
-        if isinstance(target, ast.Name):
-            names.append((target.id, target))
-        elif isinstance(target, ast.Tuple | ast.List):
-            names += bound_names(*target.elts)
-        elif isinstance(target, ast.Starred):
-            names += bound_names(target.value)
-    return names
+    return [step for target in targets for step in steps(target) if step[0]]
 
 
-def by_position(source: str, fn_name: str, given: list, named: dict) -> tuple:
-    """The arguments of a call of fn_name ("f", "Solution().f"), with the named ones in their place.
-
-    It reads the `def` and runs nothing, so the defaults that fill gaps are syntax trees, as the
-    arguments should be. TypeError if the arguments do not fit.
-    """
-    owner, _, name = fn_name.replace("()", "").rpartition(".")
-    try:
-        body = ast.parse(source).body
-    except SyntaxError:
-        raise TypeError("the program is not valid Python") from None
-    classes = [c for c in body if isinstance(c, ast.ClassDef) and c.name == (owner or "Solution")]
-    methods = [node for c in classes for node in c.body]
-    defs = methods if owner else [*body, *methods]  # the last one counts, as in zygote.find
-    defs = [d for d in defs if isinstance(d, ast.FunctionDef) and d.name == name]
-    if not defs:
-        raise TypeError(f"the program has no `def {name}`, so give all arguments by position")
-    arguments, decorators = defs[-1].args, map(ast.unparse, defs[-1].decorator_list)
-    names = [a.arg for a in arguments.posonlyargs + arguments.args]
-    defaults = [Parameter.empty] * (len(names) - len(arguments.defaults)) + arguments.defaults
-    kind = Parameter.POSITIONAL_OR_KEYWORD
-    parameters = [Parameter(n, kind, default=d) for n, d in zip(names, defaults, strict=True)]
-    bound = defs[-1] in methods and "staticmethod" not in decorators  # the first one is self
-    call = Signature(parameters[bound:]).bind(*given, **named)
-    call.apply_defaults()
-    return call.args[: 1 + max(map(names[bound:].index, named))]
+def half_bound(*targets: ast.expr) -> list[tuple]:
+    """Those of bound_names() that are bound before something that may raise or run other code."""
+    todo = [step for target in targets for step in steps(target)]
+    while todo and todo[-1][0]:
+        todo.pop()
+    return [step for step in todo if step[0]]
 
 
 def placed(new: ast.AST, where: ast.AST) -> ast.AST:
@@ -290,10 +421,19 @@ def placed(new: ast.AST, where: ast.AST) -> ast.AST:
     return new
 
 
+def added(code: str, where: ast.AST) -> list[ast.stmt]:
+    """Statements of ours, on the line of `where`."""
+    statements = [placed(node, where) for node in ast.parse(code).body]
+    for statement in statements:
+        statement.ours = True
+    return statements
+
+
 def compile_traced(source: str) -> tuple[CodeType, Recorder]:
     """Code to run with globals[HOOK] = recorder.hook; recorder.snapshot() then has the values."""
     instrumenter = Instrumenter(source)
-    tree = instrumenter.visit(ast.parse(source, FILENAME))
+    tree = instrumenter.visit(instrumenter.tree)
+    sites = instrumenter.finish()
     for node in ast.walk(tree):
         for name in ("body", "orelse"):  # not of a `try`, where statements often raise
             if isinstance(body := getattr(node, name, 0), list) and not isinstance(node, ast.Try):
@@ -301,6 +441,9 @@ def compile_traced(source: str) -> tuple[CodeType, Recorder]:
     place = 0 if ast.get_docstring(tree, clean=False) is None else 1
     futures = [n for n in tree.body if getattr(n, "module", None) == "__future__"]
     place += len(futures)  # no other statement may stand before those
-    tree.body[place:place] = ast.parse(f"global {HOOK}").body  # makes the module find it faster
+    start = f"global {HOOK}"  # makes the module find it faster
+    if instrumenter.floating:
+        start += f"\n{HOOK}[1] = globals()"
+    tree.body[place:place] = ast.parse(start).body
     code = compile(tree, FILENAME, "exec", dont_inherit=True)
-    return code, Recorder(instrumenter.sites, instrumenter.n_slots)
+    return code, Recorder(sites, instrumenter.n_slots, instrumenter.floating)

@@ -18,6 +18,7 @@ from jail.values import caps, decode, encode
 
 RUN_STATUSES = ("ok", "error", "timeout", "memory", "output", "killed", "syntax")
 STATUSES = (*RUN_STATUSES, "passed", "failed", "unjudged")  # only check() gives the last three
+TRACE_STATUSES = (*RUN_STATUSES, "forgeable")  # the last one if a traced run was to be checked
 ROW = {"scope": str, "name": str, "line": int, "order": int, "parameter": bool}  # and "value"
 REPORT_BYTES = 8 << 20  # the longest message that a child may send, with room 1
 

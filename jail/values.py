@@ -7,10 +7,11 @@ Both directions distrust what they are given, and run no code of it.
 import builtins
 import collections
 import functools
-import itertools
 import json
 import math
 import sys
+from itertools import count
+from math import isfinite
 
 # What a program may return: so many values, characters in all, bits of an integer, and levels.
 # Where more is expected, it gets more room: a power of two that multiplies them all.
@@ -68,7 +69,7 @@ def encode(
     `classes`, the names of a module, also admits instances of that module's classes, such as
     LeetCode's TreeNode. `arrays` admits numpy's arrays and numbers, as lists and numbers.
     """
-    nodes, chars, path = itertools.count(1), 0, set()
+    nodes, chars, path = count(1), 0, set()
 
     def walk(x: object) -> object:
         nonlocal chars
@@ -87,7 +88,7 @@ def encode(
                 raise ValueError(f"an integer of more than {max_bits} bits")
             return x if x.bit_length() < 64 else {"int": hex(x)}  # decimal takes quadratic time
         if kind is float:
-            return x if math.isfinite(x) else {"float": repr(x)}
+            return x if isfinite(x) else {"float": repr(x)}
         if kind is type and any(x is known for known in TYPES):
             return {"type": x.__name__}
         if kind is complex:

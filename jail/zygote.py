@@ -22,7 +22,6 @@ import io
 import json
 import marshal
 import os
-import random
 import resource
 import signal
 import site
@@ -33,7 +32,7 @@ import types
 from collections.abc import Callable
 from dataclasses import asdict
 
-from jail import instrument, isolation, packages, seccomp
+from jail import forgery, instrument, isolation, packages, seccomp
 from jail.objects import Uncarried
 from jail.peer import Lost, Peer, last_line, receive, to_json
 from jail.protocol import REPORT_BYTES, Run, memfd, poll_readable
@@ -47,6 +46,7 @@ STANDARD = {f"/dev/std{name}": fd for fd, name in enumerate(("in", "out", "err")
 STANDARD |= {f"{place}/fd/{fd}": fd for fd in range(3) for place in ("/dev", "/proc/self")}
 plain_open = open
 old_stdouts = []  # kept: when one is collected it writes its rest into the next input's output
+strewn = []  # see differ_by
 files_are_new = True  # this child's standard files are as the zygote opened them
 
 
@@ -183,6 +183,10 @@ class NotCompiled(Exception):
     """The program is not valid Python."""
 
 
+class Forgeable(Exception):
+    """The program may not be asked about."""
+
+
 def send(fd: int, message: object, room: int = 1) -> None:
     """Write four bytes of length, then JSON. None has length 0 and says that a call starts."""
     data = b""
@@ -223,6 +227,8 @@ def fresh_module(name: str) -> dict:
 
 def compile_program(job: dict) -> tuple:
     """(code, recorder); the recorder is None in untraced runs."""
+    if job.get("check") and (word := forgery.forgeable(*job["check"])):
+        raise Forgeable(f"it uses {word}")
     try:
         if job.get("traced"):
             return instrument.compile_traced(job["program"])
@@ -295,6 +301,8 @@ def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = Fa
         atexit._run_exitfuncs()
     except NotCompiled as problem:
         status, error = "syntax", str(problem)
+    except Forgeable as problem:
+        status, error = "forgeable", str(problem)
     except MemoryError:
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))  # makes room for the report
@@ -338,30 +346,41 @@ def run_inputs(job_fd: int, out: int, report: int) -> None:
 
 
 def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
-    fn_name, recorder = job["fn_name"], None
+    fn_name, variables = job["fn_name"], None
 
-    def work() -> object:
-        nonlocal recorder
-        code, recorder = compile_program(job)
-        names = fresh_module("program" if fn_name else "__main__")
-        if recorder:
-            random.seed(0)  # because two traced runs must agree
-            names[instrument.HOOK] = recorder.hook
-            recorder.active = not fn_name
+    def run(code: types.CodeType, names: dict, recorder: instrument.Recorder | None) -> object:
         exec(code, names)
         if fn_name:
             function = find(names, fn_name)
             arguments = decode(data, max_depth=NO_CAPS["max_depth"])
             if recorder:
                 recorder.active = True  # we trace the call, not the module's own lines
-            value = function(*arguments)
+            return function(*arguments)
+
+    def work() -> object:
+        nonlocal variables
+        code, recorder = compile_program(job)
+        names = fresh_module("program" if fn_name else "__main__")
+        if recorder:
+            names[instrument.HOOK] = recorder.hook
+            recorder.active = not fn_name
+            differ_by(job["seed"])
+        try:
+            value = run(code, names, recorder)
+        finally:  # at once, before anything else runs that the program may have prepared
             sys.setrecursionlimit(max(sys.getrecursionlimit(), 5000))  # encode() is recursive
-            return encode(value, **caps(job["room"]), arrays=True)
+            if recorder:
+                variables = recorder.snapshot()
+        return encode(value, **caps(job["room"]), arrays=True)
 
     result = attempt(job, work, out, stdin, may_exit=not fn_name)
-    if recorder:
-        result["variables"] = recorder.snapshot()
-    return result
+    return result | {"variables": variables}
+
+
+def differ_by(seed: int) -> None:
+    """Change what a program cannot know: how deep it may recurse, and where its objects lie."""
+    sys.setrecursionlimit(1000 + seed)
+    strewn.extend(bytes(size) for size in range(1, 500, 8) for _ in range(seed % (size + 6)))
 
 
 def answer_calls(job_fd: int, out: int, channel: int) -> None:

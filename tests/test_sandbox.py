@@ -202,9 +202,20 @@ def test_what_is_no_python_is_a_syntax_error(box):
 def test_traced_runs_give_the_variables(box):
     (traced,) = box.run("def f(x):\n    y = (x, 1)\n    return y", [[2]], "f", traced=True)
     assert {v["name"]: v["value"] for v in traced.variables} == {"x": 2, "y": (2, 1)}
-    programs = ["import random\nx = random.random()"] * 2
-    first, second = (run(box, program, traced=True).variables for program in programs)
-    assert first == second and first[-1]["name"] == "x"
+
+
+@pytest.mark.parametrize("chance", [
+    "import random\nx = random.random()",
+    "x = hash('a')",
+    "x = list(map(str, {'pear', 'fig', 'kiwi', 'plum', 'lime', 'date'}))",
+    "x = [id(object()) for _ in range(9)]",
+    "import sys\nx = sys.getrecursionlimit()",
+    "x = []\ntry:\n    while True: x.append('a' * 10**6)\nexcept MemoryError: x = len(x)",
+])  # fmt: skip
+def test_a_twin_differs_in_what_no_program_can_know(box, chance):
+    here, there = (run(b, chance, traced=True).variables for b in (box, box.twin()))
+    assert [v["name"] for v in here] == [v["name"] for v in there] == ["x"]
+    assert here[0]["value"] != there[0]["value"]
 
 
 # --- Packages -----------------------------------------------------------------------------------

@@ -12,10 +12,11 @@ import pytest
 from test_sandbox import limits
 
 from jail import instrument
+from jail.forgery import forgeable
 from jail.instrument import HOOK, compile_traced
 from jail.values import decode, encode
 from sandbox import Sandbox
-from trace import choose_variables, forgeable, parse_call, trace_program
+from trace import choose_variables, parse_call, trace_program
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -880,9 +881,9 @@ def test_an_endless_program_is_refused(sandbox):
 
 
 def test_a_program_that_differs_between_runs_is_refused(sandbox):
-    clock = "import time\nt = time.time()\nprint(1)"
-    assert trace_program(sandbox, clock, "").reason == "nondeterministic"
-    assert trace_program(sandbox, "x = id(object())\nprint(1)", "").reason == "forgeable"
+    for chance in ("import time\nt = time.time()", "x = list({'pear', 'fig', 'kiwi', 'plum'})"):
+        assert trace_program(sandbox, chance, "", trusted=True).reason == "nondeterministic"
+    assert trace_program(sandbox, "x = id(object())", "").reason == "forgeable"
 
 
 DESTRUCTOR = "class D:\n    def __del__(self):\n        print('gone')\n"
@@ -898,7 +899,7 @@ def test_a_program_that_notices_the_tracing_is_refused(sandbox):
     local = DESTRUCTOR + "def f():\n    x = D()\nf()\nprint('end')"  # the record keeps x alive
     assert trace_program(sandbox, local, "", trusted=True).reason == "changed by tracing"
     counted = "import sys\nx = []\nprint(sys.getrefcount(x))\n"
-    assert trace_program(sandbox, counted, "").reason == "changed by tracing"
+    assert trace_program(sandbox, counted, "", trusted=True).reason == "changed by tracing"
 
 
 FORGERIES = [
@@ -958,7 +959,7 @@ HONEST = [
     "from collections import defaultdict, deque\nimport heapq as h\nfrom typing import List",
     "class A:\n    def __init__(self): super().__init__()\n    def __lt__(self, o): return True",
     "def f(nums):\n    '''Compile the modules.'''\n    return sorted(nums, key=lambda x: -x)",
-    "import random\nrandom.seed(1)\nprint(type(self_ := 3).__name__)",
+    "import random\nprint(type(self_ := 3).__name__)",
     "id = 5\nprint(id)",
 ]
 
