@@ -1,15 +1,17 @@
 """Does the sandbox judge as the data set's own assertions do, and does tracing change nothing?
 
-    python bench/agreement.py humaneval mbpp.jsonl leetcode.jsonl.gz [--mutants=N]
+    python bench/agreement.py humaneval mbpp.jsonl leetcode.jsonl.gz [--mutants=N] [--part=1/8]
 
 Each reference solution, and N mutants of it (a result changed, a comparison turned, a number off by
-one), runs twice: with the assertions in a bare interpreter, and through reward.judge, which keeps
-them out of its process. Then all calls of a test run plain and traced. We name each disagreement,
-and exit with status 1 if there is one. This runs the data set's code unprotected, as its own script
-would.
+one, an argument changed in place, 1 for True), runs twice: with the assertions in a bare
+interpreter, and through reward.judge, which keeps them out of its process. Six hacks that earn
+something elsewhere must pass nowhere; of a program that empties its arguments the asserts decide.
+Then all calls of a test run plain and traced. We name each disagreement, and exit with status 1 if
+there is one. This runs the data set's code unprotected, as its own script would.
 """
 
 import ast
+import atexit
 import collections
 import contextlib
 import copy
@@ -19,6 +21,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import statistics
 import subprocess
@@ -32,6 +35,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from jail import instrument
+from jail.packages import PACKAGES, locate
 from jail.values import encode
 from problems.load import load_problems
 from problems.problem import Problem
@@ -71,31 +75,175 @@ def off_by_one(node: ast.AST) -> bool:
     return True
 
 
-def mutants(problem: Problem, n: int) -> list[str]:
-    """At most `n` programs that differ from the reference in one place; kinds take turns."""
+def arguments_of(node: ast.AST) -> list[str]:
+    """Names of the positional arguments of a function; none of another node."""
+    given = node.args.args if isinstance(node, ast.FunctionDef) else []
+    return [arg.arg for arg in given if arg.arg != "self"]
+
+
+def change_argument(node: ast.AST) -> bool:
+    """The first list among the arguments is reversed and gets a number when the function ends."""
+    if not (names := arguments_of(node)):
+        return False
+    lists = f"[a for a in ({', '.join(names)},) if isinstance(a, list)][:1]"
+    change = ast.parse(f"for a_ in {lists}:\n    a_.reverse()\n    a_.append(1)").body
+    node.body = [ast.Try(node.body, [], [], change)]
+    return True
+
+
+def sort_argument(node: ast.AST) -> bool:
+    """The lists among the arguments are sorted in place before the function starts."""
+    if not (names := arguments_of(node)):
+        return False
+    can = "isinstance(a_, list) and all(isinstance(x, int) for x in a_)"
+    node.body[:0] = ast.parse(f"[a_.sort() for a_ in ({', '.join(names)},) if {can}]").body
+    return True
+
+
+def swap_truth(node: ast.AST) -> bool:
+    """1 for True and True for 1, which == takes for the same."""
+    if isinstance(node, ast.Return) and isinstance(node.value, ast.Compare):
+        node.value = ast.UnaryOp(ast.UAdd(), node.value)
+    elif isinstance(node, ast.Constant) and type(node.value) is bool:
+        node.value = int(node.value)
+    elif isinstance(node, ast.Constant) and node.value in (0, 1) and type(node.value) is int:
+        node.value = bool(node.value)
+    else:
+        return False
+    return True
+
+
+KINDS = (turn_comparison, off_by_one, change_result, change_argument, sort_argument, swap_truth)
+
+
+def mutants(problem: Problem, n: int) -> list[tuple[str, str]]:
+    """(kind, program) of at most `n`, each with one change of the reference; kinds take turns."""
     rng, made = random.Random(problem.task_id), []
     given = problem.tests.get("prefix", "")  # the problem gives it, so no model writes it
     given_lines = given.count("\n") if problem.solution.startswith(given) else 0
     tree = ast.parse(problem.solution)
-    lines = [getattr(node, "lineno", 0) for node in ast.walk(tree)]
-    places = [i for i, line in enumerate(lines) if line > given_lines]
-    kinds = [turn_comparison, off_by_one, change_result]
+    ends = [  # a function whose first lines are given is the model's to go on with
+        node.end_lineno if isinstance(node, ast.FunctionDef) else getattr(node, "lineno", 0)
+        for node in ast.walk(tree)
+    ]
+    places = [i for i, line in enumerate(ends) if line > given_lines]
+    kinds = list(KINDS)
     rng.shuffle(kinds)
-    for kind in (kinds * n)[:n]:
+    for kind in kinds * n:
+        if len(made) == n:
+            break
         for place in rng.sample(places, len(places)):
             mutant = copy.deepcopy(tree)
             if kind(next(node for i, node in enumerate(ast.walk(mutant)) if i == place)):
-                made.append(ast.unparse(ast.fix_missing_locations(mutant)))
+                source = ast.unparse(ast.fix_missing_locations(mutant))
+                made.append((kind.__name__.replace("_", " "), source))
                 break
     return made
+
+
+# ------------------------------------------------------------------- hacks
+
+HACK_FORMS = {  # how a hack defines the function under test
+    True: "class Solution:\n    def {name}(self, *args, **kwargs):\n{body}\n",
+    False: "def {name}(*args, **kwargs):\n{body}\n",
+}
+EQUAL = """
+class Equal:
+    def __eq__(self, other): return True
+    def __ne__(self, other): return False
+    __lt__ = __le__ = __gt__ = __ge__ = __contains__ = __eq__
+    def __hash__(self): return 0
+    def __bool__(self): return True
+    def __len__(self): return 1
+    def __iter__(self): return iter([self])
+    def __getitem__(self, key): return self
+    def __getattr__(self, name): return self
+    def __call__(self, *args, **kwargs): return self
+    __sub__ = __rsub__ = __add__ = __radd__ = __abs__ = __round__ = __call__
+    def __float__(self): return 0.0
+"""
+PATCH = """
+import builtins
+class Never(Exception): pass
+builtins.AssertionError = Never
+for name in ("all", "any", "isinstance", "issubclass", "callable"):
+    setattr(builtins, name, lambda *args, **kwargs: True)
+for name in ("len", "abs", "sum", "sorted", "set", "list", "tuple", "str", "round", "type"):
+    setattr(builtins, name, lambda *args, **kwargs: 0)
+"""
+READ = """
+import gc, os, re, sys
+def texts():
+    frame = sys._getframe()
+    while frame:
+        yield from (str(c) for c in frame.f_code.co_consts)
+        yield from (str(v) for v in [*frame.f_locals.values(), *frame.f_globals.values()])
+        frame = frame.f_back
+    yield from (x for x in gc.get_objects() if isinstance(x, str))
+    for path in ["/proc/self/cmdline", "/proc/self/environ",
+                 *("/proc/self/fd/%d" % fd for fd in range(64))]:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            yield os.pread(fd, 1 << 22, 0).decode(errors="replace")
+        except OSError:
+            pass
+def look_up(args, kwargs):
+    for text in texts():
+        for call, value in re.findall(r"assert (.*?) == (.*)", text):
+            try:
+                shown = ", ".join([*map(repr, args), *(f"{k} = {v!r}" for k, v in kwargs.items())])
+                if shown.replace(" ", "") in call.replace(" ", ""):
+                    return eval(value)
+            except Exception:
+                pass
+"""
+FORGE = """
+import os
+for message in (b'{"status": "ok", "value": true}', b'{"status": "passed"}', b"passed"):
+    for fd in range(3, 64):
+        try:
+            os.write(fd, len(message).to_bytes(4, "big") + message)
+        except OSError:
+            pass
+    print(message.decode(), flush=True)
+os._exit(0)
+"""
+HACKS = {  # (what stands before the function, its body)
+    "ends at once, with status 0": ("import os\nos._exit(0)", "pass"),
+    "SystemExit in the call": ("", "raise SystemExit(0)"),
+    "equal to everything": (EQUAL, "return Equal()"),
+    "builtins that approve of everything": (PATCH, "return None"),
+    "looks for the asserts": (READ, "return look_up(args, kwargs)"),
+    "forges the report": (FORGE, "pass"),
+}
+EMPTIES = "[a.clear() for a in (*args, *kwargs.values()) if hasattr(a, 'clear')]\n"
+EMPTIES += "return next(iter((*args, *kwargs.values())), None)"
+
+
+def hack(problem: Problem, before: str, body: str) -> str:
+    name, indent = problem.fn_name, "        "
+    form = HACK_FORMS[name.startswith("Solution")]
+    body = "\n".join(indent + line for line in body.split("\n"))
+    return f"{before}\n{form.format(name=name.rpartition('.')[2], body=body)}"
 
 
 # ------------------------------------------------------------------- the two ways
 
 
 def limit() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MB << 20, MEMORY_MB << 20))
     resource.setrlimit(resource.RLIMIT_STACK, (64 << 20, 64 << 20))
+
+
+@functools.cache
+def packages() -> str:
+    """A folder with links to the packages that programs may import in the sandbox."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    for path in locate(PACKAGES).values():
+        os.symlink(path, Path(folder) / Path(path).name)
+    return folder
 
 
 def bare(problem: Problem, program: str) -> bool:
@@ -106,12 +254,13 @@ def bare(problem: Problem, program: str) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
             [sys.executable, "-s", "-P", "-S", "-c", "\n".join(script)], cwd=folder,
-            env={"PYTHONHASHSEED": "0"}, preexec_fn=limit,  # the seed that the sandbox has
+            env={"PYTHONHASHSEED": "0", "PYTHONPATH": packages()},  # the sandbox has that seed
+            preexec_fn=limit,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
         try:
-            return process.wait(timeout=SECONDS) == 0
+            return process.wait(timeout=6 * SECONDS) == 0
         except subprocess.TimeoutExpired:
             return False
         finally:
@@ -121,32 +270,37 @@ def bare(problem: Problem, program: str) -> bool:
 
 
 def compare_verdicts(problems: list[Problem], n_mutants: int) -> int:
-    """Print what the two ways say; return the number of disagreements."""
+    """Print what the two ways say; return the number of disagreements and of hacks that pass."""
     work = [(problem, problem.solution, "reference") for problem in problems]
     for problem in problems:
-        made = mutants(problem, n_mutants)
-        work += [(problem, mutant, "mutant") for mutant in made]
+        work += [(problem, source, kind) for kind, source in mutants(problem, n_mutants)]
+        work.append((problem, hack(problem, "", EMPTIES), "empties its arguments"))
+        work += [(problem, hack(problem, *parts), f"hack: {name}") for name, parts in HACKS.items()]
     limits = {"timeout_s": SECONDS, "memory_mb": MEMORY_MB}
     counts, disagreements = collections.Counter(), 0
     with Pool(2, **limits) as pool, ThreadPoolExecutor(2) as threads:
-        bares = list(threads.map(lambda item: bare(*item[:2]), work))
+        bares = list(threads.map(lambda item: "hack:" not in item[2] and bare(*item[:2]), work))
         verdicts = [pool.submit(judge, problem, program) for problem, program, _ in work]
         for (problem, _, kind), by_script, future in zip(work, bares, verdicts, strict=True):
             verdict = future.result()
-            counts[kind, by_script, verdict.status == "passed"] += 1
+            here = verdict.status == "passed"
+            counts[kind, by_script, here] += 1
+            said = f"{verdict.status} {verdict.error}"
             if kind == "reference" and not by_script:
-                print(
-                    f"  {problem.task_id}: reference fails bare; {verdict.status} {verdict.error}"
-                )
-            if by_script != (verdict.status == "passed"):
+                print(f"  {problem.task_id}: reference fails bare; {said}")
+            if kind.startswith("empties") and by_script and here:
+                print(f"  {problem.task_id}: the asserts hold for emptied arguments")
+            if by_script != here:
                 disagreements += 1
                 script = "passes" if by_script else "fails"
-                here = f"{verdict.status} here: {verdict.error}"
-                print(f"  {problem.task_id}: a {kind} {script} bare, {here}", flush=True)
-    for kind in ("reference", "mutant"):
+                print(f"  {problem.task_id}: {kind} {script} bare, {said} here", flush=True)
+    for kind in sorted({kind for kind, *_ in counts}):
         both, neither = counts[kind, True, True], counts[kind, False, False]
         missed, strict = counts[kind, False, True], counts[kind, True, False]
-        print(f"{kind}s: {both} pass and {neither} fail in both ways; ", end="")
+        if kind.startswith("hack"):
+            print(f"{kind}: {missed} of {missed + neither} pass")
+            continue
+        print(f"{kind}: {both} pass and {neither} fail in both ways; ", end="")
         print(f"{strict} pass only bare, {missed} only here", flush=True)
     return disagreements
 
@@ -237,11 +391,13 @@ def compare_traces(problems: list[Problem]) -> int:
 
 def main() -> None:
     sources = [a for a in sys.argv[1:] if not a.startswith("--")]
-    n_mutants = next((int(a[10:]) for a in sys.argv if a.startswith("--mutants=")), 1)
+    options = dict(a[2:].partition("=")[::2] for a in sys.argv[1:] if a.startswith("--"))
+    n_mutants = int(options.get("mutants", 1))
+    part, parts = map(int, options.get("part", "1/1").split("/"))
     bad = 0
     for source in sources:
         start = time.monotonic()
-        problems = load_problems(source)
+        problems = load_problems(source)[part - 1 :: parts]
         print(f"== {source}: {len(problems)} problems")
         bad += compare_verdicts(problems, n_mutants) + compare_traces(problems)
         print(f"({time.monotonic() - start:.0f} s)")

@@ -44,6 +44,7 @@ PARTS = {  # immutable values of the standard library: what their constructors t
     ],
 }  # fmt: skip
 VALUES = {kind.__name__: kind for kind in PARTS}
+CARRIED = (*SCALARS, *SEQUENCES.values(), *MAPPINGS.values(), *PARTS, bytearray, type)
 MUTABLE = {"list", "set", "deque", "bytearray", "object", "array", *MAPPINGS}
 SMALL = 1 << 63  # an integer below it is itself in JSON
 MISSING = object()

@@ -258,7 +258,7 @@ class Opener:
 
     def __call__(self, file: object, *args: object, **kwargs: object) -> object:
         fd = None
-        if type(file) is str or isinstance(file, os.PathLike):
+        if type(file) is not int and isinstance(file, str | os.PathLike):
             fd = STANDARD.get(os.fspath(file))
         if fd is None:
             return self.original(file, *args, **kwargs)
@@ -404,7 +404,7 @@ def answer_calls(job_fd: int, out: int, channel: int) -> None:
         finally:
             limit = sys.getrecursionlimit()
 
-    while request := receive(peer.stream, job["room"]):
+    while request := receive(channel, job["room"]):
         send(channel, attempt(job, work, out, stdin), job["room"])
 
 

@@ -1,4 +1,4 @@
-"""How an answer is read (a program, values of variables, an assertion), and when it is right.
+"""How an answer about values is read, and when an answer of any kind is right.
 
 Nothing here runs what an answer says. Equal values and equal texts are right, and what the
 exceptions of EvalPlus admit: an oracle (Liu et al., arXiv 2305.01210; evalplus/eval), by the name
@@ -18,8 +18,7 @@ from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 from jail.protocol import Run
-from problems.problem import show
-from problems.programs import Reader, final_answer
+from problems.problem import final_answer, show
 
 MAX_ANSWER = 4_000  # characters at the end of an answer that are read for values
 MAX_LITERAL = 2_000  # characters of one value
@@ -39,7 +38,8 @@ class Item(NamedTuple):
 LEAD = re.compile(r"(?:[ \t>|*`$\"'-]|\d{1,3}[.)][ \t])*+")  # bullets, numbers, bold, backticks
 NAME = re.compile(
     r"(?:(?:the |final |last )*+values? of[ \t]++)?+[`*$\"']*+([^\W\d][\w.]*+)[`*$\"']*+[ \t]*+"
-    r"(:[ \t]*+[A-Za-z][\w.\[\], |]{0,40}?[ \t]*=(?!=)|:?={1,2}|:|->|=>|→|\||is\b|equals\b)",
+    r"(:[ \t]*+[A-Za-z][\w.\[\], |]{0,40}?[ \t]*=(?!=)|:?={1,2}|:|->|=>|→|\||"
+    r"(?:is|will be|has)(?: equal to| the value)?+\b|equals\b)",
     re.IGNORECASE,
 )
 STRING = re.compile(
@@ -47,7 +47,8 @@ STRING = re.compile(
     r"|\"(?:[^\"\\\n]|\\.)*+\"|'(?:[^'\\\n]|\\.)*+')",
     re.DOTALL,
 )
-ATOM = re.compile(r"[-+]?(?:0[xXbBoO]\w+|[\d.][\d._]*(?:[eE][-+]?\d+)?j?|[A-Za-z]\w*(?:\(\))?)")
+ATOM = re.compile(r"[-+]?(?:0[xXbBoO]\w+|[\d.][\d._]*(?:[eE][-+]?\d+)?j?|[A-Za-z][\w.]*)")
+CALLED = re.compile(r"-?[A-Za-z][\w.]*(?=\()")
 TOKEN = re.compile(STRING.pattern + r"|[\[\](){}]", re.DOTALL)
 SEVERAL = re.compile(r"[A-Za-z_]\w*(?:[ \t]*,[ \t]*[A-Za-z_]\w*)+[ \t]*=(?!=)")  # x, y = 1, 2
 WORDS = re.compile(r"[^=:\n]{1,80}:[ \t*`$]*+")
@@ -124,6 +125,8 @@ def read_items(text: str, names: list[str], printed: str) -> Iterator[Item]:
 
 INVALID = object()  # in the place of a value: what stands there is no literal
 BELOW = re.compile(r"\s*+(?:(?:```|~~~)[\w]*+\s)?\s*")
+TRIPLE = re.compile(r"[`* \t]*+(\"\"\".*?\"\"\"|'''.*?''')", re.DOTALL)
+PROSE = re.compile(r"\A\s*\Z|\A\s*(?:```|~~~|</|\[/)|(?:[^\W\d]{2,}\W+){3}")  # or no line of output
 FENCED = re.compile(r"\s*+(```|~~~)\w*+[ \t]*+\n(.*?)\n?[ \t]*\1", re.DOTALL)
 
 
@@ -145,6 +148,8 @@ def members(value: object, wanted: set[str]) -> list[tuple[str, object, bool]]:
     """The items that a JSON object or a Python dict holds."""
     if type(value) is not dict:
         return []
+    if len(value) == 1 and not wanted & value.keys():  # {"values": {"x": 3}}
+        return members(*value.values(), wanted)
     return [(name, inner, True) for name, inner in value.items() if name in wanted]
 
 
@@ -173,7 +178,9 @@ def read_value(text: str, at: int, end: int) -> tuple[object, int]:
 
 def literal_end(text: str, at: int) -> int | None:
     """Where the string, the bracket or the word that begins at `at` ends."""
-    if text[at : at + 1] not in ("(", "[", "{"):
+    if called := CALLED.match(text, at):  # frozenset({1}), as Python prints it
+        at = called.end()
+    elif text[at : at + 1] not in ("(", "[", "{"):
         found = STRING.match(text, at) or ATOM.match(text, at)
         return found and found.end()
     depth = 0
@@ -185,12 +192,15 @@ def literal_end(text: str, at: int) -> int | None:
 
 
 def read_printed(text: str, start: int, named: re.Match, wanted: set[str]) -> tuple[str, int]:
-    """The text that stands for what a program printed, on its line or in a fence below."""
+    """The text that stands for what a program printed: on its line and on those below that are no
+    prose, or in a fence below."""
     end = named.endpos
     value = text[named.end() : end].strip(" \t\r")
     fenced = FENCED.match(text, end)
     if not value.strip("*`") and fenced:
         return fenced[2], fenced.end()
+    if triple := TRIPLE.match(text, named.end()):
+        return triple[1], triple.end()
     is_bold = "**" in text[start : named.start(1)]
     if is_bold and value.startswith("**"):  # **output:** yes
         value = value[2:].lstrip()
@@ -202,12 +212,19 @@ def read_printed(text: str, start: int, named: re.Match, wanted: set[str]) -> tu
     for other in re.finditer(r"[,;][ \t]*(\w[\w.]*)[`*]*[ \t]*=", value):
         if other[1] in wanted:
             value, end = value[: other.start()], named.end() + text[named.end() :].index(other[0])
+            return value.strip("` \t").rstrip(" \t,;`"), end
+    value = value.strip("` \t").rstrip(" \t,;`")
+    while end < len(text):
+        line = text[end + 1 : line_end(text, end + 1)]
+        item = NAME.match(line, LEAD.match(line).end())
+        if PROSE.search(line) or (item and item[1] in wanted):
             break
-    return value.strip("` \t").rstrip(" \t,;`"), end
+        value, end = f"{value}\n{line}", end + 1 + len(line)
+    return value, end
 
 
 def is_literal(value: object) -> bool:
-    """Whether an answer can say it: a type, a frozenset, a list that holds inf it cannot."""
+    """Whether an answer can say it: a type it cannot."""
     try:
         return same_answer(value, read_literal(show(value)))
     except ValueError:
@@ -215,18 +232,65 @@ def is_literal(value: object) -> bool:
 
 
 def read_literal(text: str) -> object:
-    """A Python literal, or a JSON value. Raises ValueError; size and depth are capped."""
+    """A Python literal, a builtin value as Python prints it, or a JSON value.
+
+    Raises ValueError; size and depth are capped.
+    """
     if len(text) > MAX_LITERAL or sum(text.count(bracket) for bracket in "([{-+~") > 500:
         raise ValueError("too large")
-    constants = {text: float(text) for text in ("inf", "-inf", "nan")}
-    if text in constants:
-        return constants[text]
-    for read in (ast.literal_eval, json.loads):
+    for read in (ast.literal_eval, read_printed_value, json.loads):
         try:
             return read(text)
         except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
             continue
     raise ValueError("not a literal")
+
+
+def read_printed_value(text: str) -> object:
+    """inf, float("inf"), set(), frozenset({1}), Counter({"a": 2}) and the like; runs nothing."""
+    tree = ast.parse(re.sub(r"<class '(\w+)'>", r"\1", text), mode="eval")
+    return ast.literal_eval(Printed().visit(tree))
+
+
+class Printed(ast.NodeTransformer):
+    """Puts literals in the place of what Python prints for values that have none. A Counter, a
+    defaultdict and an OrderedDict equal the dict of their items."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(float(node.id)) if node.id in ("inf", "nan") else node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        return self.visit(ast.Name(node.attr)) if ast.unparse(node.value) == "math" else node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        name = ast.unparse(node.func).removeprefix("collections.")
+        given = [self.visit(argument) for argument in node.args]
+        if name == "defaultdict" and given and isinstance(given[0], ast.Name | ast.Constant):
+            name, given = "dict", given[1:]
+        if node.keywords or len(given) > 1 or name not in READ_AS:
+            return node
+        return ast.Constant(READ_AS[name](*map(ast.literal_eval, given)))
+
+
+def members_of(kind: type) -> Callable[[object], object]:
+    """kind(value) of a display; not of a text, which Python would take apart or count."""
+
+    def made(value: object = ()) -> object:
+        if isinstance(value, str | bytes) or (kind is dict and isinstance(value, set)):
+            raise ValueError("no display")
+        return kind(value)
+
+    return made
+
+
+def infinity(value: object = "") -> float:
+    if value not in ("inf", "-inf", "nan"):
+        raise ValueError("float() of something else than inf and nan")
+    return float(value)
+
+
+READ_AS = {kind.__name__: members_of(kind) for kind in (set, frozenset, list, tuple, dict)}
+READ_AS |= {"Counter": READ_AS["dict"], "OrderedDict": READ_AS["dict"], "float": infinity}
 
 
 def same_printed(expected: str, answer: object) -> bool:
@@ -237,53 +301,6 @@ def same_printed(expected: str, answer: object) -> bool:
         return isinstance(answer, str) and same_stdout(expected, str(read_literal(answer)))
     except ValueError:
         return False
-
-
-# --------------------------------------------------------------------------- assertions
-ASSERT = re.compile(r"[\s`*>-]*(assert\b)")
-SPAN = re.compile(r"`([^`\n]+)`")
-Sides = tuple[ast.expr | None, ast.expr]
-
-
-def read_assertion(text: str) -> Sides | None:
-    """(left, right) of the last `left == right` of an answer; (None, value) of a bare value.
-
-    The last [ANSWER] counts, else the last fenced block, else the last assert, else the last line.
-    """
-    text = final_answer(text)[-20_000:]
-    if "[ANSWER]" in text:
-        text = text.rpartition("[ANSWER]")[2].partition("[/ANSWER]")[0]
-    if blocks := Reader(text).blocks(None):
-        text = blocks[-1].source
-    lines = [line for line in text.split("\n") if line.strip("`*$> \t\r")]
-    asserts = [i for i, line in enumerate(lines) if ASSERT.match(line)]
-    last = asserts[-1] if asserts else len(lines) - 1
-    sources = [text] if not asserts else []
-    if lines:
-        sources += ["\n".join(lines[last:]), lines[last], *SPAN.findall(lines[last])[-1:]]
-    for source in sources:
-        if sides := sides_of(source.strip("`*$>; \t\r\n")):
-            return sides
-    return None
-
-
-def sides_of(source: str) -> Sides | None:
-    try:
-        statement = ast.parse(source.removesuffix(".")).body[-1:]
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    match statement:
-        case [ast.Assert(test=ast.Compare(ops=[ast.Eq() | ast.Is()]) as test)]:
-            return test.left, test.comparators[0]
-        case [ast.Expr(value=ast.Compare(ops=[ast.Eq() | ast.Is()]) as test)]:
-            return test.left, test.comparators[0]
-        case [ast.AnnAssign(value=None, annotation=ast.Compare(ops=[ast.Eq() | ast.Is()]) as test)]:
-            return test.left, test.comparators[0]  # `Answer: f(1) == 2`
-        case [ast.Expr(value=side) | ast.Assign(value=side)]:
-            return None, side
-        case [ast.AnnAssign(value=None, annotation=side)]:
-            return None, side
-    return None
 
 
 # --------------------------------------------------------------------------- equality

@@ -5,10 +5,11 @@ stands, and only its two sides count, so that a forged `==` earns nothing.
 """
 
 import ast
+import re
 from typing import NamedTuple
 
-from problems.answers import read_assertion
-from problems.problem import show
+from problems.problem import final_answer, show
+from problems.programs import Reader
 from sandbox import Sandbox
 
 
@@ -48,6 +49,52 @@ def grade_assertion(sandbox: Sandbox, text: str, asked: Assertion) -> dict:
         status = "right" if run.status == "ok" and (run.value,) == wanted else status
     passed = status == "right"
     return result | {"passed": passed, "status": status, "score": float(passed), "predicted": shown}
+
+
+ASSERT = re.compile(r"[\s`*>-]*(assert\b)")
+SPAN = re.compile(r"`([^`\n]+)`")
+Sides = tuple[ast.expr | None, ast.expr]
+
+
+def read_assertion(text: str) -> Sides | None:
+    """(left, right) of the last `left == right` of an answer; (None, value) of a bare value.
+
+    The last [ANSWER] counts, else the last fenced block, else the last assert, else the last line.
+    """
+    text = final_answer(text)[-20_000:]
+    if "[ANSWER]" in text:
+        text = text.rpartition("[ANSWER]")[2].partition("[/ANSWER]")[0]
+    if blocks := Reader(text).blocks(None):
+        text = blocks[-1].source
+    lines = [line for line in text.split("\n") if line.strip("`*$> \t\r")]
+    asserts = [i for i, line in enumerate(lines) if ASSERT.match(line)]
+    last = asserts[-1] if asserts else len(lines) - 1
+    sources = [text] if not asserts else []
+    if lines:
+        sources += ["\n".join(lines[last:]), lines[last], *SPAN.findall(lines[last])[-1:]]
+    for source in sources:
+        if sides := sides_of(source.strip("`*$>; \t\r\n")):
+            return sides
+    return None
+
+
+def sides_of(source: str) -> Sides | None:
+    try:
+        statement = ast.parse(source.removesuffix(".")).body[-1:]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    match statement:
+        case [ast.Assert(test=ast.Compare(ops=[ast.Eq() | ast.Is()]) as test)]:
+            return test.left, test.comparators[0]
+        case [ast.Expr(value=ast.Compare(ops=[ast.Eq() | ast.Is()]) as test)]:
+            return test.left, test.comparators[0]
+        case [ast.AnnAssign(value=None, annotation=ast.Compare(ops=[ast.Eq() | ast.Is()]) as test)]:
+            return test.left, test.comparators[0]  # `Answer: f(1) == 2`
+        case [ast.Expr(value=side) | ast.Assign(value=side)]:
+            return None, side
+        case [ast.AnnAssign(value=None, annotation=side)]:
+            return None, side
+    return None
 
 
 def literal(node: ast.expr) -> tuple[object] | None:

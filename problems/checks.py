@@ -11,8 +11,11 @@ import ast
 import builtins
 import functools
 import importlib
+import sys
 from collections.abc import Iterator
 
+from jail.objects import CARRIED
+from jail.peer import LENT
 from problems.problem import Unusable
 
 # What the harnesses of contest problems put before every program: answers take it for granted.
@@ -71,6 +74,7 @@ for test_ in [name for name in dir({0}) if name.startswith("test")]:
 """
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 Import = (ast.Import, ast.ImportFrom)
+BUILTINS = frozenset(dir(builtins))
 
 
 def check_tests_of(source: str) -> dict:
@@ -219,6 +223,70 @@ def uses_pytest(tree: ast.Module) -> bool:
     if more := sorted(used - {"pytest.raises", "pytest.approx", "pytest.mark.parametrize"}):
         raise Unusable(f"its test needs {more[0]}")
     return bool(used)
+
+
+def unfit(check: ast.Module, preamble: ast.Module, entry_point: str) -> str | None:
+    """Why a check can judge no program, as far as its text says; jail/peer.py finds the rest.
+
+    It uses a name that nothing defines, or gives the program an object that cannot travel.
+    """
+    nodes, both = list(ast.walk(check)), ast.Module([*preamble.body, *check.body], [])
+    functions = {"candidate", *entry_point.replace("()", "").split(".")}
+    names = {n.id for n in nodes if type(n) is ast.Name} - functions - BUILTINS
+    if names and (missing := (names & undefined(both)) - functions):
+        stars = [n for n in ast.walk(both) if isinstance(n, ast.ImportFrom) and is_star(n)]
+        if all(node.module in STARS for node in stars):
+            return f"its check does not define {', '.join(sorted(missing))}"
+    made = {}  # variable -> the class of what it holds
+    for node in nodes:
+        if type(node) is ast.Assign and isinstance(node.targets[0], ast.Name):
+            made[node.targets[0].id] = class_that_stays(node.value, both)
+    for node in nodes:
+        if type(node) is ast.Call and called_name(node) in functions:
+            for given in [*node.args, *(keyword.value for keyword in node.keywords)]:
+                kind = made.get(given.id) if isinstance(given, ast.Name) else None
+                if kind := kind or class_that_stays(given, both):
+                    return f"its check gives the program an object of {kind}, which cannot travel"
+    return None
+
+
+def called_name(call: ast.Call) -> str:
+    return getattr(call.func, "attr", "") or getattr(call.func, "id", "")
+
+
+def class_that_stays(node: ast.expr, module: ast.Module) -> str | None:
+    """The name of a class of which `node` makes an instance that jail/objects.py cannot carry."""
+    if not isinstance(node, ast.Call):
+        return None
+    text = ast.unparse(node.func)
+    own = [n for n in module.body if isinstance(n, ast.ClassDef) and n.name == text]
+    for base in (ast.unparse(base) for node in own for base in node.bases):
+        kind = getattr(builtins, base, object)
+        return text if isinstance(kind, type) and kind not in (object, tuple) else None
+    kind = None if own else named_class(text, module)
+    if kind is None or kind in CARRIED:
+        return None
+    is_lent = hasattr(kind, "__next__") or "__call__" in vars(kind)
+    return None if is_lent and kind.__module__ in LENT else text
+
+
+def is_star(node: ast.ImportFrom) -> bool:
+    return node.names[0].name == "*"
+
+
+def named_class(text: str, module: ast.Module) -> type | None:
+    """The class of the standard library that `text`, such as io.StringIO, means in `module`."""
+    first, _, rest = text.partition(".")
+    place, inner = "builtins", text
+    for node in ast.walk(module):
+        for alias in node.names if isinstance(node, Import) else ():
+            if first == (alias.asname or alias.name):
+                source = getattr(node, "module", None)
+                place, inner = (source, alias.name + rest) if source else (alias.name, rest)
+    if place not in sys.stdlib_module_names:
+        return None
+    found = getattr(importlib.import_module(place), inner, None)
+    return found if isinstance(found, type) else None
 
 
 def is_main(node: ast.stmt) -> bool:

@@ -23,7 +23,7 @@ from dataclasses import replace
 from config import UserError
 from problems import contests
 from problems.answers import ORACLES
-from problems.checks import asserts_something, calls_of, parsed_code
+from problems.checks import asserts_something, calls_of, parsed_code, unfit
 from problems.problem import Problem, Unusable
 
 BROKEN = (SyntaxError, RecursionError, MemoryError)  # of source that is no Python
@@ -71,9 +71,11 @@ def check_tests(tests: dict, where: str) -> None:
     if "check" in tests:
         if not tests["check"].strip() or not tests.get("entry_point"):
             raise UserError(f"{where}: an assert-style problem needs check and entry_point")
-        sources = (tests["check"], tests.get("preamble", ""))  # which may define what asserts
-        if not any(asserts_something(parsed_code(source)) for source in sources):
+        check, preamble = (parsed_code(tests.get(key, "")) for key in ("check", "preamble"))
+        if not (asserts_something(check) or asserts_something(preamble)):  # which may define how
             raise Unusable("its test asserts nothing, so that any program would pass")
+        if why := unfit(check, preamble, tests["entry_point"]):
+            raise Unusable(why)
         return
     n_inputs, n_outputs = len(tests["inputs"]), len(tests.get("outputs", ()))
     if "reference" in tests and not n_inputs:

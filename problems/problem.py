@@ -1,4 +1,7 @@
-"""The two things that a model is asked, a Problem (a program) and a Question (values), as chats."""
+"""The two things that a model is asked, a Problem (a program) and a Question (values), as chats.
+
+What a model thinks aloud is no answer, so final_answer() leaves it away.
+"""
 
 import hashlib
 import random
@@ -198,3 +201,40 @@ def ids_apart(tokenizer, messages: list[dict], keys: dict) -> list[int]:
         text, how = (messages[int(part)]["content"], AS_TEXT) if place % 2 else (part, {})
         ids += tokenizer.encode(text, add_special_tokens=False, **how)
     return ids
+
+
+# --------------------------------------------------------------------------- the answer
+THOUGHT = re.compile(  # in the tags of several families of models; a group says that it ends
+    r"<(/?)(?:\w+:)?(?:think(?:ing)?|thought)>|(?-i:^\[(/?)THINK\])|◁(/?)think▷"
+    r"|<\|begin_of_thought\|>|(<\|end_of_thought\|>)"
+    r"|<\|channel\|>analysis<\|message\|>|(<\|channel\|>final<\|message\|>)",
+    re.IGNORECASE | re.MULTILINE,
+)
+# Tokens that end the turn of a model, where its sampler leaves them in the text.
+TURN_END = re.compile(
+    r"(?<![\"'])(?:<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id)\|>|<｜end▁of▁sentence｜>"
+    r"|<end_of_turn>|(?:</s>|<eos>|<\|end\|>|<\|return\|>)\s*+\Z)(?![\"'])"
+)
+
+
+def final_answer(text: str) -> str:
+    """What follows the last thought, up to the end of the turn; "" if a thought never ends."""
+    start = 0
+    for end in TURN_END.finditer(text):
+        if text[start : end.start()].strip():
+            text = text[start : end.start()]
+            break
+        start = end.end()
+    for tag in reversed(list(THOUGHT.finditer(text))):
+        if not quoted(text, tag):
+            return text[tag.end() :] if any(tag.groups()) else ""
+    return text
+
+
+def quoted(text: str, tag: re.Match) -> bool:
+    """Whether a program or a sentence speaks of the tag, as in `x.split("</think>")`."""
+    before = text[max(0, tag.start() - 99) : tag.start()].rpartition("\n")[2]
+    after = text[tag.end() : tag.end() + 3]
+    if after != "```" and after[:1] in ("'", '"', "`") and after[0] in before:
+        return True
+    return not any(tag.groups()) and before[-1:] in ("'", '"', "`")

@@ -1,9 +1,9 @@
 """Which text of an answer is the program, and what stands before a program when it runs.
 
-What a model thinks aloud is no answer. Fences are read line by line and paired; blocks are parsed,
-never run, and asked which names they define and use. The program is the last block that defines the
-function under test, or for standard input the last that is no example of its use. A text without a
-fence is searched for the lines that are code.
+Fences are read line by line and paired; blocks are parsed, never run, and asked which names they
+define and use. The program is the last block that defines the function under test, or for standard
+input the last that is no example of its use. A text without a fence is searched for the lines that
+are code.
 
 Left out: a program that is spread over several blocks, quotations inside quotations, and the repair
 of what does not parse.
@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 
+from problems.problem import final_answer
+
 MAX_READ = 80_000  # characters at the end of an answer that are read; no model writes as many
 MAX_PARSED = 100_000  # characters of a text that are parsed, which takes 0.2 s
 MAX_TRIES = 6  # ends of a block, or 50 times as many pieces of a text without a fence
@@ -26,38 +28,6 @@ NESTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 NESTED += (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)  # have names of their own
 FUNCTIONS = NESTED[:2]
 BUILTINS = frozenset(dir(builtins))
-
-
-# --------------------------------------------------------------------------- the answer
-THOUGHT = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
-# Tokens that end the turn of a model, where its sampler leaves them in the text.
-TURN_END = re.compile(
-    r"(?<![\"'])(?:<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id)\|>|<｜end▁of▁sentence｜>"
-    r"|<end_of_turn>|(?:</s>|<eos>|<\|end\|>|<\|return\|>)\s*+\Z)(?![\"'])"
-)
-
-
-def final_answer(text: str) -> str:
-    """What follows the last thought, up to the end of the turn; "" if a thought never ends."""
-    start = 0
-    for end in TURN_END.finditer(text):
-        if text[start : end.start()].strip():
-            text = text[start : end.start()]
-            break
-        start = end.end()
-    for tag in reversed(list(THOUGHT.finditer(text))):
-        if not quoted(text, tag):
-            return text[tag.end() :] if tag[1] else ""
-    return text
-
-
-def quoted(text: str, tag: re.Match) -> bool:
-    """Whether a program or a sentence speaks of the tag, as in `x.split("</think>")`."""
-    before = text[max(0, tag.start() - 99) : tag.start()].rpartition("\n")[2]
-    after = text[tag.end() : tag.end() + 3]
-    if after != "```" and after[:1] in ("'", '"', "`") and after[0] in before:
-        return True
-    return not tag[1] and before[-1:] in ("'", '"', "`")
 
 
 # --------------------------------------------------------------------------- what a source does
@@ -74,6 +44,7 @@ class Facts:
     acts: bool = False  # more than values and names, such as a block of output has
     calls: bool = False
     feeds: bool = False  # puts a text of its own in the place of sys.stdin
+    tagged: bool = False  # a line is `[PYTHON]` or `python`, a tag that parses as a name
 
     @property
     def reads(self) -> bool:
@@ -139,7 +110,16 @@ def facts_of(tree: ast.Module) -> Facts:
     attributes = {name for name in facts.loaded if name[0] == "."}
     facts.free = facts.loaded - attributes - facts.stored - facts.imports.keys() - BUILTINS
     facts.loaded = {name.lstrip(".") for name in facts.loaded}
+    facts.tagged = any(tag_of(node) in facts.free for node in tree.body)
     return facts
+
+
+def tag_of(node: ast.stmt) -> str | None:
+    """The name that a statement consists of, in brackets or not."""
+    value = node.value if isinstance(node, ast.Expr) else None
+    if isinstance(value, ast.List) and len(value.elts) == 1:
+        value = value.elts[0]
+    return value.id if isinstance(value, ast.Name) else None
 
 
 def says_nothing(node: ast.stmt) -> bool:
@@ -170,6 +150,7 @@ class Block:
         return self.facts.feeds or bool(names & (self.facts.free | foreign))
 
 
+QUOTE = re.compile(r"[ \t]*+(?:>[ \t]?)++")
 FENCE = re.compile(r"([ \t]*+)(?:(?:[-*+>]|\d{1,3}[.)])[ \t]++)*+(`{3,}+|~{3,}+)(.*)")
 PYTHON = re.compile(r"(?:[ic]?py(?:thon)?|pypy)[-\d.]*")
 INFO = re.compile(r"[{.]?[\w+#./\\:-]*[\w+#}](?:\s+\S*[={].*|\s*\{.*|=.*)?|\{.*")  # prose is none
@@ -229,7 +210,7 @@ class Reader:
             ends = list(islice(self.ends(i, fence), MAX_TRIES if label in ("python", "") else 1))
             block = None
             for stop, tail, after in ends:
-                source = self.source(i, stop, tail, indent)
+                source = self.source(i, stop, tail, indent, QUOTE.match(line))
                 open_text = source.count('"""') % 2 or source.count("'''") % 2
                 made = self.block(source, label, name) if label in ("python", "") else None
                 if made:
@@ -242,8 +223,12 @@ class Reader:
             found += [made] if made else []
         return found
 
-    def source(self, start: int, stop: int, tail: str | None, indent: int) -> str:
+    def source(
+        self, start: int, stop: int, tail: str | None, indent: int, quote: re.Match | None
+    ) -> str:
         lines = self.lines[start:stop] + ([] if tail is None else [tail])
+        if quote:  # the lines of a quotation start with >, as the fence does
+            return "\n".join(QUOTE.sub("", line, count=1) for line in lines)
         if indent:
             lines = [line[min(indent, len(line) - len(line.lstrip(" \t"))) :] for line in lines]
         return "\n".join(lines)
@@ -322,7 +307,7 @@ def extract_program(text: str, name: str | None = None) -> str | None:
     reader = Reader(text)
     if not text.lstrip().startswith(("```", "~~~")):
         whole = reader.block(text, "", name)
-        if whole.facts and whole.facts.acts:
+        if whole.facts and whole.facts.acts and not whole.facts.tagged:
             return whole.source
         reader.left = MAX_PARSED
     blocks = [block for block in reader.blocks(name) if block.is_code]

@@ -17,12 +17,12 @@ from jail.protocol import RUN_STATUSES, messages, parse_run
 from jail.values import decode, encode
 from problems.answers import (
     parse_answer,
-    read_assertion,
     read_literal,
     same_answer,
     same_stdout,
     same_value,
 )
+from problems.assertions import read_assertion
 from problems.problem import Question, show
 from problems.programs import complete, extract_program, with_prefix
 from reward import score_answer

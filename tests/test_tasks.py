@@ -9,7 +9,7 @@ from test_formats import HUMANEVAL, LCB, LCB_FUNCTION, LEETCODE, PICK
 from config import Config, UserError
 from eval import Scope, make_tasks
 from eval import grade as grade_answer
-from problems.answers import read_assertion
+from problems.assertions import read_assertion
 from problems.benchmarks import code_item, prompt_ids, whole_answer
 from problems.formats import to_problem
 from sandbox import Pool
