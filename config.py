@@ -249,18 +249,6 @@ def check_choice(cfg: Config, key: str, choices: Iterable[str]) -> None:
         raise UserError(f"{key} must be one of {', '.join(choices)}, not {getattr(cfg, key)!r}")
 
 
-def check_world(cfg: Config, world_size: int) -> None:
-    """Every sampler needs as many ranks and as many prompts as any other. Raises UserError."""
-    if world_size % cfg.rollout_tp:
-        raise UserError(f"rollout_tp={cfg.rollout_tp} does not divide {world_size} processes")
-    samplers = world_size // cfg.rollout_tp
-    if cfg.prompts_per_step % samplers:
-        wanted = f"a multiple of {samplers}, the number of samplers"
-        raise UserError(
-            f"prompts_per_step={cfg.prompts_per_step} cannot be shared; make it {wanted}"
-        )
-
-
 def print_help(flags: dict[str, str] | None = None) -> None:
     """Every field with its default and the comment that stands beside it above; then exit.
 

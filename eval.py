@@ -26,7 +26,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from config import Config, UserError, check_world, load_config, print_help
+from config import Config, UserError, load_config, print_help
 from problems import benchmarks
 
 if __name__ == "__main__" and {"--help", "-h"} & set(sys.argv):
@@ -37,6 +37,7 @@ from tqdm import tqdm
 
 from checks.directory import write_whole
 from checks.files import model_directory
+from checks.start import check_world
 from jail.values import encode
 from problems.assertions import Assertion, grade_assertion
 from problems.benchmarks import Item, labels_of, task_problems

@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-from config import Config, UserError, check_choice, check_world, load_config, print_help
+from config import Config, UserError, check_choice, load_config, print_help
 
 if __name__ == "__main__" and {"--help", "-h"} & set(sys.argv):
     print_help()  # before torch is imported, which takes seconds
@@ -33,7 +33,7 @@ from transformers import AutoTokenizer
 
 import reward
 from checks.model import load_policy
-from checks.start import check_examples, check_start
+from checks.start import check_examples, check_start, check_world
 from eval import evaluate, make_tasks
 from policy import MicroBatch, Policy, named_weights, split_batch
 from problems.failures import askable

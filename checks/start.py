@@ -36,6 +36,18 @@ def check_start(cfg: Config, device: torch.device, compares: bool) -> str:
     return directory
 
 
+def check_world(cfg: Config, world_size: int) -> None:
+    """Every sampler needs as many ranks and as many prompts as any other. Raises UserError."""
+    if world_size % cfg.rollout_tp:
+        raise UserError(f"rollout_tp={cfg.rollout_tp} does not divide {world_size} processes")
+    samplers = world_size // cfg.rollout_tp
+    if cfg.prompts_per_step % samplers:
+        wanted = f"a multiple of {samplers}, the number of samplers"
+        raise UserError(
+            f"prompts_per_step={cfg.prompts_per_step} cannot be shared; make it {wanted}"
+        )
+
+
 def check_device(cfg: Config, device: torch.device) -> None:
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     if device.type == "cpu" and GPU_FILE.exists() and not hidden:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from config import FIELDS, Config, UserError, check_world, load_config, print_help
+from checks.start import check_world
+from config import FIELDS, Config, UserError, load_config, print_help
 from problems.problem import fill
 
 ROOT = Path(__file__).parent.parent
