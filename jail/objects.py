@@ -19,6 +19,7 @@ import datetime
 import decimal
 import enum
 import fractions
+import functools
 import importlib
 import math
 import re
@@ -235,8 +236,11 @@ class Reader:
             x[...] = self.array([self.get(y) for y in rest[2]], *rest)
         elif kind == "object":
             state = {self.get(k): self.get(v) for k, v in rest[1]}
-            for name, value in state.items():
-                if self.strict and (callable(value) or callable(getattr(type(x), name, None))):
+            for name, value in list(state.items()) if self.strict else ():
+                hidden = getattr(type(x), name, None)
+                if isinstance(hidden, functools.cached_property):
+                    del state[name]  # the check computes it anew
+                elif callable(value) or callable(hidden) or hasattr(hidden, "__get__"):
                     raise ValueError(f"the attribute {name!r} could stand for a method")
             vars(x).clear()
             vars(x).update(state)
