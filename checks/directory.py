@@ -90,8 +90,8 @@ def lock(path: Path) -> TextIO:
             raise
         print(f"{path} is on a file system without locks: start no second run of its name")
     file.truncate(0)
-    # The time tells it from any other, so that a machine with a directory of its own is found.
-    file.write(f"process {os.getpid()} on {socket.gethostname()} (since {time.time():.6f})")
+    who = f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}"
+    file.write(f"{who} ({secrets.token_hex(4)})")  # so that a machine's own directory is told apart
     file.flush()
     os.fsync(file.fileno())
     return file
@@ -106,9 +106,9 @@ def holder(path: Path) -> str:
 
 def set_aside(path: Path) -> Path:
     """Rename a run that ended before its first checkpoint: it cannot go on, its rows are kept."""
-    number = 1
-    while (aside := path.with_name(f"{path.name}.{number}")).exists():
-        number += 1
+    count = 1
+    while (aside := path.with_name(f"{path.name}.{count}")).exists():
+        count += 1
     return path.rename(aside)
 
 
