@@ -411,9 +411,10 @@ def test_no_reward_is_forged(box, name):
 
 @pytest.mark.parametrize("look", sorted(set(LOOKS) - {"look_in_proc"}))  # there is no /proc
 def test_the_look_finds_what_is_there(box, look):
-    # many small objects lie everywhere on the heap, where a large one lies apart
+    # of many small objects one has such neighbours, where a large object lies apart
     text = f"[b'{SECRET} %d' % n for n in range(100_000)]"
     program = f"{FIND}\nmine = [{SECRET}]\ntext = {text}\nprint({look}())"
+    program = program.replace("id(bytearray(1))", "id(text[50_000])")
     assert run(box, program, str(SECRET)).stdout == f"{SECRET}\n"
 
 
