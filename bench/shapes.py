@@ -147,36 +147,30 @@ def update_gb(**options: object) -> float:
     return terms["states"] + terms["gathered"] + terms["kept"]
 
 
-def sampler_share(card: int, shape: str, world: int, tp: int, offload: bool) -> float:
+def sampler_share(card: int, shape: str, world: int, offload: bool) -> float:
     """The largest gpu_memory: what is left beside fp32 weights and moments, in twentieths; 0 where
     the sampler's weights and a small cache find no room."""
     terms = memory(shape, world, offload=offload)
     left = CARDS[card] - 12 / 16 * terms["states"] - REST
     share = min(0.9, int(left / CARDS[card] * 20) / 20)
-    return share if share * CARDS[card] >= terms["weights"] / tp + CACHE else 0.0
+    return share if share * CARDS[card] >= terms["weights"] + CACHE else 0.0
 
 
-LADDER = [  # from what costs nothing to what costs most
-    {},
-    {"micro_tokens": 2048},
-    {"checkpoint_layers": True},
-    {"checkpoint_layers": True, "offload": True},
-]
+LADDER = {  # from what costs nothing to what costs most
+    "A": {},
+    "B": {"micro_tokens": 2048},
+    "C": {"checkpoint_layers": True},
+    "D": {"checkpoint_layers": True, "offload": True},
+}
 
 
 def fitting(card: int, shape: str, world: int) -> str:
-    """The first options of the LADDER with which a model trains on a card; "no" if none."""
-    for options in LADDER:
-        if update_gb(shape=shape, world=world, **options) + REST > CARDS[card]:
-            continue
-        for tp in (1, 2, 4)[: 3 if world > 1 else 1]:
-            share = sampler_share(card, shape, world, tp, "offload" in options)
-            if share:
-                flags = [
-                    name if value is True else f"{name}={value}" for name, value in options.items()
-                ]
-                flags += [f"rollout_tp={tp}"] * (tp > 1)
-                return ", ".join(f"`{flag}`" for flag in [*flags, f"gpu_memory={share}"])
+    """The first rung of the LADDER with which a model trains on a card, and gpu_memory; or "no"."""
+    for rung, options in LADDER.items():
+        fits = update_gb(shape=shape, world=world, **options) + REST <= CARDS[card]
+        share = sampler_share(card, shape, world, "offload" in options)
+        if fits and share:
+            return f"{rung} {share}"
     return "no"
 
 
