@@ -159,8 +159,7 @@ def sampler_share(card: int, shape: str, world: int, offload: bool) -> float:
 LADDER = {  # from what costs nothing to what costs most
     "A": {},
     "B": {"micro_tokens": 2048},
-    "C": {"checkpoint_layers": True},
-    "D": {"checkpoint_layers": True, "offload": True},
+    "C": {"checkpoint_layers": True, "offload": True},
 }
 
 
