@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 
 from checks.files import expected_names
-from checks.model import fix_rope
+from checks.model import fix_rope, load_sampler
 from config import Config, UserError
 from problems.failures import guarded
 from problems.problem import Problem, Question
@@ -295,12 +295,10 @@ class HfEngine:
     """transformers only: slow, exact, and the reference that the tests compare vLLM with."""
 
     def __init__(self, cfg: Config, directory: str, device: torch.device) -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoTokenizer
 
-        dtype = getattr(torch, cfg.compute_dtype)
-        self.model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).to(device).eval()
+        self.model = load_sampler(cfg, directory).to(device).eval()
         self.longest = cfg.max_prompt_tokens + cfg.max_tokens
-        fix_rope(self.model, self.longest)
         self.tokenizer = AutoTokenizer.from_pretrained(directory)
         self.names = expected_names(directory)
         self.device = device

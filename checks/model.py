@@ -14,6 +14,7 @@ texts lie across it: positions are shifted, not texts made long.
 Left out: windows and chunks of attention longer than these texts (windows are tested elsewhere).
 """
 
+import inspect
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -61,6 +62,17 @@ def load_policy(
     if say:
         say(found)
     return shard(cfg, policy, offload)
+
+
+def load_sampler(cfg: Config, directory: str) -> PreTrainedModel:
+    """The model as transformers samples from it. Raises UserError if it caches in its own way."""
+    dtype = getattr(torch, cfg.compute_dtype)
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype)
+    if "past_key_values" not in inspect.signature(model.forward).parameters:
+        kind = type(model).__name__
+        raise UserError(f"{directory}: {kind} has no cache that --engine=hf knows; use vllm")
+    fix_rope(model, cfg.max_prompt_tokens + cfg.max_tokens)
+    return model
 
 
 def refuse_what_is_not_done(model: PreTrainedModel, directory: str) -> None:

@@ -3,15 +3,25 @@
 Tiny models with random weights stand for them. docs/models.md has the table.
 """
 
+import dataclasses
+from pathlib import Path
+
 import pytest
+import tiny
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 from checks.files import expected_names
 from checks.model import fix_rope, load_policy
+from checks.start import check_examples, check_start, context_length
 from config import Config, UserError
 from policy import Pack, Rows, named_weights
+from problems.problem import Question
+from rollout import Group, Request, Response, Sample, make_engine
+from train import update
 
+CPU = torch.device("cpu")
 LENGTHS = {"max_prompt_tokens": 32, "max_tokens": 32}
 FP32 = Config(dtype="float32", **LENGTHS)
 BASE = {
@@ -38,6 +48,15 @@ LONGROPE = LONG | {
 DYNAMIC = {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10000.0}
 YARN = DYNAMIC | {"rope_type": "yarn", "original_max_position_embeddings": 32}
 
+GEMMA_TEXT = HEADS | {"sliding_window": 8, "model_type": "gemma3_text"}
+MISTRAL_TEXT = HEADS | {"model_type": "mistral"}
+EYES = {  # of multimodal models: tiny, and never used
+    "model_type": "siglip_vision_model", "hidden_size": 16, "intermediate_size": 16,
+    "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14,
+}  # fmt: skip
+QWEN_EYES = {"hidden_size": 16, "intermediate_size": 16, "depth": 1, "num_heads": 2}
+QWEN_EYES |= {"out_hidden_size": 32, "num_position_embeddings": 16}
+
 FAMILIES = {  # name -> (type, configuration, Pack or Rows or what the refusal says)
     "Llama": ("llama", BASE, Pack),
     "Llama, yarn": ("llama", BASE | {"rope_parameters": YARN}, Pack),
@@ -62,6 +81,9 @@ FAMILIES = {  # name -> (type, configuration, Pack or Rows or what the refusal s
     "Gemma": ("gemma", HEADS, Pack),
     "Gemma 2": ("gemma2", HEADS, "final_logit_softcapping"),
     "Gemma 3 text": ("gemma3_text", HEADS | {"sliding_window": 8}, Pack),
+    "Gemma 3, 4B and up": ("gemma3", {"text_config": GEMMA_TEXT, "vision_config": EYES}, Pack),
+    "Mistral Small 3.1": ("mistral3", {"text_config": MISTRAL_TEXT}, "cannot load the model"),
+    "Qwen3.5": ("qwen3_5", {"text_config": HEADS | DELTA, "vision_config": QWEN_EYES}, Rows),
     "Cohere": ("cohere", BASE, "logit_scale"),
     "StableLM": ("stablelm", BASE, Rows),
     "StarCoder2": ("starcoder2", BASE, Pack),
@@ -132,7 +154,8 @@ def make_directory(family, path):
     """A model of the family, in which context matters."""
     kind, keys, _ = FAMILIES[family]
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **keys))
+    auto = AutoModelForImageTextToText if "text_config" in keys else AutoModelForCausalLM
+    model = auto.from_config(AutoConfig.for_model(kind, **keys))
     with torch.no_grad():
         for weight in model.parameters():
             if weight.dim() > 1:
@@ -170,3 +193,110 @@ def test_a_family_is_trained_exactly_or_refused(one_process, tmp_path, family):
     assert (ours - plain_logprobs(own)).abs().max() < 1e-4
     sent = dict(named_weights(policy))
     assert sent.keys() == expected_names(directory)
+
+
+STEPS = ["LFM2", "Qwen3-Next", "Qwen3.5", "Qwen3-MoE", "Phi-3, longrope", "Gemma 3, 4B and up"]
+
+
+@pytest.mark.parametrize("family", STEPS)
+def test_four_steps_stay_on_policy(one_process, tmp_path, family):
+    """The sampler has what the trainer has, step after step: the transformers one, in fp32."""
+    directory = make_directory(family, tmp_path)
+    tiny.make_tokenizer().save_pretrained(directory)
+    cfg = dataclasses.replace(FP32, engine="hf", lr=1e-2, tis_cap=0.0)
+    policy = load_policy(cfg, directory, one_process)
+    optimizer = torch.optim.AdamW(policy.parameters(), cfg.lr)
+    engine = make_engine(cfg, directory, one_process)
+    before = torch.cat([tiny.full(weight) for weight in policy.parameters()])
+    requests = [Request(prompt, seed, 24, 1.0) for seed in range(2) for prompt in PROMPTS]
+    for step in range(1, 5):
+        engine.sync(named_weights(policy))
+        groups = [Group(k, "code", None, "", prompt) for k, prompt in enumerate(PROMPTS)]
+        for k, response in enumerate(engine.sample(requests)):
+            sample = Sample(response, None, advantage=(-1.0) ** (k // 2))
+            groups[k % 2].samples.append(sample)
+        stats = update(cfg, step, groups, policy, None, optimizer)
+        assert stats["max_mismatch"] < 1e-4
+    after = torch.cat([tiny.full(weight) for weight in policy.parameters()])
+    assert (after - before).abs().max() > 1e-2
+
+
+def test_the_transformers_sampler_refuses_a_cache_that_it_does_not_know(one_process, tmp_path):
+    directory = make_directory("Mamba-2", tmp_path)
+    with pytest.raises(UserError, match="Mamba2ForCausalLM has no cache"):
+        make_engine(dataclasses.replace(FP32, engine="hf"), directory, one_process)
+
+
+# ------------------------------------------------------------------------------- before it loads
+def refusal(directory, device=CPU, compares=True, **keys):
+    cfg = Config(model=str(directory), **(LENGTHS | keys))
+    with pytest.raises(UserError) as error:
+        check_start(cfg, device, compares)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    return make_directory("Llama", tmp_path_factory.mktemp("llama"))
+
+
+def test_a_group_of_one_cannot_be_compared(llama):
+    assert "samples_per_prompt=1" in refusal(llama, samples_per_prompt=1)
+    assert check_start(Config(model=llama, samples_per_prompt=1, **LENGTHS), CPU, False) == llama
+
+
+def test_texts_longer_than_the_context_are_refused(llama):
+    assert "context of" in refusal(llama, max_tokens=97)
+    assert check_start(Config(model=llama, max_prompt_tokens=32, max_tokens=96), CPU, True)
+
+
+def test_a_context_that_rope_extends_counts_whole(tmp_path):
+    longer = BASE | {"rope_parameters": YARN | {"original_max_position_embeddings": 128}}
+    AutoConfig.for_model("llama", **longer).save_pretrained(tmp_path)
+    assert context_length(str(tmp_path)) == 512
+
+
+def test_a_gpu_that_torch_cannot_use_is_no_reason_to_train_on_the_cpu(llama, monkeypatch, tmp_path):
+    monkeypatch.setattr("checks.start.GPU_FILE", tmp_path)  # is there
+    monkeypatch.setattr("torch.cuda.init", lambda: (_ for _ in ()).throw(RuntimeError("too old")))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert "cannot use (too old)" in refusal(llama)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert check_start(Config(model=llama, **LENGTHS), CPU, True)
+
+
+def test_a_gpu_without_bfloat16_is_told_so(llama, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: False)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: "Tesla T4")
+    cuda = torch.device("cuda", 0)
+    assert "Tesla T4" in refusal(llama, cuda, dtype="bfloat16")
+    assert check_start(Config(model=llama, dtype="float32", **LENGTHS), cuda, True)
+
+
+def test_worked_examples_must_leave_room_for_a_question():
+    example = Question("def f(x):\n    y = x\n    return y", [1], "f", {"y": 1})
+    tokenizer = tiny.make_tokenizer()
+    check_examples(Config(max_prompt_tokens=512), tokenizer, [example])
+    with pytest.raises(UserError, match="leave no room for a question"):
+        check_examples(Config(max_prompt_tokens=64), tokenizer, [example] * 2)
+    check_examples(Config(max_prompt_tokens=64, align_ratio=0.0), tokenizer, [example] * 2)
+
+
+def test_names_that_no_sampler_knows_are_refused(llama, tmp_path):
+    for path in Path(llama).iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    weights = load_file(tmp_path / "model.safetensors")
+    save_file(weights | {"extra.weight": torch.zeros(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=r"disagree on 1 names of tensors, such as extra\.weight"):
+        load_policy(FP32, str(tmp_path), CPU)
+
+
+def test_rows_are_padded_on_the_right_and_split_by_their_cost():
+    rows = Rows([[1, 2], [3]], [[[4, 5], [6]], [[7, 8, 9]]])
+    assert rows.ids.tolist() == [[1, 2, 4], [1, 2, 0], [3, 7, 8]]
+    assert rows.predictors.tolist() == [1, 2, 4, 6, 7, 8]
+    assert rows.targets.tolist() == [4, 5, 6, 7, 8, 9] and rows.lengths == [2, 1, 3]
+    group = Group(0, "code", None, "", [1, 2])
+    pairs = [(group, Sample(Response([5] * n, [], "", True), None)) for n in (2, 9)]
+    assert Rows.cost(pairs) == 2 * (2 + 9 - 1) and Rows.cost([]) == 0
