@@ -38,7 +38,8 @@ def main() -> None:
     limit = int(options[0].removeprefix("--limit=")) if options else None
     for path in (arg for arg in sys.argv[1:] if not arg.startswith("--")):
         problems = load_problems(path)
-        have = [p for p in problems if p.solution and (p.tests.get("inputs") or p.tests.get("calls"))]
+        given = ("inputs", "calls")
+        have = [p for p in problems if p.solution and any(map(p.tests.get, given))]
         with Pool(2) as pool:
             made: list[Future] = [pool.submit(reason, problem) for problem in have[:limit]]
             reasons = Counter(future.result() for future in made)
