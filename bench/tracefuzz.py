@@ -1,0 +1,316 @@
+"""Random programs, traced by us and by sys.settrace at every bytecode: do the values agree?
+
+    python bench/tracefuzz.py values [--n=20000] [--seed=0]     random programs over the grammar
+    python bench/tracefuzz.py attacks [--n=2000] [--seed=0]     mutants of tests/test_forgery.py
+
+Every value that we record must be the one that the oracle saw last, or the program is refused. An
+attack must never make a target of 777. Exits with 1, and prints the program, if one does.
+
+Left out: async, and programs that end a value observably, which are refused before they run.
+"""
+
+import ast
+import dis
+import io
+import random
+import signal
+import sys
+from collections import Counter
+from contextlib import redirect_stdout
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from jail.forgery import forgeable  # noqa: E402
+from jail.instrument import FILENAME, HOOK, UNFIT, compile_traced, plain  # noqa: E402
+
+CLEANS_UP = "a generator that cleans up"
+SECONDS = 2.0  # for one program
+NAMES = "a b c d e x y".split()  # noqa: SIM905
+PROLOGUE = """
+class Box:
+    n = 1
+    def __init__(self, v=0): self.v = v
+    def __enter__(self): return self.v
+    def __exit__(self, *why): return len(why) and self.v == 1
+    def __setitem__(self, k, v):
+        if v == 0: raise KeyError(k)
+    @property
+    def p(self): return self.v // 0
+a = b = c = d = e = x = y = 0
+fuel = 60
+def burn():
+    global fuel
+    fuel -= 1
+    return fuel > 0
+"""
+
+
+class Writer:
+    """Writes one random program. It ends, because each loop and call burns a common fuel."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng, self.functions = rng, ["burn"]
+
+    def pick(self, *options: str) -> str:
+        return self.rng.choice(options)
+
+    def name(self) -> str:
+        return self.rng.choice(NAMES)
+
+    def value(self, depth: int = 0) -> str:
+        n, r = self.name, self.rng.randrange(5 if depth > 1 else 18)
+        if r < 3:
+            return self.pick("0", "1", "2", "'s'", "None", "True", "[]", "{}", "(1, 2)")
+        if r < 5:
+            return n()
+        v = [self.value(depth + 1) for _ in range(2)]
+        return self.pick(
+            f"[{v[0]}, {v[1]}]", f"({v[0]}, {v[1]})", f"{v[0]} + {v[1]}", f"{v[0]} // {v[1]}",
+            f"({n()} := {v[0]})", f"[q for q in [{v[0]}, {v[1]}]]", f"({v[0]} if {v[1]} else {n()})",
+            f"[({n()} := q) for q in (1, 2) if q]", f"{{'k': {v[0]}}}", f"str({v[0]})",
+            f"{self.rng.choice(self.functions)}()", f"({v[0]} and {v[1]})", f"{v[0]}[0]",
+            f"list(g({v[0]}))", f"Box({v[0]})", f"Box({v[0]}).p", f"(lambda {n()}: {v[0]})(1)",
+            f"f'{{{v[0]}}}'", f"next(iter({v[0]}), {v[1]})",
+        )  # fmt: skip
+
+    def target(self, depth: int = 0) -> str:
+        n = self.name
+        if depth > 1 or self.rng.random() < 0.5:
+            return self.pick(n(), n(), n(), f"{n()}[0]", f"{n()}.v", f"Box()[{n()}]")
+        parts = [self.target(depth + 1) for _ in range(self.rng.randrange(1, 4))]
+        if self.rng.random() < 0.2:
+            parts[-1] = f"*{n()}"
+        return self.pick(f"({', '.join(parts)},)", f"[{', '.join(parts)}]")
+
+    def block(self, depth: int, scope: str) -> list[str]:
+        lines = [x for _ in range(self.rng.randrange(1, 4)) for x in self.statement(depth, scope)]
+        return ["    " + line for line in lines]
+
+    def statement(self, depth: int, scope: str) -> list[str]:
+        n, v, t = self.name, self.value, self.target
+        r = self.rng.randrange(13 if depth > 2 else 24)
+        if r < 5:
+            return [f"{t()} = {v()}"]
+        if r < 12:
+            name = n()
+            return [self.pick(
+                f"{t()} = {t()} = {v()}", f"{name} += {v()}", f"{name}: int = {v()}",
+                f"{name}: ({v()}) = {v()}", f"del {name}, {n()}", f"del {n()}[0], {name}",
+                f"{name}.append({v()})", f"import math as {name}", f"from math import pi as {name}",
+                f"from math import e, floor as {name}, nope", f"{v()}", f"assert {v()}",
+                f"raise ValueError({v()})", f"{name}, {n()} = {n()}, {v()}", "from math import *"
+                if scope == "module" else "pass", f"{t()}, = [{v()}]",
+            )]  # fmt: skip
+        if r == 12:
+            loop = ["return " + v()] if scope == "function" else ["pass"]
+            return loop
+        inside = self.block(depth + 1, scope)
+        if r == 13:
+            return [f"if {v()}:", *inside, "else:", *self.block(depth + 1, scope)]
+        if r < 16:
+            extra = ["    break", "    continue", "    pass"][self.rng.randrange(3)]
+            head = f"for {t()} in {v()}:" if r == 14 else f"while burn() and {v()}:"
+            return [head, "    if not burn(): break", *inside, extra]
+        if r < 19:
+            wrong = self.pick("Exception", "ValueError", "(TypeError, NameError)", "LookupError")
+            lines = ["try:", *inside, f"except {wrong} as {n()}:", *self.block(depth + 1, scope)]
+            return lines + (["finally:", *self.block(depth + 1, scope)] if r == 18 else [])
+        if r == 19:
+            return [f"with Box({v()}) as {t()}, Box({v()}) as {t()}:", *inside]
+        if r == 20:
+            pattern = self.pick(
+                "[q, r]", n(), f"[{n()}, *{n()}]", f"{{'k': {n()}}}", f"int() as {n()}"
+            )
+            guard = self.pick("", "", f" if {v()}")
+            return [f"match {v()}:", f"    case {pattern}{guard}:", *["    " + x for x in inside]]
+        if r == 21:
+            body = self.block(depth + 1, "class")
+            return [f"class {self.pick('K', n())}:", f"    __q = {v()}", *body]
+        name = f"f{len(self.functions)}"
+        body = self.block(depth + 1, "function")
+        declared = self.pick("", "", "", f"    global {n()}", "    global __h")
+        kind = self.pick("", "", f"    yield {v()}", f"    __m = {v()}")
+        parameters = self.pick("", f"{n()}=1", f"*{n()}")
+        bound = {w for w in parameters.replace("*", "").split("=")}
+        if declared.split()[-1:] and declared.split()[-1] in bound:
+            declared = ""
+        self.functions.append(name)
+        lines = [f"def {name}({parameters}):", declared, "    if not burn(): return 0", *body, kind]
+        if self.rng.random() < 0.3:  # a closure that binds the outer name
+            inner = n()
+            lines += [f"    {inner} = 1" if inner not in declared else "",
+                      "    def inner():", f"        nonlocal {inner}", f"        {inner} = {v()}",
+                      "    inner()"]  # fmt: skip
+        return [line for line in lines if line] + [f"{n()} = {name}()"]
+
+    def program(self) -> str:
+        self.functions.append("len")
+        lines = [PROLOGUE, "def g(v):\n    for w in v:\n        yield w"]
+        while sum(x.count("\n") + 1 for x in lines) < self.rng.randrange(25, 60):
+            body = self.statement(0, "module")
+            if self.rng.random() < 0.6:
+                body = ["try:", *("    " + x for x in body if "import *" not in x), "    pass",
+                        "except Exception: pass"]  # fmt: skip
+            lines += body
+        return "\n".join(lines) + "\n"
+
+
+# --- The oracle ---------------------------------------------------------------------------------
+
+
+def targets_of(tree: ast.AST) -> dict[tuple, str]:
+    """{position: name} of all that the compiler stores to as a variable."""
+    found = {}
+    for node in ast.walk(tree):
+        name = getattr(node, "name", None) or getattr(node, "rest", None)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name = node.id
+        elif not isinstance(node, ast.pattern) or not name:
+            continue
+        found[node.lineno, node.end_lineno, node.col_offset, node.end_col_offset, name] = name
+    return found
+
+
+class Oracle:
+    """Runs a program under sys.settrace and looks at what each store instruction has stored."""
+
+    def __init__(self, source: str) -> None:
+        self.code = compile(source, FILENAME, "exec", dont_inherit=True)
+        self.targets = targets_of(ast.parse(source))
+        self.bound: dict[tuple, object] = {}
+        self.codes, self.stores, todo = {}, {}, [self.code]
+        for code in todo:
+            todo += [c for c in code.co_consts if isinstance(c, type(code))]
+            self.codes.setdefault(scope_of(code), code)
+            self.stores[code] = {
+                i.offset: i for i in dis.get_instructions(code)
+                if i.opname.startswith(("STORE_", "DELETE_")) and isinstance(i.argval, str)
+                and i.opname not in ("STORE_ATTR", "DELETE_ATTR")
+            }  # fmt: skip
+        self.before: dict = {}  # frame -> the offset of its last instruction
+
+    def run(self) -> None:
+        names = {"__name__": "__main__"}
+        sys.settrace(self.on_event)
+        try:
+            exec(self.code, names)  # noqa: S102 (our own program)
+        except Exception:  # noqa: BLE001, S110 (whatever it raises)
+            pass
+        finally:
+            sys.settrace(None)
+
+    def on_event(self, frame: object, event: str, _: object) -> object:
+        code = frame.f_code
+        if code.co_filename != FILENAME:
+            return None
+        frame.f_trace_opcodes = True
+        if frame not in self.before and code.co_name in EXPRESSIONS:
+            pass
+        elif frame not in self.before:
+            n = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4)
+            for name in code.co_varnames[: n + bool(code.co_flags & 8)]:
+                self.bound[scope_of(code), name] = frame.f_locals[name]
+        else:
+            self.look(frame, self.before[frame])
+        self.before[frame] = frame.f_lasti if event == "opcode" else None
+        return self.on_event
+
+    def look(self, frame: object, offset: int | None) -> None:
+        instruction = self.stores[frame.f_code].get(offset)
+        if not instruction:
+            return
+        name, scope = instruction.argval, scope_of(frame.f_code)
+        plain_name = name
+        position = instruction.positions
+        if instruction.opname.endswith("GLOBAL"):
+            scope = ""
+        elif instruction.opname.endswith("DEREF") and name in frame.f_code.co_freevars:
+            while name not in self.codes[scope].co_cellvars:
+                scope = scope.rpartition(".")[0]
+        elif frame.f_code.co_name in EXPRESSIONS:
+            return
+        places = [n for (*p, n) in self.targets if p == [*position] and name.endswith(n)]
+        self.bound.pop((scope, name), None)
+        if instruction.opname.startswith("STORE") and places:
+            if plain_name != places[0] and instruction.opname.endswith("GLOBAL"):
+                return
+            values = frame.f_globals if instruction.opname.endswith("GLOBAL") else frame.f_locals
+            self.bound[scope, places[0]] = values[name]
+        elif places or not instruction.opname.startswith("STORE"):
+            self.bound.pop((scope, name), None)
+
+
+EXPRESSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>")
+
+
+def scope_of(code: object) -> str:
+    return code.co_qualname.replace("<module>", "").replace(".<locals>", "")
+
+
+def disagreement(source: str, seen: Counter) -> str:
+    """What we record and the oracle has not seen; "" if there is nothing."""
+    if word := forgeable(source):  # the values should be right all the same
+        seen["refused"] += 1
+        seen["refused for other reasons than a module"] += "module" not in word
+        if word == CLEANS_UP:
+            return ""
+    code, recorder = compile_traced(source)
+    with redirect_stdout(io.StringIO()):
+        oracle = Oracle(source)
+        oracle.run()
+        try:
+            exec(code, {"__name__": "__main__", HOOK: recorder.hook})  # noqa: S102
+        except Exception:  # noqa: BLE001, S110
+            pass
+    true = {key: plain(value) for key, value in oracle.bound.items()}
+    true = {key: value for key, value in true.items() if value is not UNFIT and key[1] != "_"}
+    ours = {(row["scope"], row["name"]): row["value"] for row in recorder.snapshot()}
+    seen["values"] += len(ours)
+    seen["values of the oracle alone"] += len(true.keys() - ours.keys())
+    wrong = [k for k in ours if k not in true or repr(ours[k]) != repr(true[k])]
+    return ", ".join(f"{k}: {ours[k]!r}, not {true.get(k, 'unbound')!r}" for k in wrong)
+
+
+class TooLong(BaseException):
+    """No program catches it."""
+
+
+def end(*_: object) -> None:
+    raise TooLong
+
+
+def check_values(n: int, seed: int) -> Counter:
+    seen: Counter = Counter()
+    signal.signal(signal.SIGALRM, end)
+    for i in range(n):
+        source = Writer(random.Random(f"{seed}/{i}")).program()
+        try:
+            compile(source, FILENAME, "exec")
+        except SyntaxError:
+            seen["no program"] += 1
+            continue
+        seen["programs"] += 1
+        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        try:
+            wrong = disagreement(source, seen)
+        except TooLong:  # the text of a value that holds itself many times
+            seen["took too long"] += 1
+            continue
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if wrong:
+            sys.exit(f"{source}\nprogram {seed}/{i}: {wrong}")
+    return seen
+
+
+def main() -> None:
+    options = dict(a.lstrip("-").partition("=")[::2] for a in sys.argv[2:])
+    n, seed = int(options.get("n", 20_000)), int(options.get("seed", 0))
+    for what, count in check_values(n, seed).most_common(30):
+        print(f"{count:8} {what}")
+
+
+if __name__ == "__main__":
+    main()
