@@ -13,10 +13,12 @@ import ast
 import dis
 import io
 import random
+import re
 import signal
 import sys
 from collections import Counter
-from contextlib import redirect_stdout
+from collections.abc import Iterable
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -38,6 +40,7 @@ class Box:
         if v == 0: raise KeyError(k)
     @property
     def p(self): return self.v // 0
+def txt(v): return str(v) if isinstance(v, (int, str)) else ''
 a = b = c = d = e = x = y = 0
 fuel = 60
 def burn():
@@ -68,8 +71,9 @@ class Writer:
         v = [self.value(depth + 1) for _ in range(2)]
         return self.pick(
             f"[{v[0]}, {v[1]}]", f"({v[0]}, {v[1]})", f"{v[0]} + {v[1]}", f"{v[0]} // {v[1]}",
-            f"({n()} := {v[0]})", f"[q for q in [{v[0]}, {v[1]}]]", f"({v[0]} if {v[1]} else {n()})",
-            f"[({n()} := q) for q in (1, 2) if q]", f"{{'k': {v[0]}}}", f"str({v[0]})",
+            f"({n()} := {v[0]})", f"[q for q in [{v[0]}, {v[1]}]]",
+            f"({v[0]} if {v[1]} else {n()})",
+            f"[({n()} := q) for q in (1, 2) if q]", f"{{'k': {v[0]}}}", f"txt({v[0]})",
             f"{self.rng.choice(self.functions)}()", f"({v[0]} and {v[1]})", f"{v[0]}[0]",
             f"list(g({v[0]}))", f"Box({v[0]})", f"Box({v[0]}).p", f"(lambda {n()}: {v[0]})(1)",
             f"f'{{{v[0]}}}'", f"next(iter({v[0]}), {v[1]})",
@@ -133,7 +137,7 @@ class Writer:
         declared = self.pick("", "", "", f"    global {n()}", "    global __h")
         kind = self.pick("", "", f"    yield {v()}", f"    __m = {v()}")
         parameters = self.pick("", f"{n()}=1", f"*{n()}")
-        bound = {w for w in parameters.replace("*", "").split("=")}
+        bound = set(parameters.replace("*", "").split("="))
         if declared.split()[-1:] and declared.split()[-1] in bound:
             declared = ""
         self.functions.append(name)
@@ -163,13 +167,16 @@ class Writer:
 def targets_of(tree: ast.AST) -> dict[tuple, str]:
     """{position: name} of all that the compiler stores to as a variable."""
     found = {}
-    for node in ast.walk(tree):
-        name = getattr(node, "name", None) or getattr(node, "rest", None)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            name = node.id
-        elif not isinstance(node, ast.pattern) or not name:
+    for case in ast.walk(tree):  # a pattern's captures are stored at the place of some part of it
+        parts = list(ast.walk(case.pattern)) if isinstance(case, ast.match_case) else [case]
+        names = [getattr(p, "name", None) or getattr(p, "rest", None) for p in parts]
+        if isinstance(case, ast.Name) and isinstance(case.ctx, ast.Store):
+            names = [case.id]
+        elif not isinstance(case, ast.match_case):
             continue
-        found[node.lineno, node.end_lineno, node.col_offset, node.end_col_offset, name] = name
+        for node in (part for part in parts if hasattr(part, "lineno")):
+            place = node.lineno, node.end_lineno, node.col_offset, node.end_col_offset
+            found |= {(*place, name): name for name in names if name}
     return found
 
 
@@ -251,19 +258,16 @@ def scope_of(code: object) -> str:
 
 def disagreement(source: str, seen: Counter) -> str:
     """What we record and the oracle has not seen; "" if there is nothing."""
-    if word := forgeable(source):  # the values should be right all the same
+    if word := forgeable(source):  # a random program's values should be right all the same
         seen["refused"] += 1
-        seen["refused for other reasons than a module"] += "module" not in word
-        if word == CLEANS_UP:
+        if word == CLEANS_UP or PROLOGUE not in source:
             return ""
     code, recorder = compile_traced(source)
     with redirect_stdout(io.StringIO()):
         oracle = Oracle(source)
         oracle.run()
-        try:
+        with suppress(Exception):  # whatever it raises
             exec(code, {"__name__": "__main__", HOOK: recorder.hook})  # noqa: S102
-        except Exception:  # noqa: BLE001, S110
-            pass
     true = {key: plain(value) for key, value in oracle.bound.items()}
     true = {key: value for key, value in true.items() if value is not UNFIT and key[1] != "_"}
     ours = {(row["scope"], row["name"]): row["value"] for row in recorder.snapshot()}
@@ -282,10 +286,13 @@ def end(*_: object) -> None:
 
 
 def check_values(n: int, seed: int) -> Counter:
+    return check(Writer(random.Random(f"{seed}/{i}")).program() for i in range(n))
+
+
+def check(sources: Iterable[str]) -> Counter:
     seen: Counter = Counter()
     signal.signal(signal.SIGALRM, end)
-    for i in range(n):
-        source = Writer(random.Random(f"{seed}/{i}")).program()
+    for source in sources:
         try:
             compile(source, FILENAME, "exec")
         except SyntaxError:
@@ -301,14 +308,43 @@ def check_values(n: int, seed: int) -> Counter:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         if wrong:
-            sys.exit(f"{source}\nprogram {seed}/{i}: {wrong}")
+            raise AssertionError(f"{source}\n{wrong}")
     return seen
+
+
+def mutant(attacks: list[str], rng: random.Random) -> str:
+    """An attack with lines of another in it, without some of its own, or with other names."""
+    lines = rng.choice(attacks).strip().split("\n")
+    words = re.findall(r"[A-Za-z_]\w*", " ".join(attacks))
+    for _ in range(rng.randrange(1, 5)):
+        i = rng.randrange(len(lines))
+        indent = re.match(" *", lines[i])[0]
+        what = rng.randrange(4)
+        if what == 0:
+            lines.insert(i, indent + rng.choice(rng.choice(attacks).strip().split("\n")).strip())
+        elif what == 1 and len(lines) > 3:
+            del lines[i]
+        else:
+            old = re.findall(r"[A-Za-z_]\w*", lines[i]) or [""]
+            lines[i] = lines[i].replace(rng.choice(old) or "?", rng.choice(words))
+    return "\n".join(lines) + "\nf(1)\n"
+
+
+def check_attacks(attacks: list[str], n: int, rng: random.Random) -> Counter:
+    sources = (mutant(attacks, rng) for _ in range(n))
+    return check(sources)
 
 
 def main() -> None:
     options = dict(a.lstrip("-").partition("=")[::2] for a in sys.argv[2:])
     n, seed = int(options.get("n", 20_000)), int(options.get("seed", 0))
-    for what, count in check_values(n, seed).most_common(30):
+    if sys.argv[1] == "attacks":
+        from test_forgery import ATTACKS
+
+        seen = check_attacks(list(ATTACKS.values()), n, random.Random(seed))
+    else:
+        seen = check_values(n, seed)
+    for what, count in seen.most_common():
         print(f"{count:8} {what}")
 
 

@@ -1,0 +1,376 @@
+"""No alignment target is forged: an attack on the record ends as the truth or as a refusal."""
+
+import random
+import sys
+
+import pytest
+
+from bench import tracefuzz
+from config import Config
+from jail.allowlist import INSIDES, MODULES
+from jail.forgery import forgeable, without_remarks
+from jail.instrument import compile_traced
+from problems.problem import Question, question_text
+from reward import make_question
+from sandbox import Sandbox
+from trace import trace_program
+
+CFG = Config()
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    box = Sandbox(timeout_s=10.0)
+    yield box
+    box.close()
+
+
+# Each has a `y` that is 2 in truth, or [2], and would like it to be asked for as 777. RUN holds the
+# code that it wants to run, SPELL a name that it may not write.
+RUN = "vars()['_' + '_nanocoderl_trace_' + '_'][:] = [777] * 99"
+SPELL = "'_' + '_globals_' + '_'"
+LOOK = "    match f:\n        case A(g): g[0] = 777\n"
+ATTACKS = {
+    "a class of classes answers isinstance": f"""
+class M(type):
+    def __instancecheck__(self, other): return True
+class A(metaclass=M):
+    __match_args__ = ({SPELL},)
+def f(x):
+    y = x + 1
+{LOOK}    return x""",
+    "a decorator turns a method into a tuple": f"""
+class A:
+    @lambda m: ({SPELL},)
+    def __match_args__(self): pass
+def f(x):
+    y = x + 1
+{LOOK}    return x""",
+    "a class with computed names": f"""
+kind = type
+def f(x):
+    y = x + 1
+    A = kind('A', (), {{{SPELL}: 1}})
+    return x""",
+    "the class of a class": """
+class Keep:
+    def __eq__(self, other):
+        self.found = other
+        return True
+def f(x):
+    y, k = x + 1, Keep()
+    type(type(x)) == k
+    k.found('A', (), {})
+    return x""",
+    "the library compiles a text": f"""
+import typing
+def f(x):
+    y = x + 1
+    typing.ForwardRef({RUN!r})._evaluate({{}}, {{}}, frozenset())
+    return x""",
+    "the library makes a function": f"""
+import dataclasses
+def f(x):
+    y = x + 1
+    dataclasses.make_dataclass('D', ['a'], namespace={{{SPELL}: {RUN!r}}})
+    return x""",
+    "a private method of the library": f"""
+from collections import namedtuple
+import typing
+class Own:
+    def _evaluate(self, *names): pass
+def f(x):
+    y = x + 1
+    typing.Optional[{RUN!r}]._evaluate()
+    return x""",
+    "a copy runs what it is told": f"""
+import copy
+class A:
+    def __reduce_ex__(self, version): return eval, ({RUN!r},)
+def f(x):
+    y = x + 1
+    copy.copy(A())
+    return x""",
+    "an enum of computed names": f"""
+import enum
+def f(x):
+    y = x + 1
+    A = enum.Enum('A', {{{SPELL}: 1}})
+    return x""",
+    "a module as an attribute": """
+class A:
+    import sys as m
+    modules = 1
+def f(x):
+    y = x + 1
+    A.m.modules['program'].y = 777
+    return x""",
+    "a module under another name": """
+import sys
+class A: modules = 1
+def f(x):
+    y = x + 1
+    m = sys
+    m.modules.clear()
+    return x""",
+    "a traceback in __exit__": """
+class C:
+    tb_frame = f_globals = 1
+    def __enter__(self): pass
+    def __exit__(self, kind, error, trace):
+        trace.tb_frame.f_globals.clear()
+        return True
+def f(x):
+    y = x + 1
+    with C(): x // 0
+    return x""",
+    "a format that reads attributes": """
+def f(x):
+    y = x + 1
+    text = '{0.' + '_' * 2 + 'globals' + '_' * 2 + '}'
+    z = 777 if 'trace' in text.format(f) else x
+    return x""",
+    "the library's counter is replaced": """
+import itertools
+def f(x):
+    y = [x + 1]
+    def late(*a):
+        y[:] = [777]
+        return iter(range(99999))
+    itertools.count = late
+    return x""",
+    "a file is replaced": """
+import sys
+class Out:
+    def write(self, text): pass
+    def flush(self): y[:] = [777]
+def f(x):
+    global y
+    y = [x + 1]
+    sys.stdout = Out()
+    return x""",
+    "a file gets another method": """
+import sys
+def f(x):
+    y = [x + 1]
+    def late(): y[:] = [777]
+    out = sys.stdout
+    out.flush = late
+    return x""",
+    "a file gets another buffer": """
+import sys
+class Out:
+    closed = False
+    def readable(self): return False
+    def writable(self): return True
+    def seekable(self): return False
+    def write(self, text): return len(text)
+    def flush(self): y[:] = [777]
+def f(x):
+    global y
+    y = [x + 1]
+    sys.stdout.__init__(Out())
+    return x""",
+    "references are counted": """
+import sys
+def f(x):
+    y = [x + 1]
+    z = 777 if sys.getrefcount(y) > 2 else x
+    return x""",
+    "names are listed": """
+def f(x):
+    y = x + 1
+    z = 777 if any('trace' in n for n in dir(f)) else x
+    return x""",
+    "an object's end is noticed": """
+gone = []
+class A:
+    def __del__(self): gone.append(1)
+def g():
+    a = A()
+def f(x):
+    y = x + 1
+    g()
+    z = x if gone else 777
+    return x""",
+    "a generator's end is noticed": """
+gone = []
+def numbers():
+    try: yield 1
+    finally: gone.append(1)
+def g():
+    n = numbers()
+    return next(n)
+def f(x):
+    y = x + 1
+    g()
+    z = x if gone else 777
+    return x""",
+    "an alias of the record": "from math import pi as __nanocoderl_trace__\n"
+    "def f(x):\n    y = x + 1\n    return x",
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_no_attack_makes_a_target_that_was_not(sandbox, name):
+    made = make_question(sandbox, ATTACKS[name], [1], "f", CFG)
+    shown = made if isinstance(made, str) else made.shown_target()
+    assert made == "forgeable" or ("777" not in str(shown) and shown["y"] in ("2", "[2]"))
+
+
+def test_code_that_runs_after_the_end_changes_no_record(sandbox):
+    """Even if a program were not refused, the record is read before anything is called."""
+    names = ["a file is replaced", "a file gets another method", "a file gets another buffer"]
+    for program in map(ATTACKS.get, names):
+        (traced,) = sandbox.run(program, [[1]], "f", traced=True)
+        assert {v["name"]: v["value"] for v in traced.variables}["y"] == [2]
+    stop = "y = [2]\nclass Late(SystemExit):\n    @property\n    def code(self): y[:] = [777]\n"
+    (traced,) = sandbox.run(f"{stop}raise Late", [""], traced=True)
+    assert {v["name"]: v["value"] for v in traced.variables}["y"] == [2]
+
+
+CHANCE = [
+    "import random\ny = random.randrange(2)",
+    "from random import *\ny = randrange(2)",
+    "y = hash('a') % 2",
+    "y = list({'pear', 'fig', 'kiwi', 'plum', 'lime', 'date', 'nut'})",
+    "class A:\n    x = 0\ny = repr(A())",
+    "import datetime\ntoday = 1\ny = datetime.date.today().day",
+    "import time\ny = int(time.time()) > 0",
+    "import sys\ny = sys.version_info[0]",
+    "y = 0\ndef dive():\n    global y\n    y += 1\n    dive()\ntry: dive()\nexcept Exception: pass",
+    "y = 0\nxs = []\ntry:\n    while True: xs.append('a' * 10**6 + str(y)); y += 1\n"
+    "except Exception: pass\nxs = 0",
+]
+
+
+@pytest.mark.parametrize("program", CHANCE)
+def test_what_nobody_can_predict_is_no_target(sandbox, program):
+    made = make_question(sandbox, f"{program}\nprint(1)", "", None, CFG)
+    assert made in ("forgeable", "nondeterministic")
+
+
+# A program and what may be recorded of the variables that it is about: the truth, or nothing.
+BLIND_SPOTS = {
+    "a = 0\nd = []\ntry: a, d[0] = 5, 6\nexcept IndexError: pass": {"d": []},
+    "a = 0\nd = ()\ntry: a = d[0] = 5\nexcept TypeError: pass": {"d": ()},
+    "d = [0]\na, d[0], b = 5, 6, 7": {"d": [6], "a": 5, "b": 7},
+    "try:\n for i, (a, b) in [(1, (2, 3)), (4, 5)]: pass\nexcept TypeError: pass": {"a": 2, "b": 3},
+    "for i, (a, b) in [(1, (2, 3)), (4, (5, 6))]: pass": {"i": 4, "a": 5, "b": 6},
+    "pi = 1\ntry: from math import pi, nope\nexcept ImportError: pass": {},
+    "pi = 1\nfrom math import *": {},
+    "from math import *\npi = 1": {"pi": 1},
+    "x = 1\ntry: del x, y\nexcept NameError: pass": {},
+    "try: 1 // 0\nexcept ZeroDivisionError as e: e = 5": {},
+    "e = 4\ntry: pass\nexcept ZeroDivisionError as e: e = 5": {"e": 4},
+    "try:\n for z in (1, 0):\n  a = z\n  b = 1 // z\n  del b\nexcept ZeroDivisionError: pass": {
+        "z": 0, "a": 0,
+    },
+    "class A:\n def m(self):\n  global __q\n  __q = 5\nA().m()": {},
+    "class A:\n def m(self):\n  __q = 5\nA().m()": {"__q": 5},
+    "class A:\n n = 1\n k = 1\n def m(self): self.n = 5\nA().m()": {"k": 1},
+    "try: x: (1 // 0) = 5\nexcept ZeroDivisionError: pass": {},
+    "n = 0\nwhile (n := n + 1) < 5: pass": {"n": 5},
+    "match 3:\n case x if x > 5: pass\n case y: pass": {"x": 3, "y": 3},
+    "def f(a):\n def g(): return (a := 7)\n return g()\nf(1)": {},  # which `a` came last?
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("program", BLIND_SPOTS)
+def test_what_a_statement_binds_before_it_raises_is_right_or_not_asked(sandbox, program):
+    found = trace_program(sandbox, program, "", trusted=True)
+    assert found.reason == ""
+    assert {v.name: v.value for v in found.variables} == BLIND_SPOTS[program]
+
+
+def test_the_recursion_limit_comes_no_sooner_by_tracing():
+    """A walrus and a guard are recorded without a call."""
+    body = "    global n\n    n = k\n    match k:\n        case m if (w := m) >= 0: f(k + 1)\n"
+    program = f"n = 0\ndef f(k):\n{body}try: f(0)\nexcept RecursionError: pass\n"
+    reached = []
+    for code in (compile(program, "<program>", "exec"), compile_traced(program)[0]):
+        names = {"__nanocoderl_trace__": compile_traced(program)[1].hook}
+        exec(code, names)  # noqa: S102 (our own program)
+        reached.append(names["n"])
+    assert reached[0] == reached[1]
+
+
+def test_the_prefix_of_a_data_set_is_not_asked_about(sandbox):
+    prefix = "import os\ndef poly(xs, x):\n    total = sum(c * x for c in xs)\n    return total\n"
+    for docstring in ("", f'"""{prefix}"""\n'):
+        program = f"{docstring}def f(zeros):\n    a = 1\n    return poly(zeros, a)"
+        made = make_question(sandbox, program, [[1, 2]], "f", CFG, prefix)
+        assert made.target == {"a": 1, "output": 3}
+    evil = "def f(x):\n    y = x\n    os.write(5, b'')\n    return y"
+    assert make_question(sandbox, evil, [1], "f", CFG, prefix) == "forgeable"
+
+
+def test_a_comment_gives_no_value_away(sandbox):
+    program = (
+        '"""total = 9"""\ndef f(xs):\n    \'y = 5\'\n    y = len("# y")  # y = 3\n'
+        "    # total = 9\n    total = sum(xs)\n    return total\n"
+    )
+    made = make_question(sandbox, program, [[4, 5]], "f", CFG)
+    shown = 'def f(xs):\n    y = len("# y")\n    total = sum(xs)\n    return total\n'
+    assert made.program == shown and made.target == {"y": 3, "total": 9, "output": 9}
+    assert isinstance(made, Question) and "total = 9" not in question_text(made, CFG)
+
+
+REMARKS = [
+    'def f():\n    "a"\n',
+    'class A:\n    """a\n    b"""\n    # c\nx = 1',
+    '"é" # é\n"b"',
+    "x = (1, # a\n 2)\n",
+    "if x:\n    'a' 'b'\n    # c\n    y = 1\n",
+    "if x: 'a'\n# c",
+    "x = 1;  # c\r\n'b'\r\n",
+]
+
+
+@pytest.mark.parametrize("program", REMARKS)
+def test_a_program_without_its_remarks_is_a_program(program):
+    left = without_remarks(program)
+    assert "#" not in left and compile(left, "", "exec")
+    assert without_remarks("x = 'a # b") == "x = 'a # b"  # it does not parse
+
+
+def test_the_tables_name_what_there_is():
+    """A misspelt name would be allowed to nobody's use; one of the insides, to anybody's."""
+    for module in MODULES.keys() - {"sortedcontainers", "typing"}:
+        names = vars(__import__(module, fromlist=["x"]))
+        assert MODULES[module] <= names.keys(), module
+        assert not any(type(names[name]) is type(sys) for name in MODULES[module])
+    assert {"gi_frame", "f_globals", "tb_frame", "mro", "raw", "_evaluate", "today"} <= INSIDES
+
+
+HONEST = [
+    "class Node:\n    def __init__(self, key, val=0):\n        self.key = key\n"
+    "        self.next = None",
+    "from dataclasses import dataclass, field\n@dataclass(order=True)\nclass P:\n    x: int\n"
+    "    tags: list = field(default_factory=list)",
+    "import functools\nclass S:\n    @functools.lru_cache(None)\n    def f(self, n): return n",
+    "def f(string):\n    return string.upper()\nimport string",
+    "x = 3\nprint(type(x) == int, type(x) is not list, type(x).__name__, x.__class__.__name__)",
+    "from collections import namedtuple\nP = namedtuple('P', 'row col')\nprint(P(1, 2).row)",
+    "class A:\n    def __hash__(self): return hash((1, 2))\n    def __eq__(self, o): return True",
+    "class A(Exception):\n    pass\ntry: raise A('x')\nexcept A as e: print(e.args)",
+    "print('{:>4} {0!r:{1}}'.format(1, 2), f'{3:>{4}}', '%d' % 5)",
+    "def opened(open, close):\n    return open + close",
+    "open = 1\nprint(open)",
+    "from sys import stdin\ninput = stdin.readline\nn = int(input())",
+]
+
+
+@pytest.mark.parametrize("program", HONEST)
+def test_an_honest_program_is_asked_about(program):
+    assert forgeable(program) == ""
+
+
+def test_random_programs_are_recorded_as_an_oracle_sees_them():
+    """bench/tracefuzz.py looks at as many as you like."""
+    assert tracefuzz.check_values(40, seed=0)["values"] > 100
+
+
+def test_mutants_of_the_attacks_are_refused_or_recorded_right():
+    seen = tracefuzz.check_attacks(list(ATTACKS.values()), 150, random.Random(0))
+    assert seen["refused"] > seen["programs"] / 2
