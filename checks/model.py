@@ -54,7 +54,7 @@ def load_policy(
     check_own_names(model, directory)
     model.eval()  # sampler and trainer must be the same function
     fix_rope(model, cfg.max_prompt_tokens + cfg.max_tokens)
-    model.requires_grad_(False)  # nor the eyes of a multimodal model, which no text depends on
+    model.requires_grad_(False)  # of a multimodal model the eyes: no text depends on them
     for part in (model.get_decoder(), model.get_output_embeddings()):
         part.requires_grad_(True)
     policy = Policy(model, cfg.temperature, device)
@@ -113,17 +113,17 @@ def choose_layout(policy: Policy, directory: str, length: int) -> str:
         texts = Texts(policy, length)
         policy.model.set_attn_implementation("packed")
         gap, why = texts.gap(Pack)
-        if not gap > TOLERANCE:
+        if gap <= TOLERANCE:  # and not NaN
             return f"answers share their prompts: packed and plain passes differ by {gap:.0e} nats"
         policy.model.set_attn_implementation(own)
         gap, broken = texts.gap(Rows)
-    if gap > TOLERANCE:
-        raise UserError(
-            f"{directory}: cannot be trained, because {broken}: the model changes its logits, or "
-            f"with the length of a text (up to {length} here) its RoPE; use another model"
-        )
-    policy.layout = Rows
-    return f"each answer has a prompt of its own, because {why}"
+    if gap <= TOLERANCE:
+        policy.layout = Rows
+        return f"each answer has a prompt of its own, because {why}"
+    raise UserError(
+        f"{directory}: cannot be trained, because {broken}: the model changes its logits, or with "
+        f"the length of a text (up to {length} here) its RoPE; use another model"
+    )
 
 
 class Texts:

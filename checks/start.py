@@ -74,7 +74,8 @@ def context_length(directory: str) -> int | None:
     except Exception as error:  # a broken file shows as any of a dozen exceptions
         raise UserError(f"cannot read config.json in {directory}: {first_line(error)}") from error
     rope = getattr(config, "rope_parameters", None) or {}
-    scaled = rope.get("original_max_position_embeddings", 0) * rope.get("factor", 1)
+    original = rope.get("original_max_position_embeddings") or 0
+    scaled = original * (rope.get("factor") or 1)
     return max(getattr(config, "max_position_embeddings", None) or 0, int(scaled)) or None
 
 

@@ -287,7 +287,8 @@ def test_names_that_no_sampler_knows_are_refused(llama, tmp_path):
     for path in Path(llama).iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     weights = load_file(tmp_path / "model.safetensors")
-    save_file(weights | {"extra.weight": torch.zeros(1)}, tmp_path / "model.safetensors")
+    more = weights | {"extra.weight": torch.zeros(1)}
+    save_file(more, tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(UserError, match=r"disagree on 1 names of tensors, such as extra\.weight"):
         load_policy(FP32, str(tmp_path), CPU)
 
@@ -300,3 +301,13 @@ def test_rows_are_padded_on_the_right_and_split_by_their_cost():
     group = Group(0, "code", None, "", [1, 2])
     pairs = [(group, Sample(Response([5] * n, [], "", True), None)) for n in (2, 9)]
     assert Rows.cost(pairs) == 2 * (2 + 9 - 1) and Rows.cost([]) == 0
+
+
+def test_weights_that_are_no_numbers_are_refused(one_process, llama, tmp_path):
+    for path in Path(llama).iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["model.norm.weight"][:] = torch.nan
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match="cannot be trained"):
+        load_policy(FP32, str(tmp_path), CPU)
