@@ -49,11 +49,14 @@ DYNAMIC = {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10000.0}
 YARN = DYNAMIC | {"rope_type": "yarn", "original_max_position_embeddings": 32}
 
 GEMMA_TEXT = HEADS | {"sliding_window": 8, "model_type": "gemma3_text"}
-MISTRAL_TEXT = HEADS | {"model_type": "mistral"}
 EYES = {  # of multimodal models: tiny, and never used
     "model_type": "siglip_vision_model", "hidden_size": 16, "intermediate_size": 16,
     "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14,
 }  # fmt: skip
+MISTRAL = {
+    "text_config": HEADS | {"model_type": "mistral"},
+    "vision_config": EYES | {"model_type": "pixtral", "head_dim": 8},
+}
 QWEN_EYES = {"hidden_size": 16, "intermediate_size": 16, "depth": 1, "num_heads": 2}
 QWEN_EYES |= {"out_hidden_size": 32, "num_position_embeddings": 16}
 
@@ -82,7 +85,7 @@ FAMILIES = {  # name -> (type, configuration, Pack or Rows or what the refusal s
     "Gemma 2": ("gemma2", HEADS, "final_logit_softcapping"),
     "Gemma 3 text": ("gemma3_text", HEADS | {"sliding_window": 8}, Pack),
     "Gemma 3, 4B and up": ("gemma3", {"text_config": GEMMA_TEXT, "vision_config": EYES}, Pack),
-    "Mistral Small 3.1": ("mistral3", {"text_config": MISTRAL_TEXT}, "cannot load the model"),
+    "Mistral Small 3.1": ("mistral3", MISTRAL, "cannot load the model"),
     "Qwen3.5": ("qwen3_5", {"text_config": HEADS | DELTA, "vision_config": QWEN_EYES}, Rows),
     "Cohere": ("cohere", BASE, "logit_scale"),
     "StableLM": ("stablelm", BASE, Rows),
