@@ -398,11 +398,11 @@ def with_prefix(prefix: str, program: str, fn_name: str | None = None) -> str:
     the prefix hides (`compile` by re's) goes too where the program uses it, for it means Python's.
     """
     program = program.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    tree = parsed(program) if len(program) <= MAX_PARSED else None
-    if tree is None:
-        return f"{prefix}\n{program}" if prefix else program
     if not prefix:
         return program
+    tree = parsed(program) if len(program) <= MAX_PARSED else None
+    if tree is None:
+        return f"{prefix}\n{program}"
     unwanted = hidden_by(prefix) & {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
     methods = [m for n in ast.walk(tree) if isinstance(n, ast.ClassDef) for m in n.body]
     if fn_name and fn_name.isidentifier():

@@ -557,3 +557,45 @@ def test_a_broken_parquet_file_is_one_sentence(tmp_path):
     (tmp_path / "rows.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(UserError, match=r"cannot read .*rows.parquet"):
         list(read_rows(tmp_path / "rows.parquet"))
+
+
+# ------------------------------------------------------------------ checks that cannot judge
+NODE = "class Node:\n    def __init__(self, x): self.x = x\nclass Items(list): pass\n"
+STAYS = {
+    "io.StringIO": "import io\nassert candidate(io.StringIO('a')) == 1",
+    "StringIO": "from io import StringIO\ns = StringIO('a')\nassert f(s) == 1",
+    "Items": "assert candidate(x=Items([1])) == 1",
+    "object": "assert candidate(object()) == 1",
+}
+TRAVELS = [
+    "Node(1)", "lambda x: x", "zip([1], [2])", "str(1)", "collections.deque([1])", "max",
+    "functools.partial(max, 1)", "decimal.Decimal(1)", "datetime.date(2026, 1, 2)", "[Node(1)]",
+]  # fmt: skip
+
+
+def checked(*lines):
+    body = "".join(f"    {line}\n" for line in "\n".join(lines).split("\n"))
+    tests = {"check": f"def check(candidate):\n{body}", "entry_point": "f", "preamble": NODE}
+    return {"task_id": "t", "prompt": "p", "tests": tests}
+
+
+@pytest.mark.parametrize("kind", STAYS)
+def test_a_check_that_gives_what_cannot_travel_is_named(kind):
+    with pytest.raises(Unusable, match=rf"an object of {kind}, which cannot travel"):
+        to_problem(checked(STAYS[kind]), "f:1")
+
+
+@pytest.mark.parametrize("given", TRAVELS)
+def test_a_check_that_gives_what_travels_is_kept(given):
+    imports = "import collections, datetime, decimal, functools"
+    to_problem(checked(imports, f"assert candidate({given}) == 1"), "f:1")
+
+
+def test_such_checks_are_counted_when_they_are_loaded(tmp_path, capsys):
+    rows = [checked("assert candidate(helper(1)) == 1"), checked("assert f(1) == Node(1).x")]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(json.dumps(row | {"task_id": str(i)}) for i, row in
+                               enumerate([*rows, rows[0]])))  # fmt: skip
+    assert [p.task_id for p in load_problems(str(path))] == ["1"]
+    said = capsys.readouterr().out
+    assert "its check does not define helper, and 1 more like it" in said

@@ -232,6 +232,11 @@ def test_the_last_of_two_programs_that_read_counts():
         f"{block(ADD)}No.\n</think>\n\n",  # the template has opened it
         f"<think>a</think>{block(ADD)}<think>No.</think>",
         f"<thinking>\n{block(ADD)}</thinking>\n",
+        f"<seed:think>\n{block(ADD)}</seed:think>",
+        f"[THINK]{block(ADD)}[/THINK]",
+        f"◁think▷{block(ADD)}◁/think▷",
+        f"<|begin_of_thought|>{block(ADD)}<|end_of_thought|>",
+        f"<|channel|>analysis<|message|>{block(ADD)}<|channel|>final<|message|>",
     ],
 )
 def test_a_draft_in_a_thought_is_no_answer(thought):
@@ -398,3 +403,19 @@ def test_a_thought_that_the_template_prefills_is_known(ending, prefill):
     assert chat_ids(Tokenizer(ending), [], Config()) == ([ending], prefill)
     cut = f"{prefill}I try\n{block(ADD)}and wonder"
     assert (extract_program(cut, "add") is None) == bool(prefill)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[BEGIN]\n{ADD}\n[DONE]", f"[PYTHON]\n{ADD}\n[/PYTHON]", f"python\n{ADD}",
+        f"> {F}python\n{indented(ADD, '> ')}\n> {F}", f"Solution\n\n{ADD}\n\n[END]",
+    ],
+)  # fmt: skip
+def test_tags_and_marks_of_a_quotation_are_no_code(text):
+    check(text, ADD)
+
+
+def test_a_list_that_the_program_defines_is_no_tag():
+    program = f"{ADD}\nDONE = add(1, 2)\n[DONE]"
+    check(program, program)

@@ -1,11 +1,12 @@
 """Text to reward: extraction, comparison, and the score of an answer about variables."""
 
 import json
+import math
 
 import pytest
 
 from config import ALIGN_TEMPLATE, Config
-from problems.answers import parse_answer, same_answer, same_stdout, same_value
+from problems.answers import is_literal, parse_answer, same_answer, same_stdout, same_value
 from problems.problem import Problem, Question, answer_text, question_messages, question_text
 from reward import (
     REWARDS,
@@ -264,9 +265,9 @@ def test_unfit_programs_give_a_reason_instead(sandbox, program, reason):
 def test_values_that_no_answer_can_say_are_not_asked_for(sandbox):
     body = "    far = float('inf')\n    kind = int\n    some = frozenset(nums)\n    n = len(nums)"
     made = make_question(sandbox, f"def f(nums):\n{body}\n    return far", [[1, 2]], "f", CFG)
-    assert made.shown_target() == {"n": "2", "output": "inf"}
+    assert made.shown_target() == {"some": "frozenset({1, 2})", "n": "2", "output": "inf"}
     assert score_answer(answer_text(made), made, format_bonus=0.1).reward == 1.0
-    for value in ("int", "[far]", "some"):
+    for value in ("int", "[kind]"):
         program = f"def f(nums):\n{body}\n    return {value}"
         assert make_question(sandbox, program, [[1]], "f", CFG) == "output is no literal"
 
@@ -293,8 +294,8 @@ def test_complexity_counts_decision_points():
     assert complexity("(") == 0
 
 
-def asked(target):
-    return Question("", [], "f", target)
+def asked(target, name="f"):
+    return Question("", [], name, target)
 
 
 @pytest.mark.parametrize("text", ["x = 1\ny = 'a'", '{"x": 1, "y": "a"}', "- `x` = 1\n- `y`: 'a',"])
@@ -347,6 +348,34 @@ def test_values_are_read_in_the_forms_that_models_use(text):
     assert score_answer(wrong, asked(XY), 0.1).status == "partial"
 
 
+@pytest.mark.parametrize(
+    "said, value",
+    [
+        ("frozenset({1, 2})", frozenset({1, 2})),
+        ("[frozenset(), inf]", [frozenset(), math.inf]),
+        ("Counter({'a': 2})", {"a": 2}),
+        ("collections.Counter()", {}),
+        ("defaultdict(<class 'list'>, {'a': [2]})", {"a": [2]}),
+        ("OrderedDict([('a', 2)])", {"a": 2}),
+        ("float('-inf')", -math.inf),
+        ("-math.inf", -math.inf),
+    ],
+)
+def test_values_are_read_as_python_prints_them(said, value):
+    text = f"x is equal to {said}, y = 1"
+    assert parse_answer(text, ["x", "y"]) == {"x": value, "y": 1}
+    assert is_literal(value)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["Counter('aa')", "set('ab')", "sorted([1])", "deque([1])", "range(3)", "list(x)", "1 + 2",
+     "float('3')", "frozenset(open('/etc/passwd'))", "Counter([1, 1])", "1_0 * 3"],
+)  # fmt: skip
+def test_nothing_is_computed_to_find_a_value(said):
+    assert parse_answer(f"x = {said}", ["x"]) == {}
+
+
 @pytest.mark.parametrize("text", [*FORMS[:-4], FORMS[-2]])
 def test_those_forms_are_in_form_unless_something_follows(text):
     assert score_answer(text, asked(XY), 0.1).reward == 1
@@ -396,6 +425,19 @@ def test_a_value_is_a_whole_literal_or_none(text, value):
 def test_printed_text_is_read_in_those_forms_too(text, reward):
     question = Question("", "", None, {"output": "yes"})
     assert score_answer(text, question, 0.0).reward == reward
+
+
+@pytest.mark.parametrize("printed", ["1\n2", "a b\n\tc", "x\n* 3"])
+@pytest.mark.parametrize("before, after", [("", ""), ("x = 3\n", ""), ("", "\nx = 3")])
+def test_printed_text_may_have_several_lines(printed, before, after):
+    target = {"output": printed} | ({"x": 3} if before or after else {})
+    score = score_answer(f"{before}output = {printed}{after}", asked(target, None), 0.1)
+    assert (score.status, score.reward) == ("right", 1.0)
+    short = {**target, "output": printed.split("\n")[0]}
+    assert score_answer(f"{before}output = {printed}{after}", asked(short, None), 0.1).reward < 1
+    for prose in ("\nThis is what the loop prints.", "\n\n9", "\n```"):
+        text = f"{before}{after}\noutput = {printed}{prose}"
+        assert score_answer(text, asked(target, None), 0.1).status == "right"
 
 
 def test_printed_text_ends_where_another_item_begins():
