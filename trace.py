@@ -17,7 +17,6 @@ import sys
 from dataclasses import dataclass, field
 
 from jail.calls import parse_call
-
 from jail.terminal import command_line, printable, read_text
 from jail.values import NO_CAPS, encode
 from problems.programs import with_prefix

@@ -14,12 +14,12 @@ import pytest
 import tiny
 import torch
 import torch.distributed.checkpoint as dcp
+from jail.checkpoint import load_checkpoint
 
 import sandbox
 from bench import hostile
 from config import Config, UserError
 from jail import clock, seccomp
-from jail.checkpoint import load_checkpoint
 from jail.protocol import RUN_STATUSES, parse_run
 from jail.values import OUTPUT_BYTES
 from problems import failures
