@@ -14,10 +14,10 @@ import pytest
 import tiny
 import torch
 import torch.distributed.checkpoint as dcp
-from jail.checkpoint import load_checkpoint
 
 import sandbox
 from bench import hostile
+from checks.checkpoint import load_checkpoint
 from config import Config, UserError
 from jail import clock, seccomp
 from jail.protocol import RUN_STATUSES, parse_run
