@@ -283,11 +283,14 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def keep_rows(path: Path, last_step: int) -> None:
-    """Drop rows of later steps, and a line that a kill left half-written."""
+    """Drop rows of later steps, and a line that a kill left half-written. Of a long run's gigabytes
+    of samples one line at a time is in memory."""
     if path.exists():
-        kept = []
-        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-            with suppress(json.JSONDecodeError):
-                if json.loads(line)["step"] <= last_step:
-                    kept.append(line)
-        write_whole(path, "".join(kept))
+        scratch = path.with_name(f".{path.name}")
+        with path.open(encoding="utf-8") as rows, scratch.open("w", encoding="utf-8") as kept:
+            for line in rows:
+                with suppress(json.JSONDecodeError):
+                    if json.loads(line)["step"] <= last_step:
+                        kept.write(line.rstrip("\n") + "\n")
+        flush(scratch)
+        os.replace(scratch, path)
