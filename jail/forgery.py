@@ -388,7 +388,7 @@ def has_plain_fields(text: object) -> bool:
 def without_remarks(program: str) -> str:
     """The program without comments and docstrings, in which it could give its values away.
 
-    Each string that is a statement counts as a docstring. What does not parse stays as it is.
+    Each string that is a statement counts as a docstring. What has no tokens of Python stays as it is.
     """
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(program).readline))
