@@ -18,7 +18,7 @@ from typing import NamedTuple
 import trace
 from config import Config, UserError
 from jail.forgery import complexity, without_remarks
-from jail.instrument import UNFIT, plain
+from jail.recorder import UNFIT, plain
 from jail.values import decode, encode, room_for
 from problems.answers import (
     MAX_ANSWER,

@@ -25,7 +25,8 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from jail.forgery import forgeable  # noqa: E402
-from jail.instrument import FILENAME, HOOK, UNFIT, compile_traced, plain  # noqa: E402
+from jail.instrument import FILENAME, HOOK, compile_traced  # noqa: E402
+from jail.recorder import UNFIT, plain  # noqa: E402
 
 CLEANS_UP = "a generator that cleans up"
 SECONDS = 2.0  # for one program
@@ -76,7 +77,7 @@ class Writer:
             f"[({n()} := q) for q in (1, 2) if q]", f"{{'k': {v[0]}}}", f"txt({v[0]})",
             f"{self.rng.choice(self.functions)}()", f"({v[0]} and {v[1]})", f"{v[0]}[0]",
             f"list(g({v[0]}))", f"Box({v[0]})", f"Box({v[0]}).p", f"(lambda {n()}: {v[0]})(1)",
-            f"f'{{{v[0]}}}'", f"next(iter({v[0]}), {v[1]})",
+            f"f'{{txt({v[0]})}}'", f"next(iter({v[0]}), {v[1]})",
         )  # fmt: skip
 
     def target(self, depth: int = 0) -> str:

@@ -78,7 +78,7 @@ class Reader(ast.NodeVisitor):
             for alias in node.names if isinstance(node, ast.Import) else []:
                 top = alias.name if alias.asname else alias.name.partition(".")[0]
                 self.modules[alias.asname or top].add(top)
-        functions = [node for node in ast.walk(tree) if isinstance(node, SCOPES)]
+        functions = [n for n in everything if isinstance(n, SCOPES) and self.modules]
         inside = [n for f in functions for n in ast.walk(f) if isinstance(n, ast.Import)]
         self.local_modules = {name for node in inside for name in binds(node)}
         self.starred, self.hidden = stars(everything)
@@ -388,7 +388,7 @@ def has_plain_fields(text: object) -> bool:
 def without_remarks(program: str) -> str:
     """The program without comments and docstrings, in which it could give its values away.
 
-    Each string that is a statement counts as a docstring. What has no tokens of Python stays as it is.
+    Each string that is a statement counts as a docstring. What has no tokens stays as it is.
     """
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(program).readline))

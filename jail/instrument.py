@@ -12,96 +12,13 @@ mark stays; if not, the recording statement after it puts the value in the mark'
 
 import ast
 import symtable
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Iterator
 from types import CodeType
 
-from jail.values import encode
+from jail.recorder import HOOK, Recorder, Site, floating_name
 
 FILENAME = "<program>"
-HOOK = "__nanocoderl_trace__"  # it ends in underscores: class bodies mangle `__name` only
-UNASKED = ...  # the mark of a variable that is not bound, or whose value we cannot know
-UNFIT = object()
-SIMPLE = ast.Assign | ast.AugAssign | ast.AnnAssign
-CALLS = ast.Call | ast.Await | ast.Yield | ast.YieldFrom
 PLAIN = ast.Constant | ast.List | ast.Tuple | ast.Load  # these raise nothing
-CAPS = {"max_nodes": 100, "max_chars": 200, "max_bits": 1000}
-
-
-@dataclass
-class Site:
-    """One name that one statement defines or takes as a parameter."""
-
-    scope: str  # "f", "Stack.push", "f.inner"; "" is the module
-    name: str
-    line: int
-    parameter: bool
-    slot: int  # where the value goes: all sites of a variable share it, which frees the old value
-    tick: int  # where the tick goes: all names of a statement share it, and so may neighbours
-    place: int = 0  # its position among the statements that share the tick
-
-
-class Recorder:
-    """What an instrumented program writes to: the list `hook`.
-
-    hook[0] counts ticks. hook[1] is the program's globals. hook[2] says whose tick was taken last,
-    so that a loop over the same few definitions takes only one. The rest are slots. The slots of
-    `floating` variables, which expressions bind, are globals: (value, the slot of the binding's
-    tick, whose tick was taken last before it).
-
-    To trace one call only, set `active` to False before the module runs, and to True before the
-    call, which forgets everything recorded until then.
-    """
-
-    def __init__(self, sites: list[Site], n_slots: int, floating: set[int]) -> None:
-        self.sites, self.floating = sites, floating
-        values = {site.slot for site in sites}
-        self.unset = [UNASKED if slot in values else 0 for slot in range(2, n_slots)]
-        self.hook = [count(1), {}, *self.unset]
-        self.kept = None  # a copy of the slots, from when recording was switched off
-
-    @property
-    def active(self) -> bool:
-        return self.kept is None
-
-    @active.setter
-    def active(self, on: bool) -> None:
-        if on:
-            self.hook[2:] = self.unset
-            for slot in self.floating:
-                self.hook[1].pop(floating_name(slot), None)
-        self.kept = None if on else self.slots()
-
-    def slots(self) -> list:
-        """The slots, with the values of floating variables in theirs, and a tick for each."""
-        slots = [0, *self.hook[1:]]
-        for slot in self.floating:
-            value, tick, before = self.hook[1].get(floating_name(slot), (UNASKED, 2, 2))
-            slots[slot], slots[tick] = value, slots[before]
-        return slots
-
-    def snapshot(self) -> list[dict]:
-        """The variables whose value is now plain and small, in the order of their definitions."""
-        slots = self.slots() if self.active else self.kept
-        last = {}
-        for site in sorted(self.sites, key=lambda site: (slots[site.tick], site.place)):
-            last.pop((site.scope, site.name), None)  # a dict keeps the place of the first key
-            last[site.scope, site.name] = site
-        variables = []
-        for (scope, name), site in last.items():
-            value = plain(slots[site.slot])
-            if value is not UNFIT:
-                row = {"scope": scope, "name": name, "line": site.line, "order": len(variables)}
-                variables.append(row | {"value": value, "parameter": site.parameter})
-        return variables
-
-
-def plain(value: object) -> object:
-    """`value` encoded; UNFIT for an instance, a function, or a value that is too big to ask for."""
-    try:
-        return encode(value, **CAPS)
-    except ValueError:
-        return UNFIT
 
 
 class Instrumenter(ast.NodeTransformer):
@@ -345,10 +262,6 @@ class Instrumenter(ast.NodeTransformer):
         ]
 
 
-def floating_name(slot: int) -> str:
-    return f"__nanocoderl_{slot}__"
-
-
 def floats(node: ast.AST) -> list[str]:
     """The names that one node binds in the middle of an expression or before a guard."""
     match node:
@@ -375,10 +288,19 @@ def share_ticks(body: list[ast.stmt]) -> list[ast.stmt]:
         elif not raises_nothing(statement):
             shared = 0
         kept.append(statement)
-    takers = [n for s in kept for n in ast.walk(s) if hasattr(n, "takes_tick_for")]
+    takers = [n for s in kept for n in statements(s) if hasattr(n, "takes_tick_for")]
     if len(takers) > 1:  # they take turns, so it saves nothing to ask whose tick was last
         kept = [n for s in kept for n in (s.body if s in takers else [s])]
     return kept
+
+
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """The node and the statements in it, without the parts of ours."""
+    yield node
+    if not hasattr(node, "ours"):
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            for part in getattr(node, name, []):
+                yield from statements(part)
 
 
 def raises_nothing(statement: ast.stmt) -> bool:
@@ -434,7 +356,7 @@ def compile_traced(source: str) -> tuple[CodeType, Recorder]:
     instrumenter = Instrumenter(source)
     tree = instrumenter.visit(instrumenter.tree)
     sites = instrumenter.finish()
-    for node in ast.walk(tree):
+    for node in statements(tree):
         for name in ("body", "orelse"):  # not of a `try`, where statements often raise
             if isinstance(body := getattr(node, name, 0), list) and not isinstance(node, ast.Try):
                 setattr(node, name, share_ticks(body))

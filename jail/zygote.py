@@ -36,6 +36,7 @@ from jail import forgery, instrument, isolation, packages, seccomp
 from jail.objects import Uncarried
 from jail.peer import Lost, Peer, last_line, receive, to_json
 from jail.protocol import REPORT_BYTES, Run, memfd, poll_readable
+from jail.recorder import Recorder
 from jail.values import NO_CAPS, caps, decode, encode
 
 # what programs import most
@@ -348,7 +349,7 @@ def run_inputs(job_fd: int, out: int, report: int) -> None:
 def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
     fn_name, variables = job["fn_name"], None
 
-    def run(code: types.CodeType, names: dict, recorder: instrument.Recorder | None) -> object:
+    def run(code: types.CodeType, names: dict, recorder: Recorder | None) -> object:
         exec(code, names)
         if fn_name:
             function = find(names, fn_name)
