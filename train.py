@@ -39,6 +39,7 @@ from policy import MicroBatch, Policy, named_weights, split_batch
 from problems.failures import askable
 from problems.load import fitting, load_problems
 from problems.problem import Problem, Question, chat_ids, code_messages, question_messages, served
+from reward import Score, Verdict
 from rollout import Group, Response, Sample, make_engine, rollout
 from run import Clock, RunDir, leave_ranks, return_freed_memory, set_up_ranks
 from sandbox import Pool, Sandbox, SandboxUnavailable
@@ -118,9 +119,9 @@ class Objective(NamedTuple):
     """One thing that the policy is trained on. A new objective is one more row of OBJECTIVES."""
 
     messages: Callable[[Task, Config, list[Question]], list[dict]]  # the chat that is sampled
-    score: Callable[[Sandbox, Task, Response, Config], reward.Verdict | reward.Score]
+    score: Callable[[Sandbox, Task, Response, Config], Verdict | Score]
     # An objective that asks about failed programs also has:
-    ask: Callable[[Sandbox, Problem, reward.Verdict, Config], list[Question]] | None = None
+    ask: Callable[[Sandbox, Problem, Verdict, Config], list[Question]] | None = None
     share: Callable[[Config], float] | None = None  # of a step's prompts; problems take the rest
 
 

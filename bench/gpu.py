@@ -42,8 +42,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 import tiny  # noqa: E402
 
 import policy as core  # noqa: E402
+from checks.model import load_policy  # noqa: E402
 from config import Config  # noqa: E402
-from policy import Pack, Policy, load_policy, named_weights, split_batch  # noqa: E402
+from policy import Pack, Policy, named_weights, split_batch  # noqa: E402
 from rollout import HfEngine, Request, make_engine  # noqa: E402
 from run import RunDir  # noqa: E402
 from sandbox import Sandbox, SandboxUnavailable  # noqa: E402
@@ -128,7 +129,7 @@ def two_steps(cfg: Config, device: torch.device) -> tuple[torch.Tensor, ...]:
     torch.manual_seed(0)
     groups = made_up(4, 2, 30, 12, vocabulary=512)
     policy = tiny_policy(cfg, device)
-    start, (batch, *_) = weights_of(policy), split_batch(cfg, groups, device)
+    start, (batch, *_) = weights_of(policy), split_batch(cfg, groups, policy.layout, device)
     logp = policy(batch.pack)
     (logp * batch.advantages).sum().backward()
     gradient = torch.cat([tiny.full(weight.grad).cpu() for weight in policy.parameters()])
@@ -231,7 +232,7 @@ def profile(scratch: Path, device: torch.device) -> Rows:
 
     cfg = Config(model=random_model(scratch, shape_on("qwen2.5-1.5b", device), device))
     policy = load_policy(cfg, cfg.model, device)
-    batch = split_batch(cfg, groups_for(device), device)[0]
+    batch = split_batch(cfg, groups_for(device), policy.layout, device)[0]
 
     def passes() -> None:
         loss = batch_loss(cfg, batch, policy, None, len(batch.advantages), 1, Counter())

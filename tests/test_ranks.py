@@ -8,13 +8,13 @@ from forked import finish_ranks
 ROOT = Path(__file__).parent.parent
 
 
-def ranks(tmp_path: Path, body: str, code: int = 0) -> str:
-    """What three ranks print that run `body`; each finds dist, gather and its rank."""
+def ranks(tmp_path: Path, body: str, count: int = 3, code: int = 0) -> str:
+    """What so many ranks print that run `body`; each finds dist, gather and its rank."""
     script = tmp_path / "ranks_script.py"
     head = f"import sys, time; sys.path.insert(0, {str(ROOT)!r})\n"
     head += "import torch.distributed as dist\nfrom run import gather, leave_ranks, set_up_ranks\n"
     script.write_text(head + body)
-    return finish_ranks(3, [script], tmp_path / "log", code)
+    return finish_ranks(count, [script], tmp_path / "log", code)
 
 
 def test_gather_gives_everybody_everything_in_rank_order(tmp_path):
