@@ -18,6 +18,8 @@ from types import CodeType
 from jail.recorder import HOOK, Recorder, Site, floating_name
 
 FILENAME = "<program>"
+RUNS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.Starred, ast.In, ast.NotIn)
+RUNS += (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)  # may run a generator's code
 PLAIN = ast.Constant | ast.List | ast.Tuple | ast.Load  # these raise nothing
 
 
@@ -76,10 +78,14 @@ class Instrumenter(ast.NodeTransformer):
     def store(self, name: str, value: str) -> str:
         """The statement that stores what the expression `value` gives as the value of `name`."""
         slot = self.slot_of(name)
-        if slot not in self.floating:
-            return f"{HOOK}[{slot}] = {value}"
-        self.globals[-1].add(floating_name(slot))
-        return f"{floating_name(slot)} = {value}, 2, 2"
+        if slot in self.floating:
+            self.globals[-1].add(floating_name(slot))
+        return self.mark(slot, value)
+
+    def mark(self, slot: int, value: str = "...") -> str:
+        if slot in self.floating:
+            return f"{floating_name(slot)} = {value}, 2, 2"
+        return f"{HOOK}[{slot}] = {value}"
 
     def new_sites(self, names: list[tuple], parameter: bool = False) -> list[Site]:
         first, tick = len(self.sites), self.new_slot()
@@ -273,25 +279,56 @@ def floats(node: ast.AST) -> list[str]:
     return []
 
 
-def share_ticks(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Let definitions that follow each other share a tick, if nothing between them can raise."""
-    shared, place, kept = 0, 0, []
-    for statement in body:
-        sites = getattr(statement, "takes_tick_for", None)
-        if sites and shared:
-            place += 1
-            for site in sites:
-                site.tick, site.place = shared, place
-            continue
-        if sites:
-            shared, place = sites[0].tick, 0
-        elif not raises_nothing(statement):
-            shared = 0
-        kept.append(statement)
-    takers = [n for s in kept for n in statements(s) if hasattr(n, "takes_tick_for")]
-    if len(takers) > 1:  # they take turns, so it saves nothing to ask whose tick was last
-        kept = [n for s in kept for n in (s.body if s in takers else [s])]
-    return kept
+class TickSharer:
+    """Lets definitions that follow each other share a tick, if nothing between them runs code.
+
+    If one of them raises, it and the next ones would look as if they had been defined again, so
+    their names are marked then.
+    """
+
+    def __init__(self, instrumenter: Instrumenter) -> None:
+        defs = [n for n in statements(instrumenter.tree) if isinstance(n, ast.FunctionDef)]
+        names = {n.name for n in defs if n.name.startswith("__")} - {"__init__"}
+        self.overloads = bool(names) or any(n.decorator_list for n in defs)
+        self.instrumenter = instrumenter
+
+    def share(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        tick, place, kept = 0, 0, []
+        start, later = 0, []  # where something may raise for the first time; what is defined then
+        for statement in [*body, None]:
+            sites = getattr(statement, "takes_tick_for", None)
+            if sites and tick:
+                place += 1
+                for site in sites:
+                    site.tick, site.place = tick, place
+                later += sites if start else []
+                continue
+            if sites or not statement or not self.runs_nothing(statement):
+                if later:
+                    kept[start:] = [self.guarded(kept[start:], later)]
+                tick, place, start, later = sites[0].tick if sites else 0, 0, 0, []
+            elif tick and not start and not raises_nothing(statement):
+                start = len(kept)
+            kept += [statement] if statement else []
+        takers = [n for s in kept for n in statements(s) if hasattr(n, "takes_tick_for")]
+        if len(takers) > 1:  # they take turns, so it saves nothing to ask whose tick was last
+            kept = [n for s in kept for n in (s.body if s in takers else [s])]
+        return kept
+
+    def runs_nothing(self, statement: ast.stmt) -> bool:
+        """Whether it can run no other code of the program's."""
+        if raises_nothing(statement):
+            return True
+        match statement:
+            case ast.AugAssign(target=target) | ast.Assign(targets=[target]):
+                simple = isinstance(target, ast.Name) and not self.overloads
+                return simple and not any(isinstance(node, RUNS) for node in ast.walk(statement))
+        return False
+
+    def guarded(self, body: list[ast.stmt], sites: list[Site]) -> ast.Try:
+        code = "\n".join(self.instrumenter.mark(site.slot) for site in sites)
+        handler = ast.ExceptHandler(None, None, added(f"{code}\nraise", body[0]))
+        return ast.copy_location(ast.Try(body, [placed(handler, body[0])], [], []), body[0])
 
 
 def statements(node: ast.AST) -> Iterator[ast.AST]:
@@ -356,10 +393,11 @@ def compile_traced(source: str) -> tuple[CodeType, Recorder]:
     instrumenter = Instrumenter(source)
     tree = instrumenter.visit(instrumenter.tree)
     sites = instrumenter.finish()
+    sharer = TickSharer(instrumenter)
     for node in statements(tree):
         for name in ("body", "orelse"):  # not of a `try`, where statements often raise
             if isinstance(body := getattr(node, name, 0), list) and not isinstance(node, ast.Try):
-                setattr(node, name, share_ticks(body))
+                setattr(node, name, sharer.share(body))
     place = 0 if ast.get_docstring(tree, clean=False) is None else 1
     futures = [n for n in tree.body if getattr(n, "module", None) == "__future__"]
     place += len(futures)  # no other statement may stand before those

@@ -381,7 +381,7 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
 def differ_by(seed: int) -> None:
     """Change what a program cannot know: how deep it may recurse, and where its objects lie."""
     sys.setrecursionlimit(1000 + seed)
-    strewn.extend(bytes(size) for size in range(1, 500, 8) for _ in range(seed % (size + 6)))
+    strewn.extend(bytes(size) for size in range(1, 500, 16) for _ in range(seed % 5))
 
 
 def answer_calls(job_fd: int, out: int, channel: int) -> None:

@@ -770,15 +770,15 @@ def test_settrace_agrees_on_every_value(number):
     assert ours
 
 
-def a_tick_for_each(body: list) -> list:
-    """Instead of share_ticks: each definition takes a tick each time."""
+def a_tick_for_each(sharer, body: list) -> list:
+    """Instead of TickSharer.share: each definition takes a tick each time."""
     return [n for s in body for n in (s.body if hasattr(s, "takes_tick_for") else [s])]
 
 
 @pytest.mark.parametrize("source", [*FORMS, *ORACLE])
 def test_shared_ticks_give_the_order_that_a_tick_for_each_gives(monkeypatch, source):
     shared = rows(source)
-    monkeypatch.setattr(instrument, "share_ticks", a_tick_for_each)
+    monkeypatch.setattr(instrument.TickSharer, "share", a_tick_for_each)
     assert rows(source) == shared
 
 
