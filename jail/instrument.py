@@ -35,7 +35,8 @@ class Instrumenter(ast.NodeTransformer):
             if table.get_type() in ("function", "class"):
                 self.tables[table.get_name(), table.get_lineno()] = table
         self.tree = ast.parse(source, FILENAME)
-        self.in_expressions = {name for node in ast.walk(self.tree) for name in floats(node)}
+        some = ast.walk(self.tree) if ":=" in source or "case" in source else []
+        self.in_expressions = {name for node in some for name in floats(node)}
         self.sites: list[Site] = []
         self.slots = {}  # (scope, name) -> slot of the value
         self.n_slots = 3  # the recorder's own
@@ -252,7 +253,7 @@ class Instrumenter(ast.NodeTransformer):
             star.body += self.unset(names)
         set_outside = {
             node.attr
-            for node in ast.walk(self.tree)
+            for node in (ast.walk(self.tree) if self.classes else [])
             if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
         }
         scopes = {key[1]: set() for key in self.slots}
@@ -376,7 +377,9 @@ def half_bound(*targets: ast.expr) -> list[tuple]:
 def placed(new: ast.AST, where: ast.AST) -> ast.AST:
     """Put each part of `new` on the line of `where`, so that tracebacks keep their lines."""
     for part in ast.walk(new):
-        ast.copy_location(part, where)
+        if "lineno" in part._attributes:
+            part.lineno, part.end_lineno = where.lineno, where.end_lineno
+            part.col_offset, part.end_col_offset = where.col_offset, where.end_col_offset
     return new
 
 

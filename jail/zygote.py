@@ -180,12 +180,8 @@ def end_children(pids: list[int]) -> int:
 # --- Inside a child -----------------------------------------------------------------------------
 
 
-class NotCompiled(Exception):
-    """The program is not valid Python."""
-
-
-class Forgeable(Exception):
-    """The program may not be asked about."""
+class NotRun(Exception):
+    """(status, why): the program is not valid Python, or may not be asked about."""
 
 
 def send(fd: int, message: object, room: int = 1) -> None:
@@ -229,13 +225,13 @@ def fresh_module(name: str) -> dict:
 def compile_program(job: dict) -> tuple:
     """(code, recorder); the recorder is None in untraced runs."""
     if job.get("check") and (word := forgery.forgeable(*job["check"])):
-        raise Forgeable(f"it uses {word}")
+        raise NotRun("forgeable", f"it uses {word}")
     try:
         if job.get("traced"):
             return instrument.compile_traced(job["program"])
         return compile_once(job["program"], "<program>", "exec"), None
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
-        raise NotCompiled(last_line(error)) from None
+        raise NotRun("syntax", last_line(error)) from None
 
 
 def find(names: dict, fn_name: str) -> Callable:
@@ -300,10 +296,8 @@ def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = Fa
                 if thread is not threading.current_thread() and not thread.daemon:
                     thread.join()
         atexit._run_exitfuncs()
-    except NotCompiled as problem:
-        status, error = "syntax", str(problem)
-    except Forgeable as problem:
-        status, error = "forgeable", str(problem)
+    except NotRun as problem:
+        status, error = problem.args
     except MemoryError:
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))  # makes room for the report
