@@ -91,7 +91,7 @@ class Config:
     optimizer_steps: int = 1  # updates per rollout; above 1 the PPO clip starts to matter
     micro_tokens: int = 4096  # tokens of a forward pass; lower it when memory runs out
     checkpoint_layers: bool = False  # keep no activations inside layers, make them again backward
-    offload: bool = False  # on GPUs: weights and AdamW's state rest in main memory
+    states: str = "ranks"  # weights, moments: spread over all ranks, each "node", or in "cpu" RAM
     # --- evaluation and checkpoints
     eval_tasks: tuple = ("basics", "basics-trace", "basics-output")  # mbpp:200: its first 200
     eval_every: int = 0  # steps between evaluations while training; 0: none
@@ -125,6 +125,7 @@ CHOICES = {
     "dtype": ("auto", "bfloat16", "float32"),
     "engine": ("vllm", "hf"),
     "sandbox": ("auto", "weak"),
+    "states": ("ranks", "node", "cpu"),
 }
 NAMES = ("eval_tasks", "sandbox_packages", "chat_kwargs")  # may be a,b,c on the command line
 AT_LEAST_ONE = [

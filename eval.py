@@ -36,8 +36,7 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 from checks.directory import write_whole
-from checks.files import model_directory
-from checks.start import check_world
+from checks.start import check_world, find_model
 from jail.values import encode
 from problems.assertions import Assertion, grade_assertion
 from problems.benchmarks import Item, labels_of, task_problems
@@ -345,8 +344,8 @@ def evaluate_model(cfg: Config, pool: Pool, out: Path, scope: Scope) -> list[dic
     """Load cfg.model into the sampler and run the tasks."""
     from transformers import AutoConfig, AutoTokenizer
 
-    directory = model_directory(cfg.model)
     device = set_up_ranks()
+    directory = find_model(cfg.model)
     check_world(dataclasses.replace(cfg, prompts_per_step=0), dist.get_world_size())
     tasks = make_tasks(cfg, pool, pool.submit(worked_examples, cfg).result(), scope)
     tokenizer = AutoTokenizer.from_pretrained(directory)

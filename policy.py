@@ -18,15 +18,14 @@ Left out: tensor, pipeline and context parallelism.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
@@ -49,6 +48,7 @@ class Policy(torch.nn.Module):
         self.model, self.temperature = model, temperature
         self.device = device  # where it computes; its weights may rest elsewhere
         self.layout: type[Pack] | type[Rows] = Pack  # Rows where checks/model.py says so
+        self.roomy = False  # see shard() in checks/model.py
 
     def forward(self, pack: "Pack | Rows") -> Tensor:
         """log p(target | what it follows) at the sampling temperature: (N,) fp32, differentiable.
@@ -73,9 +73,20 @@ class Policy(torch.nn.Module):
     def frozen(self, pack: "Pack | Rows") -> Tensor:
         """The same without a gradient. Gathered weights go at once: a sync must not see them."""
         logp = self(pack)
-        if isinstance(self, FSDPModule):
-            self.reshard()
+        for part in (module for module in self.modules() if isinstance(module, FSDPModule)):
+            part.reshard()
         return logp
+
+    def expect(self, last: bool) -> None:
+        """To be told before each micro-batch whether it is the last one of an optimizer step.
+
+        Until then a roomy policy keeps the weights that it has gathered, and sums whole gradients
+        where they arise; the last backward pass sums those over ranks and lets the weights go.
+        """
+        self.set_requires_all_reduce(last)  # over nodes: what waits is no more than the sum itself
+        if self.roomy:
+            self.set_requires_gradient_sync(last)
+            self.set_reshard_after_backward(last)
 
     def clip_gradient(self, limit: float) -> float | None:
         """Scale the gradient of all ranks down to the norm `limit`; returns the norm it had, None
@@ -85,22 +96,6 @@ class Policy(torch.nn.Module):
                 weight.grad = torch.zeros_like(weight)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters(), limit).full_tensor()
         return float(norm) if norm.isfinite() else None
-
-
-def shard(cfg: Config, policy: Policy, offload: bool = False) -> Policy:
-    """Spread fp32 weights over all ranks, layer by layer; whole, each exists for a moment only."""
-    compute = getattr(torch, cfg.compute_dtype)
-    options = {
-        "mesh": init_device_mesh(policy.device.type, (dist.get_world_size(),)),
-        "mp_policy": MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32),
-    }
-    if offload and policy.device.type == "cuda":
-        options["offload_policy"] = CPUOffloadPolicy()
-    for layer in policy.model.get_decoder().layers:
-        if cfg.checkpoint_layers:
-            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
-        fully_shard(layer.float(), **options)
-    return fully_shard(policy.float(), **options)
 
 
 def named_weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:

@@ -68,7 +68,7 @@ def set_up_ranks(timeout_s: float = RANK_TIMEOUT_S) -> torch.device:
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-        # gloo is for what rests in main memory: objects, and with --offload the weights. With a
+        # gloo is for what rests in main memory: objects, and weights at rest. With a
         # device_id torch would split the NCCL communicator for every gloo group, and may hang.
         dist.init_process_group("cpu:gloo,cuda:nccl")
     else:

@@ -68,8 +68,8 @@ def train(cfg: Config) -> None:
         run.know_problems(problems)
         run.say(f"{len(problems)} problems, {where}; sandbox: {layers}")
         tasks = make_tasks(cfg, pool, examples) if cfg.eval_every else {}
-        policy = load_policy(cfg, directory, device, cfg.offload, run.say)
-        reference = load_policy(cfg, directory, device, offload=True) if cfg.kl_coef else None
+        policy = load_policy(cfg, directory, device, cfg.states, run.say)
+        reference = load_policy(cfg, directory, device, states="cpu") if cfg.kl_coef else None
         weights = policy.parameters()
         optimizer = torch.optim.AdamW(weights, cfg.lr, (0.9, 0.95), weight_decay=0.0, fused=True)
         prompts = Prompts(cfg, problems, tokenizer, examples)
@@ -396,6 +396,7 @@ def update(
         optimizer.param_groups[0]["lr"] = stats["lr"]
         optimizer.zero_grad()
         for batch in batches:
+            policy.expect(last=batch is batches[-1])
             loss = batch_loss(cfg, batch, policy, reference, sum(lengths), len(lengths), stats)
             (loss * dist.get_world_size()).backward()
             if policy.device.type == "cpu":

@@ -42,7 +42,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import tiny  # noqa: E402
 
 import policy as core  # noqa: E402
-from checks.model import load_policy  # noqa: E402
+from checks.model import load_policy, shard  # noqa: E402
 from config import Config  # noqa: E402
 from policy import Pack, Policy, named_weights, split_batch  # noqa: E402
 from rollout import HfEngine, Request, make_engine  # noqa: E402
@@ -113,7 +113,7 @@ def attention(scratch: Path, device: torch.device) -> Rows:
 def tiny_policy(cfg: Config, device: torch.device) -> Policy:
     model = tiny.make_model(512, 0).eval()
     model.set_attn_implementation("packed")
-    return core.shard(cfg, Policy(model, cfg.temperature, device), cfg.offload)
+    return shard(cfg, Policy(model, cfg.temperature, device), cfg.states)
 
 
 def weights_of(policy: Policy) -> torch.Tensor:
@@ -142,8 +142,9 @@ def agreement(scratch: Path, device: torch.device) -> Rows:
     cfg = Config(dtype="float32", optimizer_steps=2, lr=1e-4, micro_tokens=256)
     reference = two_steps(cfg, torch.device("cpu"))
     numbers = {"float32": (1e-4, 1e-3, 0.05), "bfloat16": (0.01, 0.05, None)}  # limits
-    for dtype, option in itertools.product(numbers, ("", "checkpoint_layers", "offload")):
-        found = two_steps(replace(cfg, dtype=dtype, **({option: True} if option else {})), device)
+    options = {"": {}, "layers": {"checkpoint_layers": True}, "states=cpu": {"states": "cpu"}}
+    for dtype, option in itertools.product(numbers, options):
+        found = two_steps(replace(cfg, dtype=dtype, **options[option]), device)
         errors = map(error, found, reference)
         names = ("log-probabilities", "gradient", "two steps")
         for name, value, limit in zip(names, errors, numbers[dtype], strict=True):
@@ -152,7 +153,7 @@ def agreement(scratch: Path, device: torch.device) -> Rows:
 
 def saving(scratch: Path, device: torch.device) -> Rows:
     """A checkpoint gives back the same bits, weights and moments, also to a policy at rest."""
-    for more in ({}, {"offload": True}):
+    for more in ({}, {"states": "cpu"}):
         cfg = Config(dtype="float32", out_dir=str(scratch / f"saved{len(more)}"), **more)
         run = RunDir(cfg)
         policy = tiny_policy(cfg, device)
@@ -267,7 +268,7 @@ def syncs(scratch: Path, device: torch.device) -> Rows:
     directory = random_model(scratch, shape, device)
     engine = HfEngine(Config(), directory, device)
     gb = memory(shape)["weights"]
-    for more in ({}, {"offload": True}):
+    for more in ({}, {"states": "cpu"}):
         policy = load_policy(Config(), directory, device, **more)
         with torch.no_grad():
             for weight in policy.parameters():

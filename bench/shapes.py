@@ -114,13 +114,14 @@ CACHE = 2.0  # keys and values without which sampling makes no sense, GiB
 
 def memory(
     shape: str, world: int = 1, micro_tokens: int = 8192, checkpoint_layers: bool = False,
-    offload: bool = False, head_tokens: int = HEAD_TOKENS["cuda"],
+    states: str = "ranks", head_tokens: int = HEAD_TOKENS["cuda"],
 ) -> dict[str, float]:  # fmt: skip
     """GiB that one of `world` GPUs needs for an update, in four terms; bytes a number in brackets.
 
     "states": fp32 weights [4], gradients [4] and AdamW's moments [8], a share of each.
     "gathered": embedding and head [2], their gradient [2] and its sum over ranks [4]; two layers
-    [2]; a slice of logits, thrice as fp32 or its gradient [4 + 4 + 4], and as bf16 [2].
+    [2]; a slice of logits, thrice as fp32 or its gradient [4 + 4 + 4], and as bf16 [2]. Where the
+    policy is roomy (see shard()): all weights [2], and the gradients of other ranks' shares [4].
     "kept": what a micro-batch keeps for the backward pass. A layer keeps of each token: the input
     of both norms in fp32 [4] and twice in bf16 [2 + 2]; query and its attention's result [2 + 2];
     keys and values [2 + 2], which on average stand twice in what the kernel is given; in the MLP
@@ -137,8 +138,10 @@ def memory(
     layers = c.num_hidden_layers
     kept = layers * 2 * c.hidden_size + layer if checkpoint_layers else layers * layer
     gathered = 8 * tables + 2 * 2 * body / layers + 14 * head_tokens * c.vocab_size
-    states = 0 if offload else 16 * (body + tables) / world
-    terms = {"states": states, "gathered": gathered, "kept": kept * micro_tokens}
+    if states != "cpu" and not checkpoint_layers:
+        gathered += 2 * body * (1 - 2 / layers) + 4 * (body + tables) * (1 - 1 / world)
+    resting = 0 if states == "cpu" else 16 * (body + tables) / world
+    terms = {"states": resting, "gathered": gathered, "kept": kept * micro_tokens}
     return {k: b / 2**30 for k, b in (terms | {"weights": 2 * (body + tables)}).items()}
 
 
@@ -147,10 +150,10 @@ def update_gb(**options: object) -> float:
     return terms["states"] + terms["gathered"] + terms["kept"]
 
 
-def sampler_share(card: int, shape: str, world: int, offload: bool) -> float:
+def sampler_share(card: int, shape: str, world: int, states: str) -> float:
     """The largest gpu_memory: what is left beside fp32 weights and moments, in twentieths; 0 where
     the sampler's weights and a small cache find no room."""
-    terms = memory(shape, world, offload=offload)
+    terms = memory(shape, world, states=states)
     left = CARDS[card] - 12 / 16 * terms["states"] - REST
     share = min(0.9, int(left / CARDS[card] * 20) / 20)
     return share if share * CARDS[card] >= terms["weights"] + CACHE else 0.0
@@ -159,7 +162,8 @@ def sampler_share(card: int, shape: str, world: int, offload: bool) -> float:
 LADDER = {  # from what costs nothing to what costs most
     "A": {},
     "B": {"micro_tokens": 2048},
-    "C": {"checkpoint_layers": True, "offload": True},
+    "C": {"checkpoint_layers": True},
+    "D": {"checkpoint_layers": True, "states": "cpu"},
 }
 
 
@@ -167,7 +171,7 @@ def fitting(card: int, shape: str, world: int) -> str:
     """The first rung of the LADDER with which a model trains on a card, and gpu_memory; or "no"."""
     for rung, options in LADDER.items():
         fits = update_gb(shape=shape, world=world, **options) + REST <= CARDS[card]
-        share = sampler_share(card, shape, world, "offload" in options)
+        share = sampler_share(card, shape, world, options.get("states", "ranks"))
         if fits and share:
             return f"{rung} {share}"
     return "no"
@@ -176,11 +180,11 @@ def fitting(card: int, shape: str, world: int) -> str:
 def tables() -> str:
     """Two: the terms of an update in GiB, and how each model fits each card."""
     shapes = [shape for shape in SHAPES if shape.startswith("qwen")]
-    lines = ["| model | states | gathered | kept | kept, `checkpoint_layers` | sampler's weights |"]
-    lines += ["|---|---|---|---|---|---|"]
+    lines = ["| model | states | gathered | with C | kept | with C | sampler's weights |"]
+    lines += ["|---|---|---|---|---|---|---|"]
     for shape in shapes:
-        terms, again = memory(shape), memory(shape, checkpoint_layers=True)
-        figures = [terms["states"], terms["gathered"], terms["kept"], again["kept"]]
+        terms, less = memory(shape), memory(shape, checkpoint_layers=True)
+        figures = [terms["states"], *(t[k] for k in ("gathered", "kept") for t in (terms, less))]
         cells = [f"{figure:.1f}" for figure in [*figures, terms["weights"]]]
         lines.append(f"| {title(shape)} | {' | '.join(cells)} |")
     lines += ["", "| model | GPUs | " + " | ".join(f"{card} GB" for card in CARDS) + " |"]

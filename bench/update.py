@@ -77,7 +77,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         if rank == 0:
             write_random_model(own["model"], Path(scratch), demo_tokenizer())
-        policy = load_policy(cfg, gather(scratch)[0], device, cfg.offload)
+        policy = load_policy(cfg, gather(scratch)[0], device, cfg.states)
         gather(None, "reading")
     optimizer = torch.optim.AdamW(policy.parameters(), cfg.lr, fused=True)
     body, head = parameters(policy.model.config)

@@ -36,7 +36,7 @@ KEEP_CHECKPOINTS = 2  # older ones are deleted
 FREE_KEYS = {"resume", "steps", "wandb", "out_dir", "name", "data_dir", "sandbox_workers"}
 FREE_KEYS |= {"save_every", "eval_tasks", "eval_every", "eval_temperature"}
 FREE_KEYS |= {"kv_cache_gb", "gpu_memory", "rollout_tp", "micro_tokens", "checkpoint_layers"}
-FREE_KEYS |= {"offload"}
+FREE_KEYS |= {"states"}
 
 
 # ------------------------------------------------------------------------------- who may write here

@@ -1,4 +1,4 @@
-"""The policy as it is loaded, and a proof that its log-probabilities are the model's own.
+"""The policy: how it is loaded and sharded, and a proof that its log-probabilities are the model's.
 
 A Pack is exact where attention alone lets tokens see each other. Mamba, linear attention and short
 convolutions do so, too: there the answers of a pack leak into each other, without an error. No list
@@ -16,17 +16,23 @@ Left out: windows and chunks of attention longer than these texts (windows are t
 
 import inspect
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, fully_shard
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from checks.files import check_own_names
 from config import Config, UserError, first_line
-from policy import Pack, Policy, Rows, shard
+from policy import Pack, Policy, Rows
 
 TOLERANCE = 1e-4  # nats; fp32 rounds log-probabilities by some 1e-6
 # Two prompts with a common beginning, and their answers: numbers of tokens.
@@ -34,14 +40,13 @@ BEGINNING, PROMPTS, ANSWERS = 6, (4, 9), ((3, 8), (12,))
 
 
 def load_policy(
-    cfg: Config, directory: str, device: torch.device, offload: bool = False,
+    cfg: Config, directory: str, device: torch.device, states: str = "ranks",
     say: Callable[[str], None] | None = None,
 ) -> Policy:  # fmt: skip
     """The model of `directory` without dropout, checked and sharded. Raises UserError if it is
     broken or cannot be trained here.
 
-    offload: weights (and AdamW's state) rest in main memory and come to the GPU layer by layer.
-    say: is told in one line what was measured.
+    states: see shard(). say: is told in one line what was measured.
     """
     transformers_logging.disable_progress_bar()
     try:
@@ -61,7 +66,39 @@ def load_policy(
     found = choose_layout(policy, directory, cfg.max_prompt_tokens + cfg.max_tokens)
     if say:
         say(found)
-    return shard(cfg, policy, offload)
+    return shard(cfg, policy, states)
+
+
+def shard(cfg: Config, policy: Policy, states: str) -> Policy:
+    """Spread fp32 weights over ranks, layer by layer; whole, each exists for a moment only.
+
+    states: "ranks" spreads over all ranks; "node" over those of each node, so that every node has a
+    copy, and only gradients travel between nodes; "cpu" over all, to rest in main memory.
+
+    A roomy policy then gathers weights once an optimizer step and not for each micro-batch. That
+    takes 2 bytes a weight, and 4 for the gradients that belong to other ranks. Copies cost a CPU
+    time; a GPU, where checkpoint_layers says that memory is short, gathers while it computes.
+    """
+    world, compute = dist.get_world_size(), getattr(torch, cfg.compute_dtype)
+    sizes = (world,)
+    if states == "node":  # FSDP copies along the first dimension and spreads along the second
+        node = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+        sizes = (world // node, node)
+    names = ("nodes", "ranks")[-len(sizes) :]
+    on_gpu = policy.device.type == "cuda"
+    policy.roomy = states != "cpu" and not (on_gpu and cfg.checkpoint_layers)
+    options = {
+        "mesh": init_device_mesh(policy.device.type, sizes, mesh_dim_names=names),
+        "mp_policy": MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32),
+        "reshard_after_forward": False if policy.roomy else None,
+    }
+    if states == "cpu" and on_gpu:
+        options["offload_policy"] = CPUOffloadPolicy()
+    for layer in policy.model.get_decoder().layers:
+        if cfg.checkpoint_layers:
+            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+        fully_shard(layer.float(), **options)
+    return fully_shard(policy.float(), **options)
 
 
 def load_sampler(cfg: Config, directory: str) -> PreTrainedModel:

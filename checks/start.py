@@ -12,6 +12,7 @@ from transformers import AutoConfig
 from checks.files import model_directory
 from config import Config, UserError, first_line
 from problems.problem import Question, chat_ids, question_messages
+from run import gather
 
 GPU_FILE = Path("/dev/nvidia0")  # the driver makes it for the first GPU
 
@@ -26,7 +27,7 @@ def check_start(cfg: Config, device: torch.device, compares: bool) -> str:
             f"samples_per_prompt=1, but {cfg.algo} compares the answers to one prompt, so that it "
             "would learn nothing; make it 2 or more, or take --algo=reinforce++"
         )
-    directory = model_directory(cfg.model)
+    directory = find_model(cfg.model)
     context, length = context_length(directory), cfg.max_prompt_tokens + cfg.max_tokens
     if context and length > context:
         raise UserError(
@@ -36,8 +37,36 @@ def check_start(cfg: Config, device: torch.device, compares: bool) -> str:
     return directory
 
 
+def find_model(model: str) -> str:
+    """Its directory. Where it must be downloaded, the first rank of each node does that alone.
+    Raises UserError, on all ranks."""
+    found: str | UserError | None = None
+    for first in (True, False):
+        if (os.environ["LOCAL_RANK"] == "0") is first:
+            try:
+                found = model_directory(model)
+            except UserError as error:
+                found = error
+        for answer in gather(found, "finding the model"):
+            if isinstance(answer, UserError):
+                raise answer
+    return found
+
+
 def check_world(cfg: Config, world_size: int) -> None:
-    """Every sampler needs as many ranks and as many prompts as any other. Raises UserError."""
+    """Every sampler needs as many ranks and as many prompts as any other, and the ranks of one
+    talk too much for the network between nodes. Raises UserError."""
+    per_node = int(os.environ.get("LOCAL_WORLD_SIZE", world_size))
+    if cfg.rollout_tp > 1 and per_node % cfg.rollout_tp:
+        raise UserError(
+            f"rollout_tp={cfg.rollout_tp} would spread a sampler over nodes of {per_node} processes"
+            f" each; make it a divisor of {per_node}"
+        )
+    if cfg.states == "node" and world_size % per_node:
+        raise UserError(
+            f"states=node needs nodes alike, but {world_size} processes are not some times the "
+            f"{per_node} of this one; take --states=ranks"
+        )
     if world_size % cfg.rollout_tp:
         raise UserError(f"rollout_tp={cfg.rollout_tp} does not divide {world_size} processes")
     samplers = world_size // cfg.rollout_tp

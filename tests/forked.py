@@ -20,7 +20,7 @@ LIBRARIES = ["torch.distributed.fsdp", "torch.distributed.checkpoint.state_dict"
 LIBRARIES += ["transformers.models.llama.modeling_llama", "transformers.generation.utils"]
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(LIBRARIES)
-RANK_KEYS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+RANK_KEYS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 def run_script(command: Sequence[str], log: Path, environment: dict, file_limit: int) -> None:
@@ -71,16 +71,19 @@ class Python:
         return self.output()
 
 
-def finish_ranks(count: int, command: Sequence, log: Path, code: int = 0, **more: str) -> str:
+def finish_ranks(
+    count: int, command: Sequence, log: Path, code: int = 0, per_node: int = 0, **more: str
+) -> str:
     """Run `command` as so many ranks, to the end of all; one that fails ends the others, as with
-    torchrun. Returns what all printed. code: 1 if one has to fail."""
+    torchrun. Returns what all printed. code: 1 if one has to fail. per_node: ranks that think they
+    are on one machine; 0 for all."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-    where |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)} | more
+    where |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(per_node or count)} | more
+    own = [{"RANK": str(k), "LOCAL_RANK": str(k % (per_node or count))} for k in range(count)]
     ranks = [
-        Python(command, log.with_suffix(f".{k}"), RANK=str(k), LOCAL_RANK=str(k), **where)
-        for k in range(count)
+        Python(command, log.with_suffix(f".{k}"), **keys, **where) for k, keys in enumerate(own)
     ]
     deadline = time.monotonic() + 300
     while any(rank.poll() is None for rank in ranks) and time.monotonic() < deadline:

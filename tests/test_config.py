@@ -107,6 +107,15 @@ def test_batch_that_ranks_cannot_share_is_refused():
         check_world(Config(prompts_per_step=8, optimizer_steps=2), world_size=3)
 
 
+def test_a_sampler_stays_on_its_node_and_nodes_are_alike(monkeypatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    check_world(Config(rollout_tp=2, states="node"), world_size=4)
+    with pytest.raises(UserError, match="rollout_tp=4 .* nodes of 2 processes"):
+        check_world(Config(rollout_tp=4), world_size=4)
+    with pytest.raises(UserError, match="states=node"):
+        check_world(Config(states="node"), world_size=3)
+
+
 def test_braces_of_programs_and_of_json_survive_the_templates():
     template = 'Answer {"x": 1} for {names}:\n{program}'
     filled = fill(template, program="d = {names}", names="`d`", action="")

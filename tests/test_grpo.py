@@ -9,6 +9,7 @@ import pytest
 import tiny
 import torch
 from forked import finish_ranks
+from torch.distributed.tensor import DTensor
 
 from config import Config
 from policy import Pack, split_batch
@@ -18,6 +19,7 @@ from rollout import Group, Response, Sample
 from train import (
     OBJECTIVES,
     Prompts,
+    batch_loss,
     resample_flat,
     set_advantages,
     shares,
@@ -76,10 +78,13 @@ def test_update_follows_its_written_normaliser(one_process):
     assert (ours - reference).norm() / reference.norm() < 1e-5
 
 
+@pytest.mark.parametrize("states", ["ranks", "cpu"])
 @pytest.mark.parametrize("micro_tokens", [1, 100, 10_000])
-def test_gradient_does_not_depend_on_the_split_into_micro_batches(one_process, micro_tokens):
+def test_gradient_does_not_depend_on_the_split_into_micro_batches(
+    one_process, micro_tokens, states
+):
     _, whole = one_update(PLAIN, make_groups())
-    cfg = dataclasses.replace(PLAIN, micro_tokens=micro_tokens)
+    cfg = dataclasses.replace(PLAIN, micro_tokens=micro_tokens, states=states)
     _, split = one_update(cfg, make_groups())
     assert (whole - split).norm() / whole.norm() < 1e-5
 
@@ -158,6 +163,40 @@ def test_warm_up_is_linear_and_knows_the_optimizer_steps(one_process):
     assert rates == pytest.approx([0.2, 0.3, 0.3])  # after the second, fourth and sixth
 
 
+def is_gathered(policy):
+    kinds = {isinstance(weight, DTensor) for weight in policy.parameters()}
+    assert len(kinds) == 1
+    return kinds == {False}
+
+
+@pytest.mark.parametrize("more", [{}, {"checkpoint_layers": True}, {"states": "cpu"}])
+def test_weights_are_gathered_once_an_optimizer_step_where_memory_allows(
+    one_process, monkeypatch, more
+):
+    """And never kept beyond it: later steps see the weights that the optimizer has moved."""
+    moved = []
+    for change in (more, {"states": "cpu"}):
+        cfg = dataclasses.replace(PLAIN, micro_tokens=50, lr=0.01, **change)
+        policy, gathered = tiny.make_policy(cfg), []
+        optimizer = torch.optim.AdamW(policy.parameters())
+
+        def noting(cfg, batch, policy, *rest, gathered=gathered):
+            gathered.append(is_gathered(policy))
+            return batch_loss(cfg, batch, policy, *rest)
+
+        monkeypatch.setattr("train.batch_loss", noting)
+        for step in (1, 2, 3):
+            update(cfg, step, make_groups(), policy, None, optimizer)
+            assert not is_gathered(policy)
+            assert gathered == [False] + [policy.roomy] * (len(gathered) - 1)
+            assert len(gathered) > 2
+            gathered.clear()
+        moved.append((policy.roomy, [tiny.full(p) for p in policy.parameters()]))
+    assert [roomy for roomy, _ in moved] == [more.get("states") != "cpu", False]
+    for one, other in zip(moved[0][1], moved[1][1], strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
 @pytest.mark.parametrize("algo", ["grpo", "dr_grpo", "rloo", "gspo", "cispo"])
 def test_no_split_into_micro_batches_changes_the_gradient(one_process, algo):
     gradients = []
@@ -168,33 +207,38 @@ def test_no_split_into_micro_batches_changes_the_gradient(one_process, algo):
         assert (gradient - gradients[0]).norm() / gradients[0].norm() < 1e-5
 
 
-TWO = """
+MANY = """
 import sys; sys.path[:0] = {paths!r}
 import torch, test_grpo, tiny, torch.distributed as dist
 from run import leave_ranks, set_up_ranks
 set_up_ranks()
-rank = dist.get_rank()
-cfg = test_grpo.dataclasses.replace(test_grpo.PLAIN, **{changes!r})
-_, gradient = test_grpo.one_update(cfg, test_grpo.make_groups())
-if rank == 0: torch.save(gradient, {out!r})
+for k, (roomy, changes) in enumerate(test_grpo.WAYS):
+    cfg = test_grpo.dataclasses.replace(test_grpo.PLAIN, **changes)
+    policy = tiny.make_policy(cfg)
+    policy.roomy = roomy
+    _, gradient = test_grpo.one_update(cfg, test_grpo.make_groups(), policy)
+    if dist.get_rank() == 0: torch.save(gradient, f"{out}/{{k}}.pt")
 leave_ranks()
 """
+WAYS = [
+    (True, {}),
+    (True, {"micro_tokens": 30}),
+    (False, {"micro_tokens": 30, "checkpoint_layers": True}),
+    (True, {"micro_tokens": 30, "states": "node"}),
+    (False, {"micro_tokens": 30, "states": "node"}),
+]
 
 
-@pytest.mark.parametrize(
-    "processes, changes",
-    [(2, {}), (4, {}), (2, {"checkpoint_layers": True, "micro_tokens": 30})],
-    ids=["2", "4", "2, layers checkpointed"],
-)
-def test_gloo_processes_give_the_gradient_of_one(one_process, tmp_path, processes, changes):
+@pytest.mark.parametrize("processes", [2, 4])
+def test_gloo_processes_give_the_gradient_of_one(one_process, tmp_path, processes):
+    """Those of two nodes, too, where each has a copy of the weights."""
     _, alone = one_update(PLAIN, make_groups())
-    here = Path(__file__).parent
-    script, out = tmp_path / "two.py", tmp_path / "gradient.pt"
-    paths = [str(here), str(here.parent)]
-    script.write_text(TWO.format(paths=paths, out=str(out), changes=changes))
-    finish_ranks(processes, [script], tmp_path / "log")
-    both = torch.load(out)
-    assert (alone - both).norm() / alone.norm() < 1e-5
+    here, script = Path(__file__).parent, tmp_path / "many.py"
+    script.write_text(MANY.format(paths=[str(here), str(here.parent)], out=tmp_path))
+    finish_ranks(processes, [script], tmp_path / "log", per_node=processes // 2)
+    for k in range(len(WAYS)):
+        together = torch.load(tmp_path / f"{k}.pt")
+        assert (alone - together).norm() / alone.norm() < 1e-5, WAYS[k]
 
 
 class Letters:

@@ -62,7 +62,7 @@ def test_a_stale_sampler_moves_the_logged_kl(tiny_model, tiny_problems, tmp_path
     [
         ("--algo=reinforce++", "--grad_clip=0.5", "--reward=fraction", "--memory_mb=400"),
         ("--algo=gspo", "--optimizer_steps=2"),
-        ("--algo=cispo", "--kl_coef=0.01", "--offload"),
+        ("--algo=cispo", "--kl_coef=0.01", "--states=cpu"),
     ],
     ids=lambda more: more[0],
 )

@@ -14,8 +14,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.distributed.tensor import DTensor
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from checks.model import shard
 from config import CODE_TEMPLATE, Config
-from policy import Policy, shard
+from policy import Policy
 from problems.problem import Question, question_messages
 
 CHAT = (
@@ -35,7 +36,7 @@ PROGRAM = "```python\ndef f(x):\n    y = x + {}\n    return y\n```"
 
 def environment(**more: str) -> dict[str, str]:
     """This process's environment without the process group that it may be in."""
-    own = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    own = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
     return {k: v for k, v in os.environ.items() if k not in own} | more
 
 
@@ -86,7 +87,7 @@ def make_policy(cfg: Config, seed: int = 0) -> Policy:
     """make_model as train.py has it; needs a process group."""
     model = make_model(512, 0, seed).eval()
     model.set_attn_implementation("packed")
-    return shard(cfg, Policy(model, cfg.temperature, torch.device("cpu")))
+    return shard(cfg, Policy(model, cfg.temperature, torch.device("cpu")), cfg.states)
 
 
 def full(tensor: torch.Tensor) -> torch.Tensor:
