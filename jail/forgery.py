@@ -338,19 +338,25 @@ def own_attributes(node: ast.AST) -> list[str]:
 
 
 def stars(nodes: list[ast.AST]) -> tuple[set[str], set[str]]:
-    """The names that `from m import *` brings: those that MODULES lists, and the others."""
+    """The names that `from m import ...` brings and MODULES lists, if by a star; the unlisted ones.
+
+    Only a prefix can bring an unlisted one by its name.
+    """
     listed, others = set(), set()
-    for node in nodes:
-        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
-            module = node.module or ""
+    for node in (node for node in nodes if isinstance(node, ast.ImportFrom)):
+        module = node.module or ""
+        allowed = MODULES.get(module, set())
+        others |= {a.asname or a.name for a in node.names if a.name not in allowed | {"*"}}
+        if node.names[0].name == "*":
             try:
                 found = vars(importlib.import_module(module))
             except (ImportError, ValueError):
                 continue  # the program will fail likewise
             public = {name for name in found if not name.startswith("_")}
-            listed |= public & MODULES.get(module, set())
-            others |= public - MODULES.get(module, set())
-    return listed, others - listed
+            public &= set(found.get("__all__", public))
+            listed |= public & allowed
+            others |= public - allowed
+    return listed, others
 
 
 def since(tree: ast.Module) -> dict[str, int]:

@@ -301,8 +301,14 @@ def test_the_prefix_of_a_data_set_is_not_asked_about(sandbox):
         program = f"{docstring}def f(zeros):\n    a = 1\n    return poly(zeros, a)"
         made = make_question(sandbox, program, [[1, 2]], "f", CFG, prefix)
         assert made.target == {"a": 1, "output": 3}
-    evil = "def f(x):\n    y = x\n    os.write(5, b'')\n    return y"
-    assert make_question(sandbox, evil, [1], "f", CFG, prefix) == "forgeable"
+
+
+@pytest.mark.parametrize("use", ["os.getcwd()", "get(f)", "[os]", "attrgetter('a')", "path"])
+def test_a_prefix_lends_only_what_the_tables_list(use):
+    prefix = "import os\nfrom operator import *\nfrom operator import attrgetter as get\n"
+    prefix += "from os import path\ndef helper(x):\n    return os.sep + x\n"
+    assert forgeable(f"def f(x):\n    y = {use}\n    return y", prefix)
+    assert not forgeable("def f(x):\n    path = add(len(helper('a')), x)\n    return path", prefix)
 
 
 def test_a_comment_gives_no_value_away(sandbox):
