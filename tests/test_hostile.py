@@ -24,6 +24,7 @@ from jail.protocol import RUN_STATUSES, parse_run
 from jail.values import OUTPUT_BYTES
 from problems import failures
 from problems.answers import same_stdout
+from problems.assertions import Assertion, grade_assertion
 from problems.failures import JudgeError
 from problems.load import read_jsonl
 from problems.pickles import private_tests
@@ -117,9 +118,10 @@ for fd in range(64):
     except OSError: pass
     try: held += os.fstat(fd).st_size
     except OSError: pass
+os.ftruncate(1, 0)
 def f(x): return held"""
     (run,) = box.run(program, [[1]], "f")
-    assert 0 < run.value <= 3 * OUTPUT_BYTES or run.status == "output"
+    assert 0 < run.value <= 3 * OUTPUT_BYTES
 
 
 def test_a_pickle_is_read_and_not_run():
@@ -193,6 +195,56 @@ def test_waiting_for_a_core_is_no_time_on_the_wall(monkeypatch):
     assert 0 <= clock.waited_s(os.getpid()) < 1e6 and clock.waited_s(2**30) == 0
 
 
+# --------------------------------------------------------------------------- unearned passes
+VECTOR = """
+import functools
+class Vector:
+    def __init__(self, x): self.x = x
+    def same(self, other): return self.x == other.x
+    @functools.cached_property
+    def size(self): return abs(self.x)
+    class Rule:
+        def __get__(self, owner, kind): return owner and owner.x
+    rule = Rule()
+"""
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    ["v.same = bool", "v.same = print", "v.x = bool", "v.rule = 7", "vars(v).update(size=7)"],
+)
+def test_an_attribute_stands_for_no_method_of_a_check(box, forgery):
+    check = "def check(candidate):\n    v = candidate(1)\n"
+    check += "    assert v.same(Vector(7)) or v.rule == 7 or v.size == 7"
+    tests = {"check": check, "entry_point": "f", "preamble": VECTOR}
+    program = f"{VECTOR}\ndef f(x):\n    v = Vector(0)\n    {forgery}\n    return v"
+    assert judge(box, Problem("", "", tests), program).status in ("failed", "error")
+    honest = program.replace(forgery, "v.x = v.size + 7")
+    assert judge(box, Problem("", "", tests), honest).status == "passed"
+
+
+READ_NOT_RUN = [
+    "f((setattr(f, '__code__', (lambda x: 7).__code__), 0)[1]) == 7",
+    "f(*[__import__('os').write(fd, b'x') for fd in range(9)]) == 7",
+    "f(1) == (lambda x: x + 6)(1)",
+    "f(1) == f(1)",
+    "f(1) == f'{7}'",
+    "f(1) == f\"{'\u200b'}\"",
+    "f(1) == 0x" + "f" * 3600,
+    "f" + ".a" * 900 + "(1) == 7",
+    "f(" + "[" * 300 + "]" * 300 + ") == 7",
+]
+
+
+@pytest.mark.parametrize("code", [None, "def f(x): return x"])
+@pytest.mark.parametrize("answer", READ_NOT_RUN)
+def test_an_asserted_answer_is_read_and_not_run(box, answer, code):
+    asked = Assertion("f", "7", code)
+    graded = grade_assertion(box, f"[ANSWER]\nassert {answer}\n[/ANSWER]", asked)
+    assert not graded["passed"] and json.dumps(graded)
+    assert grade_assertion(box, "[ANSWER]\nassert f(7) == 7\n[/ANSWER]", asked)["passed"]
+
+
 # --------------------------------------------------------------------------- one answer
 def test_huge_numbers_in_a_problem_or_an_answer_end_in_a_verdict(box):
     tests = {"inputs": [[10**5000]], "outputs": [1], "fn_name": "f"}
@@ -205,10 +257,12 @@ def test_huge_numbers_in_a_problem_or_an_answer_end_in_a_verdict(box):
         assert judge(box, Problem("", "", printed), f"print({text!r})").status == "failed"
 
 
-def test_thousands_of_variables_are_traced(box):
-    many = "".join(f"{c}=" for c in map(chr, range(0x4E00, 0x4E00 + 2100)))
-    traced = trace_program(box, f"def f(x):\n {many}[0]*99\n return x", [1], "f")
-    assert traced.reason in ("", "forgeable") and (traced.reason or len(traced.variables) > 2000)
+def test_variables_that_are_large_together_are_traced(box):
+    """More than a million characters: each row repeats the name of its scope."""
+    names = "=".join(f"v{i}" for i in range(400))
+    program = f"def f(x):\n class {'A' * 3000}:\n  {names}=1\n return x"
+    traced = trace_program(box, program, [1], "f")
+    assert traced.reason == "forgeable" or (traced.reason == "" and len(traced.variables) > 400)
 
 
 def test_a_deep_input_of_a_question_comes_back_from_a_checkpoint():
