@@ -237,7 +237,8 @@ class Reader:
         elif kind == "object":
             state = {self.get(k): self.get(v) for k, v in rest[1]}
             for name, value in list(state.items()) if self.strict else ():
-                hidden = getattr(type(x), name, None)
+                kinds = [kind for kind in type(x).__mro__ if name in vars(kind)]
+                hidden = vars(kinds[0])[name] if kinds else None
                 if isinstance(hidden, functools.cached_property):
                     del state[name]  # the check computes it anew
                 elif callable(value) or callable(hidden) or hasattr(hidden, "__get__"):

@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from jail.values import caps, decode, encode
+from jail.values import OUTPUT_BYTES, caps, decode, encode
 
 RUN_STATUSES = ("ok", "error", "timeout", "memory", "output", "killed", "syntax")
 STATUSES = (*RUN_STATUSES, "passed", "failed", "unjudged")  # only check() gives the last three
 TRACE_STATUSES = (*RUN_STATUSES, "forgeable")  # the last one if a traced run was to be checked
 ROW = {"scope": str, "name": str, "line": int, "order": int, "parameter": bool}  # and "value"
+WIDE_BYTES = 1 << 20  # so much we decode unseen
 REPORT_BYTES = 8 << 20  # the longest message that a child may send, with room 1
 
 
@@ -66,6 +67,12 @@ def parse_run(report: bytes, statuses: tuple, traced: bool = False, room: int = 
         # "[]," is 3 bytes, and 64 once parsed
         if report.count(b"[") + report.count(b"{") > 1_000_000 * room:
             raise ValueError("too many values")
+        if len(report) > WIDE_BYTES and not report.isascii():
+            # beside one emoji each character takes four bytes, so we look at the bytes first
+            narrow = json.loads(report.decode("latin-1"))
+            encode(decode(narrow.get("value"), max_depth=200 * room), **caps(4 * room))
+            if max(len(x) for x in narrow.values() if type(x) is str) > OUTPUT_BYTES * room:
+                raise ValueError("more text than a program may print")
         run = Run(**json.loads(report.decode("utf-8", "surrogatepass")))
         texts_ok = type(run.stdout) is type(run.error) is type(run.status) is str
         if not texts_ok or run.status not in statuses:
