@@ -102,6 +102,11 @@ FAMILIES = {  # name -> (type, configuration, Pack or Rows or what the refusal s
     "Qwen3-MoE": ("qwen3_moe", HEADS | MOE, Pack),
     "Mixtral": ("mixtral", BASE | {"num_local_experts": 4}, Pack),
     "OLMoE": ("olmoe", BASE | MOE, Pack),
+    "Llama 4": (  # else chunks of its attention would need a look
+        "llama4_text",
+        HEADS | {"num_local_experts": 2, "intermediate_size_mlp": 48},
+        "in no list",
+    ),
     "GPT-OSS": ("gpt_oss", HEADS | {"num_local_experts": 4}, Rows),
     "DeepSeek-V3": (
         "deepseek_v3",
