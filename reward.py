@@ -10,6 +10,7 @@ Left out: partial credit for "almost equal" values, and any reward a program rep
 """
 
 import re
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import NamedTuple
 
 import trace
 from config import Config, UserError
+from jail.clock import WALL_FACTOR, WALL_S
 from jail.forgery import complexity, without_remarks
 from jail.recorder import UNFIT, plain
 from jail.values import decode, encode, room_for
@@ -116,14 +118,20 @@ def run_tests(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdic
             shown = show(run.value) if name else run.stdout
         return Compared(run.status, run.error, ok, shown[:500])
 
+    def alone(i: int) -> Compared:
+        return compared(i, sandbox.run(program, [inputs[i]], name, room=room)[0])
+
     runs = sandbox.run(program, inputs, name, room=room, keep=compared)
-    for i in [i for i, run in enumerate(runs) if not run.right]:
-        # State can leak between the tests of one child, so a failure counts if the test fails in a
-        # child of its own, too. The first test had one.
-        if i:
-            runs[i] = compared(i, sandbox.run(program, [inputs[i]], name, room=room)[0])
-        if not runs[i].right:
-            break
+    first = next((i for i, run in enumerate(runs) if not run.right), 0)
+    # State can leak between the tests of one child. Where the first failure (not the first test,
+    # which had a child of its own) passes alone, all tests are run alone, so that each program is
+    # judged in one way: one that knew which try it is in could have the better of both.
+    if first and alone(first).right:
+        end = time.monotonic() + WALL_FACTOR * len(inputs) * sandbox.timeout_s + WALL_S
+        runs = []
+        for i in range(len(inputs)):
+            over = time.monotonic() > end or (runs and runs[-1].status == "timeout")
+            runs.append(Compared("timeout", "not run", False, "") if over else alone(i))
     passed = [run.right for run in runs]
     if all(passed):
         return Verdict("passed", len(runs), len(runs))
@@ -221,7 +229,7 @@ def score_answer(
 
     finished: whether the model ended the answer itself. Of a long answer the end is read.
     """
-    printed = OUTPUT if question.fn_name is None else ""
+    printed = OUTPUT if question.fn_name is None and OUTPUT in question.target else ""
     predicted = parse_answer(text, list(question.target), printed)
     target = {name: decode(value) for name, value in question.target.items()}
     correct = [

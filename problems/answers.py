@@ -375,10 +375,10 @@ def same_token(expected: str, got: str) -> bool:
     """An integer equals a float of its value, a float any number that is close; else as text."""
     if expected == got:
         return True
-    if FLOAT.fullmatch(expected):
+    if FLOAT.fullmatch(expected) and math.isfinite(float(expected)):
         is_number = FLOAT.fullmatch(got) or re.fullmatch(r"[+-]?\d+", got)
         return bool(is_number) and close(float(expected), float(got))
-    if not (INTEGER.fullmatch(expected) and FLOAT.fullmatch(got)):
+    if not ((INTEGER.fullmatch(expected) or FLOAT.fullmatch(expected)) and FLOAT.fullmatch(got)):
         return False
     try:
         return Decimal(expected) == Decimal(got)

@@ -125,6 +125,6 @@ def stated_call(left: ast.expr | None, right: ast.expr, name: str) -> str | None
         if side.func.id == name and is_plain and all(map(literal, values)):
             try:
                 return ast.unparse(side)
-            except RecursionError:
+            except (RecursionError, ValueError):  # ValueError: an integer of 4,300 digits
                 return None
     return None

@@ -76,6 +76,22 @@ def test_state_that_leaks_between_tests_does_not_fail_a_right_program(sandbox):
     assert judge(sandbox, problem([[1], [1], [1]], [2, 2, 2]), program).status == "passed"
 
 
+def test_a_program_that_knows_its_try_gains_nothing_by_it(sandbox):
+    """It says 0 to whatever comes first in a process, and 1 later."""
+    two_faced = "import builtins\nn = builtins.n = getattr(builtins, 'n', -1) + 1\n"
+    two_faced += "def f(x): return int(n > 0)"
+    tests = problem([[i] for i in range(8)], [0, 1, 1, 0, 1, 0, 0, 1])
+    verdict = judge(sandbox, tests, two_faced)
+    assert (verdict.status, verdict.passed) == ("failed", 4)  # those of a program that says 0
+
+
+def test_tests_run_alone_have_one_limit_together(sandbox, monkeypatch):
+    monkeypatch.setattr("reward.WALL_S", -1e9)  # it is over before the first of them
+    leaky = "import math\ndef f(x):\n    math.n = getattr(math, 'n', 0) + 1\n    return math.n"
+    verdict = judge(sandbox, problem([[1]] * 3, [1] * 3), leaky)
+    assert (verdict.status, verdict.passed) == ("timeout", 0)
+
+
 def test_a_failed_test_is_run_again_unless_it_ran_first(sandbox, monkeypatch):
     counts, run = [], sandbox.run
     monkeypatch.setattr(
@@ -526,3 +542,17 @@ def test_a_question_survives_a_checkpoint_whatever_its_input():
         question = Question("", given, "f", {"x": 1}, "p", "1/2/3")
         again = Question.from_row(json.loads(json.dumps(question.row())))
         assert again == question and again.key == question.key
+
+
+def test_an_output_that_was_not_asked_for_is_no_answer():
+    question = Question("x = 1\nprint(x)", "", None, {"x": 1})
+    assert score_answer("x = 1\noutput = 1", question, 0.1).correct == ["x"]
+    assert score_answer("output = 1", question, 0.1).reward == 0
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "same"),
+    [("7e12345", "8e999", False), ("1e999", "10e998", True), ("1e999", "inf", False)],
+)
+def test_numbers_beyond_all_floats_are_compared_exactly(expected, got, same):
+    assert same_stdout(expected, got) is same

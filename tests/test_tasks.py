@@ -157,6 +157,11 @@ def test_an_answer_too_deep_to_print_is_no_answer(tmp_path, pool):
     assert found["status"] == "unparsed"
 
 
+def test_a_call_that_python_does_not_write_is_no_answer(tmp_path, pool):
+    (item,) = items(tmp_path, pool, "cruxeval-i", CRUX)
+    assert grade(pool, item, f"assert f(0x{'f' * 5000}, 2) == 'x'")["status"] == "unparsed"
+
+
 def test_livecodebench_execution_gives_the_whole_call(tmp_path, pool):
     (item,) = items(tmp_path, pool, "livecodebench-exec", EXECUTION)
     assert "assert pick(nums = [3, 1]) == ??" in item.messages[-1]["content"]
