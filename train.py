@@ -399,8 +399,7 @@ def update(
             policy.expect(last=batch is batches[-1])
             loss = batch_loss(cfg, batch, policy, reference, sum(lengths), len(lengths), stats)
             (loss * dist.get_world_size()).backward()
-            if policy.device.type == "cpu":
-                return_freed_memory()
+            return_freed_memory()
         stats["grad_norm"] = policy.clip_gradient(cfg.grad_clip)
         stats["skipped"] += stats["grad_norm"] is None  # not finite: it would make all weights NaN
         if stats["grad_norm"]:  # were all groups flat, Adam would still follow its old momentum

@@ -28,7 +28,7 @@ from problems.programs import complete, extract_program, with_prefix
 from reward import score_answer
 from sandbox import OUTPUT_BYTES
 
-SECONDS = 1.0  # of CPU, for any input up to
+SECONDS = 4.0  # of CPU, for any input up to
 CHARS = 1_000_000
 some = settings(
     max_examples=int(os.environ.get("FUZZ", 150)), derandomize="FUZZ" not in os.environ,
