@@ -169,7 +169,7 @@ def test_a_program_and_its_threads_stay_on_one_core(box):
 import os, threading
 seen = [len(os.sched_getaffinity(0))]
 def widen():
-    try: os.sched_setaffinity(0, range(os.cpu_count()))
+    try: os.sched_setaffinity(0, range(64))
     except PermissionError: pass
     seen.append(len(os.sched_getaffinity(0)))
 widen()
