@@ -191,12 +191,13 @@ class Oracle:
         self.codes, self.stores, todo = {}, {}, [self.code]
         for code in todo:
             todo += [c for c in code.co_consts if isinstance(c, type(code))]
-            self.codes.setdefault(scope_of(code), code)
+            self.codes.setdefault(scope_of(code), []).append(code)
             self.stores[code] = {
                 i.offset: i for i in dis.get_instructions(code)
                 if i.opname.startswith(("STORE_", "DELETE_")) and isinstance(i.argval, str)
                 and i.opname not in ("STORE_ATTR", "DELETE_ATTR")
             }  # fmt: skip
+        self.calm = True
         self.before: dict = {}  # frame -> the offset of its last instruction
 
     def run(self) -> None:
@@ -208,10 +209,14 @@ class Oracle:
             pass
         finally:
             sys.settrace(None)
+        if not self.calm:
+            raise AssertionError(f"{FILENAME}: the oracle itself failed")
 
     def on_event(self, frame: object, event: str, _: object) -> object:
+        self.calm = False  # an error here would silently end the tracing
         code = frame.f_code
         if code.co_filename != FILENAME:
+            self.calm = True
             return None
         frame.f_trace_opcodes = True
         if frame not in self.before and code.co_name in EXPRESSIONS:
@@ -223,6 +228,7 @@ class Oracle:
         else:
             self.look(frame, self.before[frame])
         self.before[frame] = frame.f_lasti if event == "opcode" else None
+        self.calm = True
         return self.on_event
 
     def look(self, frame: object, offset: int | None) -> None:
@@ -235,8 +241,10 @@ class Oracle:
         if instruction.opname.endswith("GLOBAL"):
             scope = ""
         elif instruction.opname.endswith("DEREF") and name in frame.f_code.co_freevars:
-            while name not in self.codes[scope].co_cellvars:
+            while not any(name in code.co_cellvars for code in self.codes[scope]):
                 scope = scope.rpartition(".")[0]
+            if scope.rpartition(".")[2] in EXPRESSIONS:
+                return  # a lambda's
         elif frame.f_code.co_name in EXPRESSIONS:
             return
         places = [n for (*p, n) in self.targets if p == [*position] and name.endswith(n)]
