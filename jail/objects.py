@@ -7,7 +7,8 @@ change in place. Functions and iterators do not travel: the other side gets a nu
 by (jail/peer.py).
 
 What comes from the program may be anything. Reading it runs no code but the hashes of the check's
-own classes, and it can put nothing into an instance that would stand for a method of its class.
+own classes, and it can put nothing into an instance that would stand for a method of its class. Of
+the check's objects it changes only those that travelled as their content, each as its own kind.
 
 Left out: instances of classes that only one side knows, and subclasses of builtin types other than
 named tuples. They raise Uncarried, which says so.
@@ -73,7 +74,8 @@ class Table:
         references = [self.refer(x) for x in roots]
         while (i := len(self.rows)) < len(self.objects):
             old = self.old[i] if i < len(self.old) else None
-            row = None if old and old[0] not in MUTABLE else self.row(self.objects[i])
+            same = old and (old[0] not in MUTABLE or type(self.objects[i]) in SCALARS)
+            row = None if same else self.row(self.objects[i])
             self.rows.append(None if row == old else row)
         return references
 
@@ -104,7 +106,7 @@ class Table:
         if MAPPINGS.get(name) is kind:
             factory = getattr(x, "default_factory", None)
             factory = factory if any(factory is known for known in TYPES) else None
-            return [name, [[refer(k), refer(v)] for k, v in dict.items(x)], encode(factory)]
+            return [name, [[refer(k), refer(v)] for k, v in x.items()], encode(factory)]
         if kind is bytearray:
             return [name, refer(bytes(x))]
         if kind in PARTS and getattr(x, "tzinfo", None) is None:
@@ -123,6 +125,11 @@ class Table:
         raise Uncarried(f"a value of type {name}, which is no plain builtin type")
 
 
+def lasting(row: list) -> list:
+    """The part of a row that no change in place alters: the kind, a class, an array's shape."""
+    return row[: {"object": 2, "array": 3}.get(row[0], 1)]
+
+
 def is_builtin(kind: type) -> bool:
     """Does it inherit from a builtin type, whose content is in no attribute?"""
     return any(base.__module__ == "builtins" for base in kind.__mro__[:-1])
@@ -132,14 +139,23 @@ class Reader:
     """Makes the objects of a table that came out of the pipe."""
 
     def __init__(
-        self, rows: list, names: dict, revive: Callable, strict: bool, known: list = ()
+        self,
+        rows: list,
+        names: dict,
+        revive: Callable,
+        strict: bool,
+        known: list = (),
+        old: list = (),
     ) -> None:
         """revive(row): what stands for a row of the other side's Table.remote. strict: trust
-        nothing. known: the objects of the request that this answers."""
+        nothing. known: the objects of the request that this answers, where their rows were old."""
         self.rows, self.names, self.revive, self.strict = rows, names, revive, strict
         self.made = [*known, *[MISSING] * (len(rows) - len(known))]
         if len(rows) < len(known):
             raise ValueError("fewer objects than were sent")
+        for before, row in zip(old if strict else (), rows, strict=False):
+            if row is not None and (before[0] not in MUTABLE or lasting(row) != lasting(before)):
+                raise ValueError(f"a change of a {before[0]} that it does not allow")
         for i in range(len(known), len(rows)):
             self.made[i] = self.shell(rows[i])
         for i in range(len(known), len(rows)):
@@ -147,6 +163,8 @@ class Reader:
         changed = [i for i, row in enumerate(rows) if row is not None]
         for hashed in (False, True):  # instances first, for their hashes may need their attributes
             for i in changed:
+                if rows[i][0] == "array" and i >= len(known):
+                    continue  # it was made with its content
                 if (rows[i][0] in MAPPINGS or rows[i][0] == "set") == hashed:
                     self.fill(self.made[i], *rows[i])
 
@@ -166,7 +184,9 @@ class Reader:
                 raise ValueError(f"{rest[0]} has more than attributes")
             return object.__new__(known)
         if kind == "member":
-            return self.names[rest[0]].__members__[rest[1]]
+            if not isinstance(known := self.names[rest[0]], enum.EnumMeta):
+                raise ValueError(f"{rest[0]} is no enumeration here")
+            return known.__members__[rest[1]]
         if kind == "deque":
             return collections.deque(maxlen=rest[1])
         if kind == "defaultdict":
@@ -203,6 +223,8 @@ class Reader:
             elif kind == "array":
                 self.made[i] = self.array(parts, *rest)
             elif kind in VALUES:
+                if kind != "slice":
+                    plain(parts)
                 self.made[i] = VALUES[kind](*parts)
             else:
                 self.made[i] = SEQUENCES[kind](hashable(parts) if kind == "frozenset" else parts)
@@ -215,6 +237,8 @@ class Reader:
             return nested(iter(flat), shape)
         if not re.fullmatch(r"[<>|]?[biufcSUO]\d{0,5}", dtype):
             raise ValueError("an unknown type of array")
+        if "O" not in dtype:
+            plain(flat)
         made = importlib.import_module("numpy").empty(len(flat), dtype=dtype)
         for i, value in enumerate(flat):
             made[i] = value
@@ -223,20 +247,26 @@ class Reader:
     def fill(self, x: object, kind: str, *rest: object) -> None:
         """Give a mutable object its content, in place of what it had."""
         if kind in ("list", "bytearray"):
-            x[:] = [self.get(y) for y in rest[0]] if kind == "list" else self.get(rest[0])
+            items = [self.get(y) for y in rest[0]] if kind == "list" else self.get(rest[0])
+            if type(items) not in (list, bytes):
+                raise ValueError("a bytearray of other values")
+            x[:] = items
         elif kind in ("set", "deque"):
             items = [self.get(y) for y in rest[0]]
             x.clear()
             (x.extend if kind == "deque" else x.update)(hashable(items) if kind == "set" else items)
         elif kind in MAPPINGS:
             keys = hashable([self.get(k) for k, _ in rest[0]])
-            dict.clear(x)
-            dict.update(x, zip(keys, [self.get(v) for _, v in rest[0]], strict=True))
-        elif kind == "array" and hasattr(x, "dtype") and x.shape:
+            x.clear()
+            for key, (_, value) in zip(keys, rest[0], strict=True):
+                x[key] = self.get(value)
+        elif kind == "array" and x.shape:
             x[...] = self.array([self.get(y) for y in rest[2]], *rest)
         elif kind == "object":
             state = {self.get(k): self.get(v) for k, v in rest[1]}
             for name, value in list(state.items()) if self.strict else ():
+                if type(name) is not str:
+                    raise ValueError("an attribute without a name")
                 kinds = [kind for kind in type(x).__mro__ if name in vars(kind)]
                 hidden = vars(kinds[0])[name] if kinds else None
                 if isinstance(hidden, functools.cached_property):
@@ -245,6 +275,12 @@ class Reader:
                     raise ValueError(f"the attribute {name!r} could stand for a method")
             vars(x).clear()
             vars(x).update(state)
+
+
+def plain(parts: list) -> None:
+    """ValueError if a constructor could run code of these values, like __index__ or __float__."""
+    if any(type(x) not in SCALARS for x in parts):
+        raise ValueError("a value of other parts")
 
 
 def nested(flat: Iterator, shape: list) -> object:

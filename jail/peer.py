@@ -5,7 +5,8 @@ a function that it was given, and both take the next value of an iterator. While
 an answer it answers the calls of the other. jail/objects.py says how values travel.
 
 The side of the check trusts nothing that comes: it lends only what the check itself passed, and of
-that only the call, or the next value. A program that is ended, that floods or that returns what
+that only the call, or the next value. What a function of the program raises ends no loop of the
+check, for its asserts would be left out. A program that is ended, that floods or that returns what
 cannot travel raises Lost, which no `except Exception` of a check takes for an exception of the
 program.
 """
@@ -16,6 +17,7 @@ import json
 import operator
 import os
 import traceback
+import types
 from collections.abc import Callable, Iterator
 
 from jail.objects import Reader, Table, Uncarried, by_name, exception_names, make_exception
@@ -25,13 +27,18 @@ from jail.values import caps
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 # modules of the types whose instances a check may lend, and not a file, which can do more than that
 LENT = ("builtins", "functools", "itertools", "operator", "check")
-METHODS = {"__call__": operator.call, "__next__": next, "send": lambda x, value: x.send(value)}
+METHODS = {  # what may be done with an object that was lent, by the kind of its row
+    "function": {"__call__": operator.call},
+    "iterator": {"__next__": next},
+    "generator": {"__next__": next, "send": types.GeneratorType.send},
+}
 SPECIAL = {  # what may be asked of an instance of the class under test, besides
     "__bool__": bool, "__str__": str, "__repr__": repr, "__len__": len, "__iter__": iter,
     "__contains__": operator.contains, "__getitem__": operator.getitem,
     "__setitem__": operator.setitem, "__delitem__": operator.delitem,
 }  # fmt: skip
 ATTRIBUTES = {"getattr": getattr, "setattr": setattr}
+ANY = METHODS["function"] | METHODS["generator"] | SPECIAL | ATTRIBUTES  # of the program's objects
 to_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -60,6 +67,16 @@ def read_exactly(fd: int, size: int) -> bytes:
         pieces.append(piece)
         size -= len(piece)
     return b"" if size else b"".join(pieces)
+
+
+def ends_loops(error: BaseException, method: str) -> bool:
+    """Would the check's loops take this exception of a call for their end? As in PEP 479, only an
+    iterator may raise it. IndexError ends a loop whose values come from a __getitem__."""
+    if isinstance(error, StopIteration) and method not in ("__next__", "send"):
+        return True
+    if isinstance(error, IndexError):
+        return any(frame.f_code.co_name == "__getitem__" for frame, _ in traceback.walk_stack(None))
+    return isinstance(error, StopAsyncIteration)
 
 
 class Proxy:
@@ -111,7 +128,7 @@ class Peer:
         strict: this is the side of the check; started() is called before each call."""
         self.fd, self.send, self.names, self.room, self.strict = fd, send, names, room, strict
         self.started = started or (lambda: None)
-        self.lent, self.numbers = [], {}  # objects that the other side may call; id -> number
+        self.lent, self.numbers = [], {}  # (kind, object that the other side may use); id -> number
         self.borrowed, self.theirs = {}, {}  # number -> what stands for theirs; id -> number
         self.kind = None  # the class under test; the side of the check knows only that it is one
         self.lost = None  # the Run of a Lost, which a check may have caught
@@ -137,7 +154,7 @@ class Peer:
             except MALFORMED as error:
                 self.lose(Run("error", error=f"malformed call: {error}"[:200]))
             self.send(self.fd, {"status": "ok", "value": value}, self.room)
-        return self.read_answer(message, table.objects)
+        return self.read_answer(message, table, method)
 
     def receive(self) -> dict:
         data = receive(self.fd, self.room)
@@ -153,7 +170,7 @@ class Peer:
         except MALFORMED as error:
             self.lose(Run("error", error=f"malformed report: {error}"[:200]))
 
-    def read_answer(self, message: dict, sent: list) -> object:
+    def read_answer(self, message: dict, sent: Table, method: str) -> object:
         status, error = message.get("status"), message.get("error", "")
         if status not in RUN_STATUSES or type(error) is not str:
             self.lose(Run("error", error="malformed report: no status"))
@@ -161,12 +178,14 @@ class Peer:
             self.lose(Run(status, error=error[:500]))
         try:
             names, text, roots, rows = message["value"]
-            reader = Reader(rows, self.names, self.revive, self.strict, sent)
+            reader = Reader(rows, self.names, self.revive, self.strict, sent.objects, sent.rows)
             values = [reader.get(root) for root in roots]
             if names is None:
                 (value,) = values
                 return value
             problem = make_exception(names, values, self.names)
+            if self.strict and ends_loops(problem, method):
+                problem = RuntimeError(f"the program raised {type(problem).__name__}")
             self.raised = problem, Run("error", error=str(text)[:500])
         except MALFORMED as error:
             self.lose(Run("error", error=f"malformed report: {error}"[:200]))
@@ -183,8 +202,8 @@ class Peer:
         reader = Reader(rows, self.names, self.revive, self.strict)
         values = [reader.get(root) for root in roots]
         kwargs = dict(zip(keys, values[len(values) - len(keys) :], strict=True))
-        allowed = METHODS if self.strict else METHODS | SPECIAL | ATTRIBUTES
-        do, target = allowed[method], self.lent[number]
+        kind, target = self.lent[number]
+        do = (METHODS[kind] if self.strict else ANY)[method]
         names, text = None, ""
         try:
             results = [do(target, *values[: len(values) - len(keys)], **kwargs)]
@@ -219,23 +238,25 @@ class Peer:
             return ["instance", self.number(x)]
         if isinstance(x, type) or (self.strict and kind.__module__ not in LENT):
             return None
-        if hasattr(kind, "__next__") and iter(x) is x:
-            return ["iterator", self.number(x)]
+        if issubclass(kind, Iterator) and iter(x) is x:
+            lent_as = "generator" if kind is types.GeneratorType else "iterator"
+            return ["iterator", self.number(x, lent_as)]
         if callable(x) and kind.__module__ in LENT:
             return ["function", self.number(x)]
         return None
 
-    def number(self, x: object) -> int:
+    def number(self, x: object, kind: str = "function") -> int:
+        """kind: one of METHODS."""
         if id(x) not in self.numbers:
             self.numbers[id(x)] = len(self.lent)
-            self.lent.append(x)  # it stays alive, and so its id stays its own
+            self.lent.append((kind, x))  # it stays alive, and so its id stays its own
         return self.numbers[id(x)]
 
     def revive(self, row: list) -> object:
         """What stands here for an object of the other side."""
         kind, number, *rest = row
         if kind == "yours":
-            return self.lent[number]
+            return self.lent[number][1]
         if kind == "class" and isinstance(known := self.names[number], type):
             return known
         if kind == "named" and not self.strict:

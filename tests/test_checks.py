@@ -9,6 +9,7 @@ from test_sandbox import limits
 from sandbox import Sandbox
 
 NODES = """
+import collections
 class Node:
     def __init__(self, value=0, next=None, other=None):
         self.value, self.next, self.other = value, next, other
@@ -24,6 +25,13 @@ def values(node):
     return found
 class Stop(Exception):
     pass
+class Steps:
+    def __init__(self, x): self.x, self.taken = iter(x), 0
+    def __iter__(self): return self
+    def __next__(self):
+        value = next(self.x)
+        self.taken += 1
+        return value
 """
 
 
@@ -204,6 +212,35 @@ RIGHT = {
         "assert type(candidate(collections.Counter('aa'))[0]) is collections.Counter",
         "assert candidate(collections.defaultdict(list))[0]['new'] == []",
     ),
+    "an ordered dict keeps its order": (
+        "def f(d): d.move_to_end('a'); del d['b']; d['d'] = 4; return d.copy()",
+        "d = collections.OrderedDict(a=1, b=2, c=3)",
+        "assert list(candidate(d)) == list(d) == ['c', 'a', 'd'] and d.popitem() == ('d', 4)",
+    ),
+    "an iterator of the check's own class": (
+        "def f(x): return next(x), sum(x)",
+        "x = Steps([1, 2, 3])",
+        "assert candidate(x) == (1, 5) and x.taken == 3",
+    ),
+    "a generator as argument is sent to": (
+        "def f(x): return next(x), x.send(5)",
+        "def g(): yield (yield 1)",
+        "assert candidate(g()) == (1, 5)",
+    ),
+    "an iterator and a list that end": (
+        "def f(x):\n    yield x[0]\n    if x[5]: yield 2",
+        "g = candidate([1] + [0] * 5)",
+        "assert next(g) == 1",
+        "try: next(g)",
+        "except StopIteration: g = candidate([])",
+        "try: next(g)",
+        "except IndexError: return",
+        "assert False",
+    ),
+    "a number of numpy for a function": (
+        "import numpy as np\ndef f(g): return g(np.int64(3))",
+        "assert candidate(lambda x: x + 1) == 4",
+    ),
     "numpy": (
         "import numpy as np\ndef f(x): return np.array(x) * np.int64(2)",
         "assert candidate([1, 2]) == [2, 4]",
@@ -374,6 +411,112 @@ def test_a_forged_answer_is_malformed(box, case):
     with limits(box, timeout_s=1.0):
         run = verdict(box, program, "n = Node(1)", "assert candidate(n).is_like(5)")
     assert run.status == "error" and run.error.startswith("malformed"), run
+
+
+LOG = """
+import collections, enum, fractions, functools
+class Log:
+    def __init__(self): self.seen = 0
+    def __call__(self): self.seen += 1
+    def __next__(self): self.seen = 3
+    def clear(self): self.seen = 0
+    def update(self, x): self.seen = len(x)
+    def send(self, x): self.seen = x
+    def __setitem__(self, place, x): self.seen = len(x)
+class Steps(Log):
+    def __iter__(self): return self
+class Colour(enum.Enum): seen = 1
+class Pair(collections.namedtuple("Pair", "x y")): seen = 0
+class Box:
+    def __init__(self): self.seen = 0
+class Other(Box): pass
+def function(): pass
+function.seen = 0
+cached = functools.cache(function)
+"""
+SEEN = [["seen", 3]]
+REWRITTEN = {  # an argument that no program can change so, and the row that says that it did
+    "an attribute of a callable": ("Log()", ["object", "Log", SEEN]),
+    "what has a method clear": ("Log()", ["set", [1, 2, 3]]),
+    "what has a method __setitem__": ("Log()", ["list", [1, 2, 3]]),
+    "a function": ("function", ["object", "function", SEEN]),
+    "a cached function": ("cached", ["object", "_lru_cache_wrapper", SEEN]),
+    "a partial function": ("functools.partial(function)", ["object", "partial", SEEN]),
+    "an iterator": ("Steps()", ["object", "Steps", SEEN]),
+    "a member of an enumeration": ("Colour.seen", ["object", "Colour", [["_value_", 3]]]),
+    "a named tuple": ("Pair(1, 2)", ["object", "Pair", SEEN]),
+    "a fraction": ("fractions.Fraction(1)", ["object", "Fraction", [["_numerator", 3]]]),
+    "a class": ("Box", ["object", "type", SEEN]),
+    "a list": ("[1]", ["deque", [3], None]),
+    "an instance of another class": ("Other()", ["object", "Box", SEEN]),
+    "a name that is no text": ("Box()", ["object", "Box", [[{"tuple": ["seen"]}, 3]]]),
+    "a bytearray": ("bytearray(b'x')", ["bytearray", 3]),
+}
+
+
+@pytest.mark.parametrize("case", REWRITTEN)
+def test_an_answer_changes_only_what_travelled(box, case):
+    argument, row = REWRITTEN[case]
+    lines = f"x = {argument}", "candidate(x)"
+    with limits(box, timeout_s=1.0):
+        run = verdict(box, answer([None, "", [0], [row]]), *lines, preamble=LOG)
+    assert run.status == "error" and run.error.startswith("malformed report"), run
+
+
+@pytest.mark.parametrize("call", [["send", [], [3]], ["__next__", [], []]])
+def test_a_lent_function_is_only_called(box, call):
+    program = answer(None, call=[0, *call, []])
+    with limits(box, timeout_s=1.0):
+        run = verdict(box, program, "candidate(Log())", preamble=LOG)
+    assert run.status == "error" and run.error.startswith("malformed call"), run
+
+
+UNCALLED = {  # a row of the answer that would run a method of the check's class while it is read
+    "a number of a range": ("__index__", ["range", [{"at": 0}, 1, 1]]),
+    "a number of an array": ("__float__", ["array", "<f8", [1], [{"at": 0}]]),
+    "the items of a bytearray": ("__iter__", ["bytearray", {"at": 0}]),
+}
+
+
+@pytest.mark.parametrize("case", UNCALLED)
+def test_an_answer_runs_no_method_of_the_check(box, case):
+    method, row = UNCALLED[case]
+    preamble = f"import numpy\nclass A:\n    def {method}(self): raise Exception('it runs')"
+    with limits(box, timeout_s=1.0):
+        run = verdict(
+            box, answer([None, "", [0], [None, row]]), "candidate(A())", preamble=preamble
+        )
+    assert run.status == "error" and run.error.startswith("malformed report"), run
+
+
+LOOPS = {
+    "map": "for x, y in zip(map(candidate, [1, 2]), [3, 4]): assert x == y",
+    "all": "assert all(map(lambda x: candidate(x) == 3, [1, 2]))",
+    "filter": "assert not list(filter(lambda x: candidate(x) != 3, [1, 2]))",
+    "starmap": "assert all(x == 3 for x in itertools.starmap(candidate, [[1], [2]]))",
+    "until": "assert 4 not in iter(lambda: candidate(1), 3)",
+    "sorted": "assert not sorted(map(candidate, [1, 2]))",
+    "items": "for i, x in enumerate(Items()): assert x == 3 and i < 9",
+}
+ENDS = ["StopIteration", "IndexError", "Last"]
+LAST = "import itertools\nclass Last(StopIteration): pass"
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_a_program_raises_ends_no_loop(box, loop):
+    items = "class Items:", "    def __getitem__(self, i): return candidate(i)"
+    for error in ENDS:
+        program = f"{LAST}\ndef f(x): raise {error}('it ends')"
+        run = verdict(box, program, *items, LOOPS[loop], preamble=LAST)
+        assert run.status == "error" and "it ends" in run.error, run
+
+
+def test_an_asynchronous_loop_does_not_end(box):
+    lines = "class Items:", "    def __aiter__(self): return self"
+    lines += "    async def __anext__(self): return candidate(0)", "async def loop():"
+    lines += "    async for x in Items(): assert x == 3", "try: loop().send(None)"
+    run = verdict(box, "def f(x): raise StopAsyncIteration('it ends')", *lines, "finally: pass")
+    assert run.status == "error" and "it ends" in run.error, run
 
 
 @pytest.mark.parametrize(
