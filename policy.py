@@ -37,7 +37,7 @@ from config import Config, UserError
 BLOCK_TOKENS = 128  # queries of one matrix product, where there is no kernel for ragged segments
 # Tokens whose logits exist at the same time. A GPU needs more of them to be fast, and each slice is
 # one more bf16 sum in the gradient of the head; 512 logits of Qwen2.5 take 0.9 GiB with gradients.
-HEAD_TOKENS = {"cpu": 128, "cuda": 512}
+HEAD_TOKENS = {"cpu": 256, "cuda": 512}
 
 
 class Policy(torch.nn.Module):
@@ -411,20 +411,19 @@ def grouped_attention(
     """The same by plain matrix products, on any device and in any type.
 
     On CPUs the backward pass of torch's own attention is slow. Heads that share a key are rows of
-    one product.
+    one product. A softmax of bf16 computes in fp32 and rounds once, without copies in between.
     """
     heads, _, size = query.shape
     kv_heads = key.shape[0]
     lengths = [block.length for block in pack.blocks]
-    queries, keys, values = (x.split(lengths, dim=1) for x in (query, key, value))
+    queries, keys, values = (x.split(lengths, dim=1) for x in (query * scale, key, value))
     masks = pack.additive_masks(window, query.dtype)
     mixed = []
     for rows, block, mask in zip(queries, pack.blocks, masks, strict=True):
         k = torch.cat([keys[n] for n in block.keys], dim=1)  # (kv_heads, k, D)
         v = torch.cat([values[n] for n in block.keys], dim=1)
         rows = rows.reshape(kv_heads, -1, size)  # (kv_heads, heads / kv_heads * n, D)
-        scores = (rows @ k.transpose(1, 2) * scale).view(kv_heads, -1, *mask.shape) + mask
-        shares = scores.softmax(-1, dtype=torch.float32).to(v.dtype)
-        part = shares.view(kv_heads, -1, mask.shape[1]) @ v
+        scores = (rows @ k.transpose(1, 2)).view(kv_heads, -1, *mask.shape) + mask
+        part = scores.softmax(-1).view(kv_heads, -1, mask.shape[1]) @ v
         mixed.append(part.view(heads, -1, v.shape[-1]))
     return torch.cat(mixed, dim=1).transpose(0, 1)  # (T, heads, D')
