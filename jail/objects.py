@@ -28,7 +28,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 
-from jail.values import DICTS, TYPES, decode, encode, hashable, is_array
+from jail.values import DICTS, TYPES, Comparisons, decode, encode, is_array
 
 SCALARS = (types.NoneType, bool, int, float, complex, str, bytes)
 SEQUENCES = {kind.__name__: kind for kind in (list, tuple, set, frozenset, collections.deque)}
@@ -150,6 +150,7 @@ class Reader:
         """revive(row): what stands for a row of the other side's Table.remote. strict: trust
         nothing. known: the objects of the request that this answers, where their rows were old."""
         self.rows, self.names, self.revive, self.strict = rows, names, revive, strict
+        self.hashable = Comparisons().hashable
         self.made = [*known, *[MISSING] * (len(rows) - len(known))]
         if len(rows) < len(known):
             raise ValueError("fewer objects than were sent")
@@ -227,7 +228,8 @@ class Reader:
                     plain(parts)
                 self.made[i] = VALUES[kind](*parts)
             else:
-                self.made[i] = SEQUENCES[kind](hashable(parts) if kind == "frozenset" else parts)
+                parts = self.hashable(parts) if kind == "frozenset" else parts
+                self.made[i] = SEQUENCES[kind](parts)
 
     def array(self, flat: list, dtype: str, shape: list, _: list) -> object:
         """numpy's array or number; lists or builtins for a check that has not imported numpy."""
@@ -254,9 +256,9 @@ class Reader:
         elif kind in ("set", "deque"):
             items = [self.get(y) for y in rest[0]]
             x.clear()
-            (x.extend if kind == "deque" else x.update)(hashable(items) if kind == "set" else items)
+            x.extend(items) if kind == "deque" else x.update(self.hashable(items))
         elif kind in MAPPINGS:
-            keys = hashable([self.get(k) for k, _ in rest[0]])
+            keys = self.hashable([self.get(k) for k, _ in rest[0]])
             x.clear()
             for key, (_, value) in zip(keys, rest[0], strict=True):
                 x[key] = self.get(value)

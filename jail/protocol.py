@@ -8,6 +8,7 @@ file imports little, because each program's fork inherits the memory of all that
 import json
 import math
 import os
+import re
 import select
 import signal
 import time
@@ -21,6 +22,8 @@ STATUSES = (*RUN_STATUSES, "passed", "failed", "unjudged")  # only check() gives
 TRACE_STATUSES = (*RUN_STATUSES, "forgeable")  # the last one if a traced run was to be checked
 ROW = {"scope": str, "name": str, "line": int, "order": int, "parameter": bool}  # and "value"
 WIDE_BYTES = 1 << 20  # so much we decode unseen
+MALFORMED = "malformed report"  # how the error of such a Run begins
+STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)  # in JSON; it may lack its end
 REPORT_BYTES = 8 << 20  # the longest message that a child may send, with room 1
 
 
@@ -64,13 +67,11 @@ def patiently(start: Callable, *args: object, **options: object) -> object:
 def parse_run(report: bytes, statuses: tuple, traced: bool = False, room: int = 1) -> Run:
     """Read a child's report. It may be anything, and then the Run is an error."""
     try:
-        # "[]," is 3 bytes, and 64 once parsed
-        if report.count(b"[") + report.count(b"{") > 1_000_000 * room:
-            raise ValueError("too many values")
+        refuse_many(report, room)
         if len(report) > WIDE_BYTES and not report.isascii():
             # beside one emoji each character takes four bytes, so we look at the bytes first
             narrow = json.loads(report.decode("latin-1"))
-            encode(decode(narrow.get("value"), max_depth=200 * room), **caps(4 * room))
+            read_value(narrow.get("value"), room, 4 * room)
             if max(len(x) for x in narrow.values() if type(x) is str) > OUTPUT_BYTES * room:
                 raise ValueError("more text than a program may print")
         run = Run(**json.loads(report.decode("utf-8", "surrogatepass")))
@@ -79,18 +80,38 @@ def parse_run(report: bytes, statuses: tuple, traced: bool = False, room: int = 
             raise ValueError("no run")
         run.error = run.error[:500]
         if type(run.value) is not int or abs(run.value) >> 63:  # most values need no look
-            run.value = decode(run.value, max_depth=200 * room)
-            encode(run.value, **caps(room))  # it may not be more than an honest child sends
+            run.value = read_value(run.value, room, room)
         if run.variables and not traced:
             raise ValueError("variables of a run without a trace")
-        for row in run.variables or []:
+        rows = run.variables or []
+        for row, value in zip(rows, decode([row["value"] for row in rows]), strict=True):
             if {key: type(x) for key, x in row.items() if key != "value"} != ROW:
                 raise ValueError("no variable")
-            row["value"] = decode(row["value"])
-            encode(row["value"])
+            row["value"] = value
+            encode(value, ordered=False)
         return run
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        return Run("error", error=f"malformed report: {error}"[:200])
+        return Run("error", error=f"{MALFORMED}: {error}"[:200])
+
+
+def refuse_many(report: bytes, room: int) -> None:
+    """ValueError if the JSON has more values than an honest child sends, which are 200,000.
+
+    "{}," is 3 bytes, and 64 once parsed. A complex number has two commas, all others have fewer.
+    """
+    most = {b"[": 250_000, b"{": 250_000, b",": 500_000}
+    for look in (bytes, lambda report: STRING.sub(b"", report)):  # texts may hold more of them
+        seen = look(report)
+        if all(seen.count(mark) <= n * room for mark, n in most.items()):
+            return
+    raise ValueError("too many values")
+
+
+def read_value(data: object, depth_room: int, room: int) -> object:
+    """The decoded value; ValueError if it is more than an honest child sends."""
+    value = decode(data, max_depth=200 * depth_room, max_nodes=caps(room)["max_nodes"])
+    encode(value, **caps(room), ordered=False)
+    return value
 
 
 def messages(buffer: bytearray, room: int = 1) -> Iterator[bytes]:

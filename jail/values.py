@@ -10,6 +10,7 @@ import functools
 import json
 import math
 import sys
+from collections.abc import Iterable
 from itertools import count
 from math import isfinite
 
@@ -17,6 +18,7 @@ from math import isfinite
 # Where more is expected, it gets more room: a power of two that multiplies them all.
 CAPS = {"max_nodes": 200_000, "max_chars": 1_000_000, "max_bits": 4_000_000, "max_depth": 150}
 NO_CAPS = dict.fromkeys(CAPS, 1 << 40)  # for our own values
+MAX_COMPARISONS = 500_000  # of items with equal hashes in one value: less than 0.1 s
 OUTPUT_BYTES = 4 << 20  # a program may print as much per input; some contests want 1e5 numbers
 TYPES = (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict)  # as values
 DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
@@ -61,15 +63,27 @@ def share(value: object) -> float:
 def encode(
     value: object, max_nodes: int = CAPS["max_nodes"], max_chars: int = CAPS["max_chars"],
     max_bits: int = CAPS["max_bits"], max_depth: int = CAPS["max_depth"],
-    classes: dict | None = None, arrays: bool = False,
+    classes: dict | None = None, arrays: bool = False, ordered: bool = True,
 ) -> object:  # fmt: skip
     """`value` as JSON data; ValueError if a part has no exact builtin type, or exceeds a cap.
 
     Calls no user code. max_chars limits all strings and bytes together, max_bits one integer.
     `classes`, the names of a module, also admits instances of that module's classes, such as
     LeetCode's TreeNode. `arrays` admits numpy's arrays and numbers, as lists and numbers.
+    `ordered`: sets are sorted, so that equal sets give equal data.
     """
     nodes, chars, path = count(1), 0, set()
+    texts = {}  # id of a set's data -> its JSON, so that no outer set has to write it again
+
+    def as_json(data: object) -> str:
+        if text := texts.pop(id(data), None):
+            return text
+        if type(data) is list:
+            return f"[{', '.join(map(as_json, data))}]"
+        if type(data) is dict:
+            pairs = (f"{json.dumps(k)}: {as_json(v)}" for k, v in data.items())
+            return f"{{{', '.join(pairs)}}}"
+        return json.dumps(data)
 
     def walk(x: object) -> object:
         nonlocal chars
@@ -100,8 +114,14 @@ def encode(
             data = [walk(y) for y in x]
         elif kind is tuple:
             data = {"tuple": [walk(y) for y in x]}
-        elif kind is set or kind is frozenset:  # sorted, so that equal sets give equal data
-            data = {kind.__name__: sorted((walk(y) for y in x), key=json.dumps)}
+        elif kind is set or kind is frozenset:
+            inside, items = len(texts), [walk(y) for y in x]
+            if ordered:
+                keys = list(map(as_json if len(texts) > inside else json.dumps, items))
+                items = [items[i] for i in sorted(range(len(items)), key=keys.__getitem__)]
+            data = {kind.__name__: items}
+            if ordered:
+                texts[id(data)] = f'{{"{kind.__name__}": [{", ".join(sorted(keys))}]}}'
         elif kind in DICTS:  # a Counter equals the dict of its items
             data = {"dict": [[walk(k), walk(v)] for k, v in dict.items(x)]}
         elif classes is not None and classes.get(kind.__name__) is kind:
@@ -113,7 +133,9 @@ def encode(
         path.discard(id(x))
         return data
 
-    return walk(value)
+    data = walk(value)
+    texts.clear()  # walk refers to itself, and would keep them until the next collection
+    return data
 
 
 def is_array(x: object, max_items: int) -> bool:
@@ -126,49 +148,93 @@ def is_array(x: object, max_items: int) -> bool:
     return x.size <= max_items and x.dtype.kind in "biufcSUO"  # no dates, which become numbers
 
 
-def decode(data: object, classes: dict | None = None, max_depth: int = 200) -> object:
+def decode(
+    data: object, classes: dict | None = None, max_depth: int = 200,
+    max_nodes: int = NO_CAPS["max_nodes"],
+) -> object:  # fmt: skip
     """The inverse of encode. ValueError for data that encode never makes. Runs no code."""
     if type(data) is not dict and type(data) is not list:
         return data
-    if max_depth < 0:
-        raise ValueError("an encoded value is nested too deeply")
+    nodes, hashable = 0, Comparisons().hashable
 
-    def inner(x: object) -> object:
-        return decode(x, classes, max_depth - 1)
+    def inner(items: list, depth: int) -> list:
+        nonlocal nodes
+        nodes += len(items)
+        if nodes > max_nodes:
+            raise ValueError(f"more than {max_nodes} values")
+        return [read(x, depth) for x in items]
 
-    if type(data) is list:
-        return [inner(x) for x in data]
-    try:
-        ((tag, x),) = data.items()
-        if tag == "tuple":
-            return tuple([inner(y) for y in x])
-        if tag == "set" or tag == "frozenset":
-            return getattr(builtins, tag)(hashable([inner(y) for y in x]))
-        if tag == "dict":
-            keys = hashable([inner(k) for k, _ in x])
-            return dict(zip(keys, [inner(v) for _, v in x], strict=True))
-        if tag == "type":
-            return {known.__name__: known for known in TYPES}[x]
-        if tag == "bytes":
-            return bytes.fromhex(x)
-        if tag == "int":
-            return int(x, 16)
-        if tag == "float":
-            return float(x)
-        if tag == "complex":
-            return complex(*map(float, x))
-        kind = classes[x[0]]
-        if tag == "object" and type(kind) is type and kind.__module__ == classes["__name__"]:
-            instance = object.__new__(kind)  # a class of that module; its __init__ does not run
-            vars(instance).update({name: inner(y) for name, y in x[1].items()})
-            return instance
-    except (TypeError, LookupError, AttributeError, OverflowError) as error:
-        raise ValueError(f"not an encoded value: {error}") from None
-    raise ValueError("not an encoded value: unknown tag")
+    def read(data: object, depth: int) -> object:
+        if type(data) is not dict and type(data) is not list:
+            return data
+        if depth < 0:
+            raise ValueError("an encoded value is nested too deeply")
+        depth -= 1
+        if type(data) is list:
+            return inner(data, depth)
+        try:
+            ((tag, x),) = data.items()
+            if tag == "tuple":
+                return tuple(inner(x, depth))
+            if tag == "set" or tag == "frozenset":
+                return getattr(builtins, tag)(hashable(inner(x, depth)))
+            if tag == "dict":
+                keys = hashable(inner([k for k, _ in x], depth))
+                return dict(zip(keys, inner([v for _, v in x], depth), strict=True))
+            if tag == "type":
+                return {known.__name__: known for known in TYPES}[x]
+            if tag == "bytes":
+                return bytes.fromhex(x)
+            if tag == "int":
+                return int(x, 16)
+            if tag == "float":
+                return float(x)
+            if tag == "complex":
+                return complex(*map(float, x))
+            kind = classes[x[0]]
+            if tag == "object" and type(kind) is type and kind.__module__ == classes["__name__"]:
+                instance = object.__new__(kind)  # a class of that module; its __init__ does not run
+                vars(instance).update({name: read(y, depth) for name, y in x[1].items()})
+                return instance
+        except (TypeError, LookupError, AttributeError, OverflowError) as error:
+            raise ValueError(f"not an encoded value: {error}") from None
+        raise ValueError("not an encoded value: unknown tag")
+
+    return read(data, max_depth)
 
 
-def hashable(items: list) -> list:
-    """`items`, or ValueError if too many share a hash: 100,000 would cost the trainer minutes."""
-    if len(items) > 100 and max(collections.Counter(map(hash, items)).values()) > 100:
-        raise ValueError("not an encoded value: too many equal hashes")
-    return items
+class Comparisons:
+    """What the sets and dicts of one value may cost: n items with one hash take n * n comparisons.
+
+    A program may give as many as it likes one hash, and the trainer's threads stand while Python
+    compares them. What one comparison costs multiplies with each level of sets in sets.
+    """
+
+    def __init__(self) -> None:
+        self.left = MAX_COMPARISONS
+
+    def hashable(self, items: list) -> list:
+        """`items`; ValueError if a set of them, with those before, would cost too much."""
+        if len(set(map(hash, items))) < len(items):
+            for group in by_hash(items):
+                for x in group if len(group) > 1 else ():
+                    self.left -= len(group) * comparisons(x)
+                    if self.left < 0:
+                        raise ValueError("not an encoded value: too many equal hashes")
+        return items
+
+
+def by_hash(items: Iterable) -> Iterable[list]:
+    groups = collections.defaultdict(list)
+    for x in items:
+        groups[hash(x)].append(x)
+    return groups.values()
+
+
+def comparisons(x: object) -> int:
+    """At most so many comparisons tell `x` from a value that has its hash."""
+    if type(x) is tuple:
+        return 1 + sum(map(comparisons, x))
+    if type(x) is frozenset:
+        return 1 + sum(len(group) * sum(map(comparisons, group)) for group in by_hash(x))
+    return 1 + (x.bit_length() >> 9) if type(x) is int else 1

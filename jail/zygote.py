@@ -366,7 +366,7 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
             sys.setrecursionlimit(max(sys.getrecursionlimit(), 5000))  # encode() is recursive
             if recorder:
                 variables = recorder.snapshot()
-        return encode(value, **caps(job["room"]), arrays=True)
+        return encode(value, **caps(job["room"]), arrays=True, ordered=False)
 
     result = attempt(job, work, out, stdin, may_exit=not fn_name)
     return result | {"variables": variables}
