@@ -106,17 +106,17 @@ class Sandbox:
         keep(i, run) is asked when input i is done, and its answer kept in place of the Run: all
         runs together may be larger than our memory.
 
-        After a timeout the other inputs are not run: the program has failed, and they cost most.
+        After a timeout or a malformed report the other inputs are not run: they would cost us most.
         """
         data = [encode(x, **NO_CAPS) for x in inputs] if fn_name else inputs
         job = {"program": program, "fn_name": fn_name, "traced": traced, "check": check}
         runs = []
         while len(runs) < len(inputs):
-            todo = data[len(runs) :]
-            self._children(runs, len(inputs), len(todo), room, keep, job | {"inputs": todo})
-            if runs[-1].status == "timeout":
-                late = Run("timeout", error="not run")
-                runs += [keep(i, late) for i in range(len(runs), len(inputs))]
+            job["inputs"] = data[len(runs) :]
+            lost = self._children(runs, len(inputs), len(job["inputs"]), room, keep, job)
+            if lost:
+                rest = Run(lost, error="not run")
+                runs += [keep(i, rest) for i in range(len(runs), len(inputs))]
         return runs
 
     def twin(self) -> "Sandbox":
@@ -138,12 +138,13 @@ class Sandbox:
 
     def _children(
         self, runs: list, n: int, calls: int, room: int, keep: Callable, *jobs: dict
-    ) -> None:
+    ) -> str:
         """Fork, watch the clock, kill. Adds the next Runs to `runs`, until it has n or one is lost.
+        Returns the status of the others if they are not worth a try, else "".
 
         calls: how many times the limit of one input or call all of them together may take.
         """
-        buffer, late = bytearray(), False
+        buffer, late, lost = bytearray(), False, ""
         clock = Clock(self.timeout_s, self.timeout_s * calls)
         limits = self._limits | {"cpu_s": clock.backstop_s, "room": room}
         limits["output_bytes"] = OUTPUT_BYTES * room
@@ -159,7 +160,7 @@ class Sandbox:
             os.set_blocking(report, False)
             socket.send_fds(self._control, [b"run"], [first, out, write_end, *more])
             wake_for = [control]  # tells that a child ended; until then we look in now and then
-            while len(runs) < n and not late:
+            while len(runs) < n and not late and not lost:
                 ended, data = control in poll_readable(*wake_for, timeout_s=TICK_S), b""
                 if not ended and clock.is_blind():
                     self._find_processes(clock)
@@ -167,26 +168,31 @@ class Sandbox:
                 with contextlib.suppress(BlockingIOError):
                     data = os.read(report, 1 << 20)
                 buffer += data
-                for message in messages(buffer, room):  # an empty one: a call of the check starts
-                    if message or len(jobs) == 2:
-                        clock.restart()
-                    if message and len(runs) < n:
-                        with one_large if len(message) > LARGE_BYTES else contextlib.nullcontext():
-                            run = parse_run(message, statuses, jobs[0].get("traced"), room=room)
-                            runs.append(keep(len(runs), run))
+                for message in messages(buffer, room):
+                    clock.restart()
+                    if not message and len(jobs) == 2:
+                        continue  # a call of the check starts
+                    with one_large if len(message) > LARGE_BYTES else contextlib.nullcontext():
+                        run = parse_run(message, statuses, jobs[0].get("traced"), room=room)
+                        runs.append(keep(len(runs), run))
+                    lost = "error" if run.error.startswith(protocol.MALFORMED) else ""
+                    if lost or len(runs) == n:
+                        break
                 if ended:
                     break  # we have read all that it reported
                 late = clock.late()
                 wake_for = [control, report] if len(data) >= PIPE_BYTES else [control]
-            if late or (len(runs) >= n and not poll_readable(control, timeout_s=0.05)):
+            if late or lost or (len(runs) >= n and not poll_readable(control, timeout_s=0.05)):
                 self._control.send(b"kill")  # the child does not end by itself
             status = self._answer()
-            if len(runs) < n or (len(jobs) == 2 and runs[0].status == "killed"):
+            if (len(runs) < n and not lost) or (len(jobs) == 2 and runs[0].status == "killed"):
                 printed = os.pread(out, limits["output_bytes"], 0)
                 death = protocol.cause_of_death(status, printed, limits | jobs[0])
                 if late:
                     death = Run("timeout", death.stdout, error="out of time")
+                lost = "timeout" if death.status == "timeout" else ""
                 runs[n - 1 :] = [keep(min(len(runs), n - 1), death)]
+        return lost
 
     def _find_processes(self, clock: Clock) -> None:
         """Let `clock` watch the children, unless they have just ended."""

@@ -577,13 +577,16 @@ def test_what_a_call_does_to_the_standard_files_the_next_call_does_not_see(box, 
     ]
 
 
-def test_empty_reports_win_no_time(box):
-    program = "import os\ndef f():\n    while True:\n        for fd in range(3, 20):\n"
-    program += "            try: os.write(fd, bytes(4))\n            except OSError: pass"
-    start = time.monotonic()
-    with limits(box, timeout_s=0.4):
-        assert box.run(program, [[]], "f")[0].status == "timeout"
-    assert time.monotonic() - start < 10.0  # all inputs together may take 20 s
+def test_a_flood_of_empty_reports_ends_the_program_at_once(box):
+    program = "import os\ndef f(n):\n    while True:\n        for fd in range(3, 20):\n"
+    program += "            try: os.write(fd, bytes(65536))\n            except OSError: pass"
+    used = time.process_time()
+    with limits(box, timeout_s=9.0):
+        runs = box.run(program, [[1], [2], [3]], "f")
+    used = time.process_time() - used
+    assert [run.status for run in runs] == ["error"] * 3
+    assert "malformed" in runs[0].error and [run.error for run in runs[1:]] == ["not run"] * 2
+    assert used < 1.0  # it took as much of our time as the program had
 
 
 def test_processes_are_few(box):
@@ -721,6 +724,77 @@ def test_the_zygote_cannot_be_killed_or_traced_by_a_program(box):
 def test_decode_survives_what_encode_never_makes(data):
     with pytest.raises(ValueError):
         decode(data)
+
+
+def same_hash(n, start=1):
+    """n integers of one hash, encoded."""
+    return [{"int": hex((start + i) * (2**61 - 1))} for i in range(n)]
+
+
+def test_equal_hashes_are_counted_over_the_whole_value():
+    """A set of small sets: comparing two of them compares all their members."""
+    sets = [{"frozenset": same_hash(60) + same_hash(1, start=100 + i)} for i in range(60)]
+    assert len(decode(sets)) == 60 and len(decode({"set": same_hash(60)})) == 60
+    for outer in ({"set": sets}, {"dict": [[x, 0] for x in sets]}, [{"set": sets[:20]}] * 9):
+        with pytest.raises(ValueError, match="equal hashes"):
+            decode(outer)
+    with pytest.raises(ValueError, match="equal hashes"):
+        decode({"set": [{"tuple": [x, *range(9000)]} for x in same_hash(20)]})
+    corner = {(x, y, z) for x in (-1, -2) for y in (-1, -2) for z in range(-99, 99)}
+    assert decode(encode(corner)) == corner  # -1 and -2 have one hash
+
+
+def test_only_as_many_values_are_decoded_as_may_be_sent():
+    with pytest.raises(ValueError, match="more than 9 values"):
+        decode([[1, {"dict": [[1, 2], [3, 4]]}], {"tuple": [1, 2]}], max_nodes=9)
+    assert decode([[1, {"dict": [[1, 2]]}], {"tuple": [1, 2]}], max_nodes=8) == [
+        [1, {1: 2}],
+        (1, 2),
+    ]
+
+
+def test_nested_sets_are_encoded_in_linear_time(monkeypatch):
+    written, dumps = [], json.dumps
+
+    def counted(data):
+        written.append(text := dumps(data))
+        return text
+
+    monkeypatch.setattr(json, "dumps", counted)
+    value = tuple(range(1000))
+    for _ in range(40):
+        value = frozenset([value, ("b", (1, 2j), "é"), frozenset([3])])
+    data = encode(value)
+    assert sum(map(len, written)) < 20_000 and decode(data) == value
+    monkeypatch.undo()
+
+    def is_sorted(x):
+        if type(x) is dict and "frozenset" in x:
+            assert x["frozenset"] == sorted(x["frozenset"], key=json.dumps)
+        for y in x.values() if type(x) is dict else x if type(x) is list else ():
+            is_sorted(y)
+
+    is_sorted(data)
+    assert decode(encode(value, ordered=False)) == value
+
+
+def test_a_report_of_too_many_values_is_not_even_parsed(monkeypatch):
+    values = [b"[]", b"{}", b"1", b'{"a": 1}', rb'"\"", 1']
+    reports = [b'{"status": "ok", "value": [%s]}' % b",".join([x] * 600_000) for x in values]
+    text = json.dumps('",[{\\' * 600_000).encode()  # what a text holds is no value
+    assert parse_run(b'{"status": "ok", "stdout": %s}' % text, RUN_STATUSES).status == "ok"
+    monkeypatch.setattr(json, "loads", None)
+    for report in reports:
+        assert parse_run(report, RUN_STATUSES).error == "malformed report: too many values"
+
+
+def test_after_a_malformed_report_no_other_input_is_run(box):
+    program = "import os\ndef f(n):\n    for fd in range(3, 20):\n        try:\n"
+    program += "            if n == 2: os.write(fd, b'\\0\\0\\0\\1x')\n"
+    program += "        except OSError: pass\n    return n"
+    runs = box.run(program, [[1], [2], [3], [4]], "f")
+    assert [(run.status, run.value) for run in runs] == [("ok", 1), *[("error", None)] * 3]
+    assert "malformed" in runs[1].error and runs[2].error == runs[3].error == "not run"
 
 
 def test_a_hostile_report_is_an_error():
