@@ -22,6 +22,7 @@ STATUSES = (*RUN_STATUSES, "passed", "failed", "unjudged")  # only check() gives
 TRACE_STATUSES = (*RUN_STATUSES, "forgeable")  # the last one if a traced run was to be checked
 ROW = {"scope": str, "name": str, "line": int, "order": int, "parameter": bool}  # and "value"
 WIDE_BYTES = 1 << 20  # so much we decode unseen
+MOST = {b"[": 250_000, b"{": 250_000, b",": 500_000}  # in a report with room 1
 MALFORMED = "malformed report"  # how the error of such a Run begins
 STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)  # in JSON; it may lack its end
 REPORT_BYTES = 8 << 20  # the longest message that a child may send, with room 1
@@ -67,7 +68,8 @@ def patiently(start: Callable, *args: object, **options: object) -> object:
 def parse_run(report: bytes, statuses: tuple, traced: bool = False, room: int = 1) -> Run:
     """Read a child's report. It may be anything, and then the Run is an error."""
     try:
-        refuse_many(report, room)
+        if len(report) > MOST[b"["]:  # most reports are short
+            refuse_many(report, room)
         if len(report) > WIDE_BYTES and not report.isascii():
             # beside one emoji each character takes four bytes, so we look at the bytes first
             narrow = json.loads(report.decode("latin-1"))
@@ -99,18 +101,18 @@ def refuse_many(report: bytes, room: int) -> None:
 
     "{}," is 3 bytes, and 64 once parsed. A complex number has two commas, all others have fewer.
     """
-    most = {b"[": 250_000, b"{": 250_000, b",": 500_000}
-    for look in (bytes, lambda report: STRING.sub(b"", report)):  # texts may hold more of them
-        seen = look(report)
-        if all(seen.count(mark) <= n * room for mark, n in most.items()):
+    for look in (bytes, lambda report: STRING.sub(b"", report, 500_000 * room)):
+        seen = look(report)  # second without the texts, which may hold more of them
+        if all(seen.count(mark) <= n * room for mark, n in MOST.items()):
             return
     raise ValueError("too many values")
 
 
 def read_value(data: object, depth_room: int, room: int) -> object:
     """The decoded value; ValueError if it is more than an honest child sends."""
-    value = decode(data, max_depth=200 * depth_room, max_nodes=caps(room)["max_nodes"])
-    encode(value, **caps(room), ordered=False)
+    most = caps(room)
+    value = decode(data, max_depth=200 * depth_room, max_nodes=most["max_nodes"])
+    encode(value, **most, ordered=False)
     return value
 
 
