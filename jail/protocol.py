@@ -86,7 +86,8 @@ def parse_run(report: bytes, statuses: tuple, traced: bool = False, room: int = 
         if run.variables and not traced:
             raise ValueError("variables of a run without a trace")
         rows = run.variables or []
-        for row, value in zip(rows, decode([row["value"] for row in rows]), strict=True):
+        values = decode([row["value"] for row in rows]) if rows else []
+        for row, value in zip(rows, values, strict=True):
             if {key: type(x) for key, x in row.items() if key != "value"} != ROW:
                 raise ValueError("no variable")
             row["value"] = value
