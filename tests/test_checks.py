@@ -414,7 +414,7 @@ def test_a_forged_answer_is_malformed(box, case):
 
 
 LOG = """
-import collections, enum, fractions, functools
+import collections, enum, functools
 class Log:
     def __init__(self): self.seen = 0
     def __call__(self): self.seen += 1
@@ -445,12 +445,9 @@ REWRITTEN = {  # an argument that no program can change so, and the row that say
     "an iterator": ("Steps()", ["object", "Steps", SEEN]),
     "a member of an enumeration": ("Colour.seen", ["object", "Colour", [["_value_", 3]]]),
     "a named tuple": ("Pair(1, 2)", ["object", "Pair", SEEN]),
-    "a fraction": ("fractions.Fraction(1)", ["object", "Fraction", [["_numerator", 3]]]),
-    "a class": ("Box", ["object", "type", SEEN]),
     "a list": ("[1]", ["deque", [3], None]),
     "an instance of another class": ("Other()", ["object", "Box", SEEN]),
     "a name that is no text": ("Box()", ["object", "Box", [[{"tuple": ["seen"]}, 3]]]),
-    "a bytearray": ("bytearray(b'x')", ["bytearray", 3]),
 }
 
 
