@@ -415,10 +415,12 @@ def test_no_reward_is_forged(box, name):
 
 @pytest.mark.parametrize("look", sorted(set(LOOKS) - {"look_in_proc"}))  # there is no /proc
 def test_the_look_finds_what_is_there(box, look):
-    # of many small objects one has such neighbours, where a large object lies apart
+    # of many small objects one has such neighbours, where a large object lies apart; its page is
+    # all that is surely there to be read
     text = f"[b'{SECRET} %d' % n for n in range(100_000)]"
     program = f"{FIND}\nmine = [{SECRET}]\ntext = {text}\nprint({look}())"
     program = program.replace("id(bytearray(1))", "id(text[50_000])")
+    program = program.replace("here - (1 << 18), 1 << 19", "here, 1 << 12")
     assert run(box, program, str(SECRET)).stdout == f"{SECRET}\n"
 
 
