@@ -239,11 +239,12 @@ class Vector:
 
 @pytest.mark.parametrize(
     "forgery",
-    ["v.same = bool", "v.same = print", "v.x = bool", "v.rule = 7", "vars(v).update(size=7)"],
+    ["v.same = bool", "v.rule = 7", "vars(v).update(size=7)", "v.x = 7; v.more = lambda x: 0"],
 )
 def test_an_attribute_stands_for_no_method_of_a_check(box, forgery):
     check = "def check(candidate):\n    v = candidate(1)\n"
-    check += "    assert v.same(Vector(7)) or v.rule == 7 or v.size == 7"
+    check += "    assert v.same(Vector(7)) or v.rule == 7 or v.size == 7\n"
+    check += "    assert not hasattr(v, 'more') or not v.more(7)"
     tests = {"check": check, "entry_point": "f", "preamble": VECTOR}
     program = f"{VECTOR}\ndef f(x):\n    v = Vector(0)\n    {forgery}\n    return v"
     assert judge(box, Problem("", "", tests), program).status in ("failed", "error")
