@@ -149,7 +149,8 @@ def make_question(
     prefix: str = "", max_complexity: int = MAX_COMPLEXITY,
 ) -> Question | str:  # fmt: skip
     """Trace `program` on `input` and ask about its last-defined variables; a str says why not."""
-    if len(program) > MAX_ANSWER or UNSHOWN in show_call(input, fn_name):
+    blanks = re.search(r"[ \t\f]{200}", program)  # over which a tokenizer takes quadratic time
+    if blanks or len(program) > MAX_ANSWER or UNSHOWN in show_call(input, fn_name):
         return "too long"
     if complexity(program) > max_complexity:
         return "too complex"

@@ -64,7 +64,7 @@ def trace_program(
 
     def run(sandbox: Sandbox, traced: bool, check: tuple = ()) -> tuple:
         (result,) = sandbox.run(text, [input], fn_name, traced, check=check)
-        return result, (result.status, result.stdout, encode(result.value))
+        return result, (result.status, result.stdout, json.dumps(encode(result.value)))
 
     first, observed = run(sandbox, traced=True, check=() if trusted else (own, prefix))
     arguments = [encode(argument, **NO_CAPS) for argument in input] if fn_name else []
@@ -77,7 +77,7 @@ def trace_program(
     if first.status != "ok":
         return trace
     second, again = run(sandbox.twin(), traced=True)
-    rows, again_rows = (encode(run.variables, **NO_CAPS) for run in (first, second))
+    rows, again_rows = (json.dumps(encode(run.variables, **NO_CAPS)) for run in (first, second))
     if again != observed or again_rows != rows:
         trace.reason = "nondeterministic"
     else:

@@ -57,12 +57,12 @@ MODULES = {
         "collections.abc": """Callable Collection Container Generator Hashable Iterable Iterator
             Mapping MutableMapping MutableSequence MutableSet Sequence Set Sized""",
         "copy": "copy deepcopy",
-        "dataclasses": "asdict astuple dataclass field replace",
+        "dataclasses": "dataclass field",  # field where Reader allows it; others compute names
         "datetime": "date datetime timedelta",
         "decimal": """Decimal ROUND_CEILING ROUND_DOWN ROUND_FLOOR ROUND_HALF_DOWN ROUND_HALF_EVEN
             ROUND_HALF_UP ROUND_UP getcontext""",
         "fractions": "Fraction",
-        "functools": "cache cached_property cmp_to_key lru_cache partial reduce total_ordering",
+        "functools": "cache cmp_to_key lru_cache partial reduce total_ordering",
         "heapq": """heapify heappop heappush heappushpop heapreplace merge nlargest nsmallest""",
         "itertools": """accumulate chain combinations combinations_with_replacement compress count
             cycle dropwhile filterfalse groupby islice pairwise permutations product repeat starmap
@@ -126,13 +126,13 @@ ATTRIBUTES_OF = {
         to_integral_value""",
     "date": """
         combine date day days fromisoformat fromordinal hour isocalendar isoformat isoweekday
-        microsecond microseconds minute month second seconds strftime strptime time timetuple
+        microsecond microseconds minute month second seconds strptime time timetuple
         fold tm_yday toordinal total_seconds weekday year""",
     "re": """
         end endpos expand findall finditer flags fullmatch group groupdict groupindex groups
         lastgroup lastindex match pattern pos search span string sub subn""",
     "files": """
-        buffer close closed encoding errors flush mode name newlines peek read readable readline
+        buffer close closed flush mode name peek read readable readline
         readlines write writelines""",
     "functions": """
         cache_clear cache_info close currsize from_iterable func hits keywords misses
@@ -153,7 +153,7 @@ METHODS = {  # that a class may define, and a program may call by name
     ]
 }
 DECORATORS = set(
-    """abstractmethod cache cached_property classmethod dataclass deleter getter lru_cache property
+    """abstractmethod cache classmethod dataclass deleter getter lru_cache property
     setter staticmethod total_ordering""".split()
 )
 MAY_BE_SAID = {*METHODS, "__main__", "__name__", "__class__", "__slots__", "__doc__"}  # in a text

@@ -29,6 +29,8 @@ from jail.allowlist import (
     TYPES,
 )
 
+# The compiler turns __x, in a class A, into _A__x: a name that is spelled in two ways.
+MANGLED = r"__\w*[^\W_]_?|_[^\W_]\w*__\w+"
 SCOPES = (ast.FunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -106,6 +108,8 @@ class Reader(ast.NodeVisitor):
         name = node.id
         if self.may_be_module(name):
             raise Refused(f"the module {name} as a value")
+        if name == "field" and name in self.imported and node not in self.fine:
+            raise Refused("a field as a value")
         if node in self.fine or self.is_own(node):
             return
         if name.startswith("__") and name.endswith("__"):
@@ -173,7 +177,10 @@ class Reader(ast.NodeVisitor):
             if node.decorator_list:
                 raise Refused(f"a decorated {node.name}")
         if node.name == "__hash__":
-            self.fine |= {n for n in ast.walk(node) if isinstance(n, ast.Name) and n.id == "hash"}
+            for part in ast.walk(node):  # elsewhere its value could be kept, which nobody can say
+                match part:
+                    case ast.Return(ast.Call(ast.Name("hash") as called)):
+                        self.fine.add(called)
         self.visit(node.args)
         if node.returns:
             self.visit(node.returns)
@@ -194,6 +201,7 @@ class Reader(ast.NodeVisitor):
                            for n in ast.walk(value)):  # fmt: skip
                         raise Refused("computed __slots__")
                     self.fine.add(target)
+        self.fine |= fields(node)
         for base in node.bases:
             self.visit(base)
         self.within(node.name, node, node.body)
@@ -224,6 +232,9 @@ class Reader(ast.NodeVisitor):
         super().generic_visit(node)
 
     def visit(self, node: ast.AST) -> None:
+        for word in identifiers(node):
+            if re.fullmatch(MANGLED, word):
+                raise Refused(f"{word}, a private name")
         for word in words(node):
             for dunder in re.findall(r"__\w+__", word):
                 if not (isinstance(node, ast.Constant) and dunder in MAY_BE_SAID):
@@ -245,7 +256,9 @@ class Reader(ast.NodeVisitor):
         if module not in MODULES:
             raise Refused(f"import {module}")
         for alias in node.names:
-            if alias.name not in MODULES[module] | {"*"}:
+            if alias.name not in MODULES[module] | {"*"} or (
+                alias.asname and alias.name == "field"
+            ):
                 raise Refused(f"{module}.{alias.name}")
         self.generic_visit(node)
 
@@ -278,6 +291,11 @@ class Reader(ast.NodeVisitor):
 
     visit_With = visit_Try
 
+    def visit_YieldFrom(self, node: ast.YieldFrom) -> None:
+        if {"close", "throw", "send"} & self.bound:  # Python calls it when the generator dies
+            raise Refused("a generator that cleans up")
+        self.generic_visit(node)
+
     def visit_MatchClass(self, node: ast.MatchClass) -> None:
         builtin = isinstance(node.cls, ast.Name) and node.cls.id in TYPES - self.bound
         if node.patterns and not builtin:
@@ -285,6 +303,26 @@ class Reader(ast.NodeVisitor):
         for name in node.kwd_attrs:
             self.attribute(name)
         self.generic_visit(node)
+
+
+def fields(node: ast.ClassDef) -> set[ast.AST]:
+    """`field` in `x: int = field(...)`, where only dataclass() comes to see the field: its name is
+    a text that becomes code."""
+    marks = [getattr(mark, "func", mark) for mark in node.decorator_list]
+    lines = [line for line in node.body if isinstance(line, ast.AnnAssign)]
+    calls = {
+        line.target.id: line.value.func
+        for line in lines
+        if isinstance(line.target, ast.Name)
+        and isinstance(line.value, ast.Call)
+        and isinstance(line.value.func, ast.Name)
+        and line.value.func.id == "field"
+    }
+    body = [part for part in node.body if not isinstance(part, ast.FunctionDef)]
+    read = {n.id for part in body for n in ast.walk(part)
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}  # fmt: skip
+    names = {getattr(mark, "attr", getattr(mark, "id", "")) for mark in marks}
+    return set(calls.values()) if "dataclass" in names and not read & calls.keys() else set()
 
 
 def without_lazy_annotations(tree: ast.Module) -> ast.Module:
@@ -307,6 +345,14 @@ def is_type_call(node: ast.AST) -> bool:
 def words(node: ast.AST) -> Iterator[str]:
     """The identifiers of one node, or its text; not those that have a rule of their own."""
     if not isinstance(node, ast.Name | ast.Attribute | ast.FunctionDef | ast.ImportFrom):
+        for _, value in ast.iter_fields(node):
+            items = value if isinstance(value, list) else [value]
+            yield from (item for item in items if isinstance(item, str))
+
+
+def identifiers(node: ast.AST) -> Iterator[str]:
+    """All identifiers of one node."""
+    if not isinstance(node, ast.Constant):
         for _, value in ast.iter_fields(node):
             items = value if isinstance(value, list) else [value]
             yield from (item for item in items if isinstance(item, str))
@@ -348,6 +394,8 @@ def stars(nodes: list[ast.AST]) -> tuple[set[str], set[str]]:
         allowed = MODULES.get(module, set())
         others |= {a.asname or a.name for a in node.names if a.name not in allowed | {"*"}}
         if node.names[0].name == "*":
+            if module not in MODULES:
+                continue  # which is refused; it may do anything when it is imported
             try:
                 found = vars(importlib.import_module(module))
             except (ImportError, ValueError):

@@ -379,3 +379,39 @@ def test_random_programs_are_recorded_as_an_oracle_sees_them():
 def test_mutants_of_the_attacks_are_refused_or_recorded_right():
     seen = tracefuzz.check_attacks(list(ATTACKS.values()), 150, random.Random(0))
     assert seen["refused"] > seen["programs"] / 2
+
+
+DATACLASS = "from dataclasses import dataclass, field\n"
+BY_OTHER_NAMES = [  # each led to a target that the program chose
+    "class A:\n    def m(self):\n        import sys as __m\n        return _A__m",
+    "import sys as _A__m\nclass A:\n    def m(self): return __m",
+    DATACLASS + "F = field(default=0)",
+    DATACLASS + "class A:\n    x: int = field(default=0)\nA.x.name = 'x'",
+    DATACLASS + "@dataclass\nclass A:\n    x: int = field(default=0)\n    y = x",
+    DATACLASS + "@dataclass\nclass A:\n    x: int = eval('1')",
+    "from dataclasses import field as g\nF = g()",
+    "from dataclasses import replace",
+    "from functools import cached_property",
+    "class A:\n    def __hash__(self):\n        global h\n        h = hash\n        return 1",
+    "class A:\n    def __hash__(self): return eval('1')",
+    "class A:\n    def close(self): print(1)\ndef g():\n    yield from A()",
+    "from lib2to3.__main__ import *",
+    "import sys\nx = sys.stdin.encoding",
+]
+
+
+@pytest.mark.parametrize("program", BY_OTHER_NAMES)
+def test_code_and_chance_by_other_names_are_refused(program):
+    assert forgeable(program)
+
+
+def test_runs_that_differ_only_in_true_and_1_differ(sandbox):
+    program = "def f(x):\n    y = [1, True][[*{'a', 'b', 'c', 'd'}][0] < 'c']\n    return x"
+    kinds = {trace_program(sandbox, program.replace("'a'", f"'a{k}'"), [1], "f").reason
+             for k in range(12)}  # fmt: skip
+    assert "nondeterministic" in kinds  # of twelve sets, some begin otherwise
+
+
+def test_a_long_row_of_blanks_is_not_asked_about(sandbox):
+    program = "def f(x):\n    y =" + " " * 3000 + "x\n    return y"
+    assert make_question(sandbox, program, [1], "f", Config()) == "too long"
