@@ -17,6 +17,9 @@ GPU := $(shell command -v nvidia-smi 2>/dev/null)
 REQUIREMENTS := $(if $(GPU),requirements.txt,requirements-cpu.txt)
 INSTALLED := .venv/.installed-$(REQUIREMENTS)
 MODEL := models/smollm2-135m/config.json
+# The longest first, so that one of the two workers is not left with them at the end.
+LONG := $(patsubst %,tests/test_%.py,train attacks runs eval families)
+TESTS := $(LONG) $(filter-out $(LONG),$(wildcard tests/test_*.py))
 
 .PHONY: demo test install clean
 
@@ -28,7 +31,7 @@ demo: $(INSTALLED) $(MODEL)
 test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/test_train.py tests/test_runs.py tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 install: $(INSTALLED)
 
