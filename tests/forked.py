@@ -1,7 +1,8 @@
 """Python processes that start at once, forked from one that has imported the large libraries.
 
 Importing torch, transformers and vLLM takes ten seconds of a core, and the tests start forty
-processes that need them. What users type is started as they do in test_runs.py and test_eval.py.
+processes that need them. What users type is started as they do once in test_runs.py (torchrun) and
+once in test_eval.py.
 """
 
 import atexit
@@ -71,20 +72,25 @@ class Python:
         return self.output()
 
 
-def finish_ranks(
-    count: int, command: Sequence, log: Path, code: int = 0, per_node: int = 0, **more: str
-) -> str:
-    """Run `command` as so many ranks, to the end of all; one that fails ends the others, as with
-    torchrun. Returns what all printed. code: 1 if one has to fail. per_node: ranks that think they
-    are on one machine; 0 for all."""
+def start_ranks(
+    count: int, command: Sequence, log: Path, per_node: int = 0, **more: str
+) -> list[Python]:
+    """`command` as so many ranks of one group. per_node: ranks that think they are on one machine;
+    0 for all."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
     where |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(per_node or count)} | more
     own = [{"RANK": str(k), "LOCAL_RANK": str(k % (per_node or count))} for k in range(count)]
-    ranks = [
+    return [
         Python(command, log.with_suffix(f".{k}"), **keys, **where) for k, keys in enumerate(own)
     ]
+
+
+def finish_ranks(count: int, command: Sequence, log: Path, code: int = 0, **more) -> str:
+    """Run `command` as so many ranks, to the end of all; one that fails ends the others, as with
+    torchrun. Returns what all printed. code: 1 if one has to fail. more: see start_ranks."""
+    ranks = start_ranks(count, command, log, **more)
     deadline = time.monotonic() + 300
     while any(rank.poll() is None for rank in ranks) and time.monotonic() < deadline:
         if any(rank.poll() for rank in ranks):

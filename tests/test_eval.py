@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from forked import Python
-from tiny import environment
+from forked import Python, finish_ranks
 
 from config import Config, UserError
 from eval import Samples, Scope, describe, evaluate, grade, grade_samples, make_tasks, run
@@ -314,10 +313,7 @@ def test_command_line_evaluates_writes_shows_and_compares(tiny_model, tiny_probl
         said = Python([ROOT / "eval.py", *args], tmp_path / args[0]).finish()
         assert "noise" in said or "PROMPT" in said
     # Two processes share the work: no sample is made twice, and the result is the same.
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command = torchrun + evaluation_of(tiny_model, tiny_problems, tmp_path / "two.json")
-    done = subprocess.run(command, capture_output=True, text=True, env=environment())
-    assert done.returncode == 0, done.stderr
+    finish_ranks(2, evaluation_of(tiny_model, tiny_problems, tmp_path / "two.json"), log)
     two = json.loads((tmp_path / "two.json").read_text())
     assert two["results"] == one["results"]
     written = (tmp_path / "two.samples.jsonl").read_text().splitlines()

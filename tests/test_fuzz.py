@@ -31,7 +31,7 @@ from sandbox import OUTPUT_BYTES
 SECONDS = 4.0  # of CPU, for any input up to
 CHARS = 1_000_000
 some = settings(
-    max_examples=int(os.environ.get("FUZZ", 150)), derandomize="FUZZ" not in os.environ,
+    max_examples=int(os.environ.get("FUZZ", 60)), derandomize="FUZZ" not in os.environ,
     database=None, deadline=None, suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Runs with the sampler that starts in no time: seeds, algorithms, processes, configs."""
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -8,7 +9,7 @@ import time
 
 import pytest
 import tiny
-from forked import Python
+from forked import Python, start_ranks
 from test_train import ROOT, rows, start, two_processes, two_processes_command
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -91,22 +92,15 @@ def test_two_processes_go_on_where_one_ended(plain, tiny_model, tiny_problems, t
     same_steps(plain, tmp_path / "two", steps=4)
 
 
-def test_one_process_goes_on_where_sigterm_ended_torchrun(
-    plain, tiny_model, tiny_problems, tmp_path
-):
-    """As Slurm and Kubernetes end a job: the ranks finish their step, save, and say how to go on;
-    all steps together are four by one."""
+def test_one_process_goes_on_where_sigterm_ended_two(plain, tiny_model, tiny_problems, tmp_path):
+    """As Slurm ends a job: although one rank alone is told, both finish their step, save, and say
+    how to go on; all steps together are four by one."""
     fixed, run = (tiny_model, tiny_problems, tmp_path), tmp_path / "two"
     command = two_processes_command(*fixed, "--engine=hf", "--save_every=9", steps=4)
-    command = [*TORCHRUN, "--nproc_per_node=2", *command]
-    process = subprocess.Popen(
-        command, env=tiny.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    while not (run / "metrics.jsonl").exists():
-        assert process.poll() is None, process.stdout.read()[-3000:]
-        time.sleep(0.01)
-    process.terminate()
-    output, _ = process.communicate(timeout=300)
+    ranks = start_ranks(2, command, tmp_path / "log")
+    wait_for(run / "metrics.jsonl", ranks[0])
+    ranks[1].send_signal(signal.SIGTERM)
+    output = "".join(rank.finish() for rank in ranks)
     steps = len(rows(run / "metrics.jsonl"))
     saved = json.loads((run / "ckpt" / "latest" / "state.json").read_text())
     assert saved["step"] == steps, output[-3000:]
@@ -114,6 +108,13 @@ def test_one_process_goes_on_where_sigterm_ended_torchrun(
         assert f"stopped after step {steps}; go on with" in output
     start(*fixed, "--name=two", "--steps=4", "--resume", engine="hf").finish()
     same_steps(plain, run, steps=4)
+
+
+def wait_for(path, process):
+    """Until `path` is there, which `process` writes."""
+    while not path.exists():
+        assert process.poll() is None, f"it ended without {path}"
+        time.sleep(0.01)
 
 
 def same_steps(whole, other, steps):
@@ -127,22 +128,37 @@ def same_steps(whole, other, steps):
         assert b["align/share"] == a["align/share"]
 
 
-@pytest.mark.parametrize(("name", "engine"), [("small", "vllm"), ("paper", "hf")])
-def test_the_large_configs_start(plain, tiny_problems, tmp_path, name, engine):
-    """Model construction, data and one whole step, with another model, which a run has exported,
-    and other problems."""
-    command = [str(ROOT / "train.py"), str(ROOT / "configs" / f"{name}.py"), f"--engine={engine}"]
+def large_config(name, plain, tiny_problems, tmp_path):
+    """The command that trains by this config, with another model, which a run has exported, other
+    problems, and smaller groups."""
+    command = [str(ROOT / "train.py"), str(ROOT / "configs" / f"{name}.py"), "--eval_every=0"]
     command += [f"--model={plain / 'hf'}", f"--problems={tiny_problems}", f"--out_dir={tmp_path}"]
-    command += ["--steps=1", "--eval_every=0", "--prompts_per_step=8", "--samples_per_prompt=4"]
-    command += ["--max_tokens=64"]
-    if name == "paper":
-        Python(command, tmp_path / "log").finish()
-    else:
-        with tempfile.TemporaryDirectory() as short:  # vLLM's sockets have paths of 107 characters
-            whole, where = [*TORCHRUN, "--nproc_per_node=1"], tiny.environment(TMPDIR=short)
-            done = subprocess.run([*whole, *command], env=where, capture_output=True, text=True)
-        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    (metrics,) = rows(tmp_path / name / "metrics.jsonl")
+    return [*command, "--prompts_per_step=8", "--samples_per_prompt=4", "--max_tokens=64"]
+
+
+def test_torchrun_trains_the_small_config_until_sigterm(plain, tiny_problems, tmp_path):
+    """The README's line with vLLM: a whole step, and an end as Kubernetes ends a job."""
+    run = tmp_path / "small"
+    command = large_config("small", plain, tiny_problems, tmp_path)
+    with tempfile.TemporaryDirectory() as short:  # vLLM's sockets have paths of 107 characters
+        process = subprocess.Popen(
+            [*TORCHRUN, "--nproc_per_node=1", *command, "--steps=500", "--save_every=500"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env=tiny.environment(TMPDIR=short),
+        )  # fmt: skip
+        wait_for(run / "metrics.jsonl", process)
+        process.terminate()
+        output, _ = process.communicate(timeout=300)
+    metrics = rows(run / "metrics.jsonl")
+    assert metrics[0]["grad_norm"] > 0 and 0 < metrics[0]["reward/code"] < 1
+    assert f"stopped after step {len(metrics)}; go on with" in output
+    assert (run / "ckpt" / "latest").resolve().name == f"step_{len(metrics)}"
+
+
+def test_the_paper_config_starts(plain, tiny_problems, tmp_path):
+    command = large_config("paper", plain, tiny_problems, tmp_path)
+    Python([*command, "--engine=hf", "--steps=1"], tmp_path / "log").finish()
+    (metrics,) = rows(tmp_path / "paper" / "metrics.jsonl")
     assert metrics["grad_norm"] > 0 and 0 < metrics["reward/code"] < 1
 
 
