@@ -20,6 +20,7 @@ import sysconfig
 from jail import seccomp
 
 libc = ctypes.CDLL(None, use_errno=True)
+current_core = libc.sched_getcpu  # looked up once, for that takes longer than the call
 NEWNS, NEWUSER = 0x20000, 0x10000000
 NEWREST = 0x20000000 | 0x40000000 | 0x8000000 | 0x4000000  # pid, net, ipc, uts
 MOUNT_SETATTR, LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 442, 444, 445, 446
@@ -167,7 +168,7 @@ def stay_on_one_core() -> None:
     Else a program with 15 threads takes all cores from the programs that are judged beside it. The
     kernel has just put the child where there is least to do.
     """
-    core = libc.sched_getcpu()
+    core = current_core()
     if core >= 0:
         os.sched_setaffinity(0, {core})
 

@@ -14,6 +14,7 @@ Left out: machines other than x86-64 and aarch64. They have no such layer.
 import ctypes
 import functools
 import os
+import re
 import struct
 import sys
 
@@ -139,21 +140,28 @@ def child_filter(machine: tuple) -> bytes:
     return code + instruction(RETURN, ALLOW) + instruction(RETURN, ERRNO | EPERM)
 
 
-def install(code: bytes) -> None:
-    """Put a filter on this process for good. Needs no_new_privs; raises OSError."""
-    buffer = ctypes.create_string_buffer(code, len(code))
-    program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
-    if libc.syscall(MACHINE[2], 1, 0, program):  # SECCOMP_SET_MODE_FILTER
-        raise OSError(ctypes.get_errno(), "seccomp")
+class Filter:
+    """BPF code as the kernel takes it. To make one costs more than to install it."""
+
+    def __init__(self, code: bytes) -> None:
+        self.code = ctypes.create_string_buffer(code, len(code))
+        self.program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(self.code))
+
+    def install(self) -> None:
+        """Put it on this process for good. Needs no_new_privs; raises OSError."""
+        if libc.syscall(MACHINE[2], 1, 0, self.program):  # SECCOMP_SET_MODE_FILTER
+            raise OSError(ctypes.get_errno(), "seccomp")
 
 
 def restrict_zygote() -> None:
-    install(zygote_filter(MACHINE))
+    Filter(zygote_filter(MACHINE)).install()
 
 
-READY = child_filter(MACHINE) if MACHINE else b""  # built once, not in each child
+READY = Filter(child_filter(MACHINE) if MACHINE else b"")  # made once, not in each child
+OWN_PIDS = [found.start() for found in re.finditer(OWN_PID.to_bytes(4, sys.byteorder), READY.code)]
 
 
 def restrict_child() -> None:
-    own_pid, pid = (n.to_bytes(4, sys.byteorder) for n in (OWN_PID, os.getpid()))
-    install(READY.replace(own_pid, pid))
+    for place in OWN_PIDS:
+        struct.pack_into("=I", READY.code, place, os.getpid())
+    READY.install()

@@ -72,6 +72,8 @@ def encode(
     LeetCode's TreeNode. `arrays` admits numpy's arrays and numbers, as lists and numbers.
     `ordered`: sets are sorted, so that equal sets give equal data.
     """
+    if value is None or type(value) is int and -(1 << 63) < value < 1 << 63:
+        return value  # most values need no look
     nodes, chars, path = count(1), 0, set()
     texts = {}  # id of a set's data -> its JSON, so that no outer set has to write it again
 

@@ -36,7 +36,6 @@ from jail import forgery, instrument, isolation, packages, seccomp
 from jail.objects import Uncarried
 from jail.peer import Lost, Peer, last_line, receive, to_json
 from jail.protocol import REPORT_BYTES, Run, memfd, poll_readable
-from jail.recorder import Recorder
 from jail.values import NO_CAPS, caps, decode, encode
 
 # what programs import most
@@ -92,6 +91,7 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
     name_standard_files()
     _thread.stack_size(16 << 20)  # the default is that of the main thread, now 1 GB
     open_standard_files()
+    warm_up()
     gc.collect()
     with contextlib.suppress(AttributeError):  # only glibc has it; a freed page is not copied
         isolation.libc.malloc_trim(0)
@@ -111,6 +111,21 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
         if not told:
             return
         control.send(b"%d" % status)
+
+
+def warm_up() -> None:
+    """Do what a child does until Python has specialized our bytecode, which writes to its pages."""
+    null = os.dup(0)
+    job = {"program": "def f(x): return x", "fn_name": "f", "room": 1, "output_bytes": 1}
+    for _ in range(30):
+        out = memfd(b"")
+        send(out, run_input(job, [[1, "a"]], out, null))
+        os.close(out)
+    del sys.modules["program"]
+    for fd in (0, 1):
+        os.dup2(null, fd)
+    os.close(null)
+    open_standard_files()
 
 
 def start_children(control: socket.socket, job: int, out: int, report: int, *check: int) -> list:
@@ -343,15 +358,6 @@ def run_inputs(job_fd: int, out: int, report: int) -> None:
 def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
     fn_name, variables = job["fn_name"], None
 
-    def run(code: types.CodeType, names: dict, recorder: Recorder | None) -> object:
-        exec(code, names)
-        if fn_name:
-            function = find(names, fn_name)
-            arguments = decode(data, max_depth=NO_CAPS["max_depth"])
-            if recorder:
-                recorder.active = True  # we trace the call, not the module's own lines
-            return function(*arguments)
-
     def work() -> object:
         nonlocal variables
         code, recorder = compile_program(job)
@@ -361,12 +367,18 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
             recorder.active = not fn_name
             differ_by(job["seed"])
         try:
-            value = run(code, names, recorder)
+            exec(code, names)
+            if fn_name:
+                function = find(names, fn_name)
+                arguments = decode(data, max_depth=NO_CAPS["max_depth"])
+                if recorder:
+                    recorder.active = True  # we trace the call, not the module's own lines
+                value = function(*arguments)
         finally:  # at once, before anything else runs that the program may have prepared
             sys.setrecursionlimit(max(sys.getrecursionlimit(), 5000))  # encode() is recursive
             if recorder:
                 variables = recorder.snapshot()
-        return encode(value, **caps(job["room"]), arrays=True, ordered=False)
+        return encode(value, **caps(job["room"]), arrays=True, ordered=False) if fn_name else None
 
     result = attempt(job, work, out, stdin, may_exit=not fn_name)
     return result | {"variables": variables}
