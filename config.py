@@ -235,9 +235,7 @@ def check(cfg: Config) -> None:
         raise UserError(f"name must be a plain folder name, not {cfg.name!r}")
     if cfg.prompts_per_step % cfg.optimizer_steps:
         wanted = f"a multiple of optimizer_steps={cfg.optimizer_steps}"
-        raise UserError(
-            f"prompts_per_step={cfg.prompts_per_step} cannot be split; make it {wanted}"
-        )
+        raise UserError(f"prompts_per_step must be {wanted}, not {cfg.prompts_per_step}")
     for key, holes in (("code_template", "{prompt}"), ("align_template", "{program} {names}")):
         missing = [hole for hole in holes.split() if hole not in getattr(cfg, key)]
         if missing:

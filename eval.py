@@ -64,9 +64,8 @@ class Scope(NamedTuple):
     n: int = 1  # samples a problem
 
     def covers(self, date: str) -> bool:
-        return not (self.since or self.until) or (
-            bool(date) and self.since <= date <= (self.until or date)
-        )
+        first = self.since or "0"  # comes after "", which is no date
+        return not (self.since or self.until) or first <= date <= (self.until or date)
 
 
 ALL = Scope()
@@ -87,8 +86,10 @@ def make_tasks(
             known = ", ".join(benchmarks.TASKS)
             raise UserError(f"unknown task {task!r}; choose from {known}, or mbpp:200")
         if name == "basics-trace":
-            made = of_references(pool, task_problems(name, cfg), trace_question, cfg)
-            items = [trace_item(problem, question, examples, cfg) for problem, question in made]
+            items = [
+                Item(p.task_id, question_messages(q, cfg, examples), q, labels=labels_of(p))
+                for p, q in of_references(pool, task_problems(name, cfg), trace_question, cfg)
+            ]
         elif name == "basics-output":
             items = [output_item(p) for p in task_problems(name, cfg)]
         else:
@@ -107,11 +108,6 @@ def trace_question(sandbox: Sandbox, problem: Problem, cfg: Config) -> Question:
     if isinstance(made, str):
         raise Unusable(f"its reference program gives no trace: {made}")
     return made
-
-
-def trace_item(problem: Problem, made: Question, examples: list[Question], cfg: Config) -> Item:
-    messages = question_messages(made, cfg, examples)
-    return Item(problem.task_id, messages, made, labels=labels_of(problem))
 
 
 def output_item(problem: Problem) -> Item:

@@ -22,15 +22,7 @@ from jail.clock import WALL_FACTOR, WALL_S
 from jail.forgery import complexity, without_remarks
 from jail.recorder import UNFIT, plain
 from jail.values import decode, encode, room_for
-from problems.answers import (
-    MAX_ANSWER,
-    ends_with_values,
-    is_literal,
-    parse_answer,
-    right,
-    same_answer,
-    same_printed,
-)
+from problems import answers
 from problems.failures import expected_outputs, tried_again
 from problems.problem import OUTPUT, UNSHOWN, Problem, Question, show, show_call
 from problems.programs import complete, extract_program, with_prefix
@@ -38,6 +30,7 @@ from sandbox import Run, Sandbox
 
 warnings.filterwarnings("ignore", category=SyntaxWarning)  # about what models write
 LONG_SHARE = 0.2  # of max_tokens: there DAPO's penalty for long answers goes from 0 to -1
+SLOW = 5  # times the limit, where a problem's own solution needs more than the limit
 MAX_COMPLEXITY = 10  # failed programs with more decision points are not asked about
 
 
@@ -78,6 +71,11 @@ def judge(
     """Run `program` on the tests of `problem`. Never raises for anything the program does."""
     program = program and complete(problem.tests.get("prefix", ""), program, problem.fn_name)
     verdict = run_tests(sandbox, problem, program)
+    if verdict.status == "timeout" and "slow" not in problem.tests:  # is its own solution late too?
+        tries = [run(sandbox, problem, problem.solution) for run in (run_tests, run_slowly)]
+        problem.tests["slow"] = [own.status for own in tries] == ["timeout", "passed"]
+    if verdict.status == "timeout" and problem.tests["slow"]:
+        verdict = run_slowly(sandbox, problem, program)
     verdict.program = program
     verdict.reward = REWARDS[reward](verdict)
     return verdict
@@ -86,6 +84,14 @@ def judge(
 def score_program(sandbox: Sandbox, problem: Problem, response, cfg: Config) -> Verdict:
     """The code objective's score of a rollout.Response."""
     return judge(sandbox, problem, extract_program(response.text, problem.fn_name), cfg.reward)
+
+
+def run_slowly(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
+    """run_tests with more time, for a problem whose own solution needs it."""
+    sandbox.timeout_s *= SLOW
+    verdict = run_tests(sandbox, problem, program)
+    sandbox.timeout_s /= SLOW
+    return verdict
 
 
 class Compared(NamedTuple):
@@ -104,16 +110,15 @@ def run_tests(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdic
     name = tests.get("fn_name")
     program = with_prefix(tests.get("prefix", ""), program, problem.fn_name)
     if "check" in tests:
-        run = sandbox.check(
-            program, tests["check"], tests["entry_point"], tests.get("preamble", "")
-        )
+        given = tests["check"], tests["entry_point"], tests.get("preamble", "")
+        run = sandbox.check(program, *given)
         return Verdict(run.status, int(run.status == "passed"), 1, None, run.error)
     inputs = tests["inputs"]
     outputs = expected_outputs(sandbox, problem)
     room = tests.get("room") or tests.setdefault("room", room_for(outputs))
 
     def compared(i: int, run: Run) -> Compared:
-        ok, shown = right(run, inputs[i], outputs[i], tests), ""
+        ok, shown = answers.right(run, inputs[i], outputs[i], tests), ""
         if run.status == "ok" and not ok:
             shown = show(run.value) if name else run.stdout
         return Compared(run.status, run.error, ok, shown[:500])
@@ -150,7 +155,7 @@ def make_question(
 ) -> Question | str:  # fmt: skip
     """Trace `program` on `input` and ask about its last-defined variables; a str says why not."""
     blanks = re.search(r"[ \t\f]{200}", program)  # over which a tokenizer takes quadratic time
-    if blanks or len(program) > MAX_ANSWER or UNSHOWN in show_call(input, fn_name):
+    if blanks or len(program) > answers.MAX_ANSWER or UNSHOWN in show_call(input, fn_name):
         return "too long"
     if complexity(program) > max_complexity:
         return "too complex"
@@ -159,7 +164,7 @@ def make_question(
     if traced.reason:
         return traced.reason
     variables = trace.choose_variables(traced, cfg.max_variables)
-    asked = [v for v in variables if v.name != OUTPUT and is_literal(v.value)]
+    asked = [v for v in variables if v.name != OUTPUT and answers.is_literal(v.value)]
     target = {v.name: encode(v.value) for v in asked}
     output = traced.value if fn_name else traced.stdout.strip() or None
     if output is None:
@@ -168,7 +173,7 @@ def make_question(
         target[OUTPUT] = plain(output)
         if target[OUTPUT] is UNFIT:
             return "output too long"
-        if fn_name and not is_literal(output):
+        if fn_name and not answers.is_literal(output):
             return "output is no literal"
     if not target:
         return "no variable"
@@ -231,16 +236,16 @@ def score_answer(
     finished: whether the model ended the answer itself. Of a long answer the end is read.
     """
     printed = OUTPUT if question.fn_name is None and OUTPUT in question.target else ""
-    predicted = parse_answer(text, list(question.target), printed)
+    predicted = answers.parse_answer(text, list(question.target), printed)
     target = {name: decode(value) for name, value in question.target.items()}
     correct = [
         name
         for name, value in predicted.items()
-        if (same_printed if name == printed else same_answer)(target[name], value)
+        if (answers.same_printed if name == printed else answers.same_answer)(target[name], value)
     ]
     share = len(correct) / len(target)
     parsed = len(predicted) == len(target)
-    in_form = parsed and finished and ends_with_values(text, list(target), printed)
+    in_form = parsed and finished and answers.ends_with_values(text, list(target), printed)
     reward = format_bonus * in_form + (1 - format_bonus) * share
     status = "right" if share == 1 else "partial" if share else "wrong" if parsed else "unparsed"
     shown = {name: show(value)[:300] for name, value in predicted.items()}

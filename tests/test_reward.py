@@ -1,5 +1,6 @@
 """Text to reward: extraction, comparison, and the score of an answer about variables."""
 
+import contextlib
 import json
 import math
 
@@ -36,6 +37,21 @@ def problem(inputs, outputs, fn_name="f"):
 
 
 # ------------------------------------------------------------------ programs
+def test_no_limit_is_too_short_for_the_own_solution_of_a_problem():
+    work = "import time\ndef f(x):\n  while time.process_time() < {}: pass\n  return x"
+    with contextlib.closing(Sandbox(timeout_s=0.1)) as box:
+
+        def status(program, solution):
+            tests = {"inputs": [[1]], "outputs": [1], "fn_name": "f"}
+            return judge(box, Problem("p", "", tests, solution), program).status
+
+        slow = work.format(0.3)
+        assert status(slow, slow) == "passed"
+        assert status(work.format(9), slow) == status(slow, "") == "timeout"
+        assert status(slow, "def f(x): return x") == "timeout"  # it need not take so long
+        assert box.timeout_s == 0.1
+
+
 def test_right_program_passes_and_a_wrong_one_shows_its_first_failing_test(sandbox):
     tests = problem([[[1, 2]], [[5]]], [3, 5])
     assert judge(sandbox, tests, SUM) == Verdict("passed", 2, 2)
