@@ -8,13 +8,13 @@ from forked import finish_ranks
 ROOT = Path(__file__).parent.parent
 
 
-def ranks(tmp_path: Path, body: str, count: int = 3, code: int = 0) -> str:
+def ranks(tmp_path: Path, body: str, count: int = 3, code: int = 0, per_node: int = 0) -> str:
     """What so many ranks print that run `body`; each finds dist, gather and its rank."""
     script = tmp_path / "ranks_script.py"
     head = f"import sys, time; sys.path.insert(0, {str(ROOT)!r})\n"
     head += "import torch.distributed as dist\nfrom run import gather, leave_ranks, set_up_ranks\n"
     script.write_text(head + body)
-    return finish_ranks(count, [script], tmp_path / "log", code)
+    return finish_ranks(count, [script], tmp_path / "log", code, per_node=per_node)
 
 
 def test_gather_gives_everybody_everything_in_rank_order(tmp_path):
@@ -38,3 +38,41 @@ def test_a_rank_that_does_not_come_is_named(tmp_path):
     assert time.monotonic() - start < 60
     said = [line for line in output.splitlines() if line.startswith("UserError | sampling")]
     assert any("Ranks 1 failed" in line for line in said), output[-2000:]
+
+
+FIND = """
+import os
+from pathlib import Path
+import checks.start
+from config import UserError
+
+set_up_ranks(20)
+rank, local, folder = dist.get_rank(), os.environ["LOCAL_RANK"], Path({folder!r})
+disk = folder / f"node.{{rank // 2}}"
+
+def model_directory(model):
+    if model == "none":
+        if rank == 2:
+            raise UserError("the hub has no such model")
+        return ""
+    time.sleep(0.2)
+    first = not disk.exists()
+    disk.mkdir(exist_ok=True)
+    assert first is (local == "0"), "all of a node download, or another rank before the first"
+    return str(disk)
+
+checks.start.model_directory = model_directory
+assert checks.start.find_model("one") == str(disk)
+try:
+    checks.start.find_model("none")
+except UserError as error:
+    (folder / f"said.{{rank}}").write_text(str(error))
+leave_ranks()
+"""
+
+
+def test_the_first_rank_of_each_node_downloads_a_model_alone(tmp_path):
+    """And where one cannot, all ranks say why."""
+    ranks(tmp_path, FIND.format(folder=str(tmp_path)), count=4, per_node=2)
+    said = [path.read_text() for path in sorted(tmp_path.glob("said.*"))]
+    assert said == ["the hub has no such model"] * 4
