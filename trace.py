@@ -31,6 +31,7 @@ class Variable:
     order: int  # of its last definition: greater is later
     value: object  # at the end of the run
     parameter: bool  # its last definition was as a parameter
+    last: bool  # no variable of its name, fit to ask for or not, was defined later
     given: bool  # it is a parameter of the call under test, with the value that the caller gave
 
 
@@ -91,8 +92,7 @@ def choose_variables(trace: Trace, max_variables: int) -> list[Variable]:
     If scopes share a name, only the one defined last counts, so that an answer `name = value` is
     unambiguous. It is left out if the prompt gives its value.
     """
-    last = {v.name: v for v in sorted(trace.variables, key=lambda v: v.order)}
-    chosen = sorted((v for v in last.values() if not v.given), key=lambda v: v.order)
+    chosen = sorted((v for v in trace.variables if v.last and not v.given), key=lambda v: v.order)
     return chosen[-max_variables:] if max_variables > 0 else []
 
 

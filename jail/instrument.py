@@ -8,6 +8,9 @@ line numbers as they were. `trace.py` says what a definition is, and which value
 
 A statement that may bind a name and then raise first marks the name as UNASKED. If it raises, the
 mark stays; if not, the recording statement after it puts the value in the mark's place.
+
+Where a program may go on after an exception, a `try` of ours around it notes a RecursionError or a
+MemoryError that passes.
 """
 
 import ast
@@ -15,7 +18,7 @@ import symtable
 from collections.abc import Iterator
 from types import CodeType
 
-from jail.recorder import HOOK, Recorder, Site, floating_name
+from jail.recorder import FIRST_SLOT, HOOK, Recorder, Site, floating_name
 
 FILENAME = "<program>"
 RUNS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.Starred, ast.In, ast.NotIn)
@@ -39,9 +42,10 @@ class Instrumenter(ast.NodeTransformer):
         self.in_expressions = {name for node in some for name in floats(node)}
         self.sites: list[Site] = []
         self.slots = {}  # (scope, name) -> slot of the value
-        self.n_slots = 3  # the recorder's own
+        self.n_slots = FIRST_SLOT
         self.classes: set[str] = set()  # the scopes that are those of a class
         self.floating: set[int] = set()  # slots of the names in_expressions, in any scope
+        self.late: set[str] = set()  # parameters of generators, which bind them before they run
         self.globals = [set()]  # the floating variables' own names, for each of self.scopes
         self.stars: list[ast.If] = []  # stand before `from m import *`
 
@@ -115,8 +119,10 @@ class Instrumenter(ast.NodeTransformer):
             now = f"{HOOK}[{site.slot}]"
             if site.slot in self.floating:
                 now = f"{floating_name(site.slot)}[0]"
-            test = f"if {now} is ...: " if pair in late else ""
-            code.append(test + self.store(site.name, site.name))
+            store = self.store(site.name, site.name)
+            if pair in late:  # what ran in between may have deleted it, too
+                store = f"if {now} is ...:\n try: {store}\n except: pass"
+            code.append(store)
         statements = added("\n".join(code), names[0][1])
         statements[0].takes_tick_for = sites
         return statements
@@ -145,6 +151,8 @@ class Instrumenter(ast.NodeTransformer):
     def visit_scope(self, node: ast.AST) -> list[ast.stmt]:
         """Instrument a function or class. Decorators, defaults and bases run outside its scope."""
         docstring = 0 if ast.get_docstring(node, clean=False) is None else 1
+        if not isinstance(node, ast.ClassDef) and runs_later(node):
+            self.late |= {part.arg for part in ast.walk(node.args) if isinstance(part, ast.arg)}
         inner, node.body = ast.Module(node.body, []), []
         self.generic_visit(node)  # its body is empty now
         end = self.unset([(node.name, node)])
@@ -212,7 +220,15 @@ class Instrumenter(ast.NodeTransformer):
             case ast.With(items=[item]) | ast.AsyncWith(items=[item]) if item.optional_vars:
                 target = item.optional_vars
                 item.optional_vars, value = self.spare(target)
-                node.body = self.bind([target], value) + node.body
+                node.body = watched(self.bind([target], value) + node.body)
+            case ast.With() | ast.AsyncWith():
+                node.body = watched(node.body)
+            case ast.Try():
+                node.body = watched(node.body)
+                if node.handlers and node.finalbody:  # which may `return`, or raise another
+                    inner = ast.Try(node.body, node.handlers, node.orelse, [])
+                    node.body = watched([ast.copy_location(inner, node)])
+                    node.handlers, node.orelse = [], []
             case ast.ExceptHandler(name=str(name)):  # which is deleted at the end
                 unset = [self.unset([(name, node)]) for _ in range(2)]
                 if unset[0]:
@@ -259,14 +275,37 @@ class Instrumenter(ast.NodeTransformer):
         scopes = {key[1]: set() for key in self.slots}
         for scope, name in self.slots:
             scopes[name].add(scope)
+        for site in self.sites:
+            # The attribute of a class is no variable any more, if the program sets it as one.
+            if site.scope in self.classes and site.name in set_outside:
+                site.slot = 1  # which holds nothing that is fit
         return [
             site
             for site in self.sites
             # If an expression binds it, we cannot order it among others of its name.
             if not (site.slot in self.floating and len(scopes[site.name]) > 1)
-            # The attribute of a class is no variable any more, if the program sets it as one.
-            and not (site.scope in self.classes and site.name in set_outside)
+            and site.name not in self.late
         ]
+
+
+def runs_later(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a call of it, a generator or coroutine, runs nothing of its body yet."""
+    parts: list[ast.AST] = [*function.body]
+    for part in parts:
+        inner = part.body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) else []
+        inner = [part.body] if isinstance(part, ast.Lambda) else inner
+        parts += [child for child in ast.iter_child_nodes(part) if child not in inner]
+    return isinstance(function, ast.AsyncFunctionDef) or any(
+        isinstance(part, ast.Yield | ast.YieldFrom) for part in parts
+    )
+
+
+def watched(body: list[ast.stmt]) -> list[ast.stmt]:
+    """`body`, with a note if RecursionError or MemoryError leaves it."""
+    note = added(f"{HOOK}[4] = True\nraise", body[0])
+    kind = ast.parse(f"{HOOK}[3]", mode="eval").body
+    handler = placed(ast.ExceptHandler(kind, None, note), body[0])
+    return [ast.copy_location(ast.Try(body, [handler], [], []), body[0])]
 
 
 def floats(node: ast.AST) -> list[str]:

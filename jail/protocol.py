@@ -20,7 +20,7 @@ from jail.values import OUTPUT_BYTES, caps, decode, encode
 RUN_STATUSES = ("ok", "error", "timeout", "memory", "output", "killed", "syntax")
 STATUSES = (*RUN_STATUSES, "passed", "failed", "unjudged")  # only check() gives the last three
 TRACE_STATUSES = (*RUN_STATUSES, "forgeable")  # the last one if a traced run was to be checked
-ROW = {"scope": str, "name": str, "line": int, "order": int, "parameter": bool}  # and "value"
+ROW = {"scope": str, "name": str, "line": int, "order": int, "parameter": bool, "last": bool}
 WIDE_BYTES = 1 << 20  # so much we decode unseen
 MOST = {b"[": 250_000, b"{": 250_000, b",": 500_000}  # in a report with room 1
 MALFORMED = "malformed report"  # how the error of such a Run begins

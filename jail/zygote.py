@@ -356,10 +356,10 @@ def run_inputs(job_fd: int, out: int, report: int) -> None:
 
 
 def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
-    fn_name, variables = job["fn_name"], None
+    fn_name, variables, limited = job["fn_name"], None, False
 
     def work() -> object:
-        nonlocal variables
+        nonlocal variables, limited
         code, recorder = compile_program(job)
         names = fresh_module("program" if fn_name else "__main__")
         if recorder:
@@ -377,10 +377,12 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
         finally:  # at once, before anything else runs that the program may have prepared
             sys.setrecursionlimit(max(sys.getrecursionlimit(), 5000))  # encode() is recursive
             if recorder:
-                variables = recorder.snapshot()
+                variables, limited = recorder.snapshot(), recorder.hook[4]
         return encode(value, **caps(job["room"]), arrays=True, ordered=False) if fn_name else None
 
     result = attempt(job, work, out, stdin, may_exit=not fn_name)
+    if limited and result["status"] == "ok":
+        result |= {"status": "error", "error": "it went on after the machine's limits had ended it"}
     return result | {"variables": variables}
 
 

@@ -238,9 +238,6 @@ CHANCE = [
     "import datetime\ntoday = 1\ny = datetime.date.today().day",
     "import time\ny = int(time.time()) > 0",
     "import sys\ny = sys.version_info[0]",
-    "y = 0\ndef dive():\n    global y\n    y += 1\n    dive()\ntry: dive()\nexcept Exception: pass",
-    "y = 0\nxs = []\ntry:\n    while True: xs.append('a' * 10**6 + str(y)); y += 1\n"
-    "except Exception: pass\nxs = 0",
 ]
 
 
@@ -250,6 +247,27 @@ def test_what_nobody_can_predict_is_no_target(sandbox, program):
     assert made in ("forgeable", "nondeterministic")
 
 
+DIVE = "def dive():\n    dive()\n"
+LIMITED = [  # "y" says where the limit of recursion, or of memory, came; or that there is one
+    DIVE + "try: dive()\nexcept Exception: y = 'deep'",
+    DIVE + "try: dive()\nexcept: y = 'deep'",
+    DIVE + "def f():\n    try: dive()\n    finally: return 'deep'\ny = f()",
+    DIVE + "def f():\n    try: x = 1\n    except ValueError: pass\n    else: dive()\n"
+    "    finally: return 'deep'\ny = f()",
+    DIVE + "try:\n    try: dive()\n    finally: 1 // 0\nexcept ZeroDivisionError: y = 'deep'",
+    DIVE + "class A:\n    def __enter__(self): pass\n    def __exit__(self, *why): return True\n"
+    "with A(): dive()\ny = 'deep'",
+    "y, xs = 0, []\ntry:\n    while True: xs.append('a' * 10**7); y += 1\nexcept Exception: xs = 0",
+    DIVE + "import sys\ntry: dive()\nexcept Exception:\n    print(1)\n    sys.exit()",
+]
+
+
+@pytest.mark.parametrize("program", LIMITED)
+def test_what_the_limits_of_the_machine_say_is_no_target(sandbox, program):
+    assert make_question(sandbox, f"y = 0\n{program}\nprint(1)", "", None, CFG) == "error"
+
+
+DELETES = "class D:\n def __setitem__(self, *_):\n  global a\n  del a\n"
 # A program and what may be recorded of the variables that it is about: the truth, or nothing.
 BLIND_SPOTS = {
     "a = 0\nd = []\ntry: a, d[0] = 5, 6\nexcept IndexError: pass": {"d": []},
@@ -269,6 +287,12 @@ BLIND_SPOTS = {
     "class A:\n def m(self):\n  global __q\n  __q = 5\nA().m()": {},
     "class A:\n def m(self):\n  __q = 5\nA().m()": {"__q": 5},
     "class A:\n n = 1\n k = 1\n def m(self): self.n = 5\nA().m()": {"k": 1},
+    DELETES + "a, D()[0] = 5, 6": {},
+    DELETES + "def f():\n global a\n for a, D()[0] in [(5, 6)]: b = 1\nf()": {"b": 1},
+    f"from contextlib import nullcontext as n\n{DELETES}with n((5, 6)) as (a, D()[0]): b = 1": {
+        "b": 1
+    },
+    DELETES + "a: D().__setitem__() = 5": {},
     "try: x: (1 // 0) = 5\nexcept ZeroDivisionError: pass": {},
     "n = 0\nwhile (n := n + 1) < 5: pass": {"n": 5},
     "match 3:\n case x if x > 5: pass\n case y: pass": {"x": 3, "y": 3},

@@ -124,6 +124,7 @@ def test_an_oracle_hashes_only_what_is_expected():
 
 def test_an_untraced_run_reports_no_variables():
     row = {"scope": "", "name": "x", "line": 1, "order": 1, "parameter": False, "value": 1}
+    row["last"] = True
     report = json.dumps({"status": "ok", "variables": [row]}).encode()
     assert parse_run(report, RUN_STATUSES).status == "error"
     assert parse_run(report, RUN_STATUSES, traced=True).variables[0]["value"] == 1

@@ -111,7 +111,8 @@ FORMS = {
     "def f():\n global x\n if (x := 1): pass\nf()": {"x": 1},
     "class C:\n n = 1\n def f(self, a):\n  b = a\nC().f(4)": {"C.n": 1, "C.f.a": 4, "C.f.b": 4},
     "class C:\n def f(self):\n  __p = 1\n  self.q = __p\nC().f()": {"C.f.__p": 1},
-    "def g(n):\n while n:\n  n -= 1\n  yield n\nx = list(g(3))": {"g.n": 0, "x": [2, 1, 0]},
+    "def g(n):\n k = n\n while k:\n  k -= 1\n  yield k\nx = list(g(3))": {"g.k": 0, "x": [2, 1, 0]},
+    "def g(n, f=lambda: (yield)): return n\ng(3)": {"g.n": 3},
     "def f(n):\n m = n\n return f(n - 1) if n else 0\nf(3)": {"f.n": 0, "f.m": 0},
     "def f(n):\n m = n\n if n: f(n - 1)\n m = -n\nf(3)": {"f.n": 0, "f.m": -3},
     "def f(n):\n if n: return n\n n = 5\nf(3)": {"f.n": 3},
@@ -130,7 +131,6 @@ FORMS = {
     "def f(a):\n 'doc'\n return f.__doc__\nx = f(0)": {"f.a": 0, "x": "doc"},
     "def d(f):\n k = 1\n return f\n@d\ndef g(): pass": {"d.k": 1},
     "import asyncio\nasync def f(a):\n b = a\n return b\nx = asyncio.run(f(2))": {
-        "f.a": 2,
         "f.b": 2,
         "x": 2,
     },
@@ -568,13 +568,13 @@ def f(n, acc=None):
     return acc
 r = f(3)
 ---
-def g(n):
+def g():
     i = 0
-    while i < n:
+    while i < 4:
         yield i
         i += 1
 s = 0
-for v in g(4):
+for v in g():
     s += v
 ---
 class S:
@@ -859,6 +859,29 @@ def test_of_one_name_in_two_scopes_the_last_defined_is_meant(sandbox):
     program = "def g(y):\n    x = y\n    return x\ndef f(n):\n    x = g(n + 1)\n    return g(x + 5)"
     chosen = choose_variables(trace_program(sandbox, program, [1], "f"), 9)
     assert [(v.scope, v.name, v.value) for v in chosen] == [("g", "y", 7), ("g", "x", 7)]
+
+
+# Each defines `x` in two scopes, last where its value cannot be asked for, or we cannot say when.
+HIDDEN_LAST = [
+    "x = 1\ndef f():\n    x = object()\nf()",
+    "x = 1\ndef f():\n    x = 'a' * 300\nf()",
+    "x = 1\ndef f():\n    x = 2\n    del x\nf()",
+    "x = 1\ndef f():\n    d = []\n    x, d[0] = 2, 3\n    x = 4\ntry: f()\nexcept IndexError: pass",
+    "x = 1\nclass A:\n    x = 2\n    def m(self): self.x = 3",
+    "x = 1\ndef g(x): yield x\ng(2)",
+    "x = 1\ndef g(x): yield x\nit = g(2)\nx = 3\nnext(it)",
+]
+
+
+@pytest.mark.parametrize("program", HIDDEN_LAST)
+def test_no_older_variable_stands_in_for_the_last_of_its_name(sandbox, program):
+    trace = trace_program(sandbox, f"{program}\nlast = 5", "", trusted=True)
+    assert "x" not in [v.name for v in choose_variables(trace, 9)] and trace.reason == ""
+
+
+def test_an_object_hides_no_later_variable_of_its_name(sandbox):
+    trace = trace_program(sandbox, f"{HIDDEN_LAST[0]}\nx = 5", "")
+    assert [v.value for v in choose_variables(trace, 9)] == [5]
 
 
 def test_the_last_defined_variables_are_chosen(sandbox):
