@@ -97,11 +97,11 @@ class Sandbox:
             warnings.warn('sandbox="weak": programs run as you, within limits', stacklevel=2)
 
     def run(
-        self, program: str, inputs: list, fn_name: str | None = None, traced: bool = False,
+        self, program: str, inputs: list, fn_name: str | None = None, traced: int = 0,
         room: int = 1, check: tuple = (), keep: Callable[[int, Run], object] = lambda i, run: run,
     ) -> list[Run]:  # fmt: skip
         """One Run per input: a text for stdin, or a list of arguments for fn_name, such as "f" or
-        "Solution().f". traced: the Runs also hold the values of the program's variables. room: what
+        "Solution().f". traced: a way of jail/chance.py; the Runs hold variables, too. room: what
         values.room_for() says of the expected values. check: what must not be forgery.forgeable().
         keep(i, run) is asked when input i is done, and its answer kept in place of the Run: all
         runs together may be larger than our memory.

@@ -17,6 +17,7 @@ import sys
 from dataclasses import dataclass, field
 
 from jail.calls import parse_call
+from jail.chance import APART, AS_IT_IS, SAME
 from jail.terminal import command_line, printable, read_text
 from jail.values import NO_CAPS, encode
 from problems.programs import with_prefix
@@ -63,11 +64,12 @@ def trace_program(
     before = text[: text.find(prefix)].count("\n") + 1
     of_prefix = range(before, before + len(prefix.splitlines()))
 
-    def run(sandbox: Sandbox, traced: bool, check: tuple = ()) -> tuple:
+    def run(sandbox: Sandbox, traced: int, check: tuple = ()) -> tuple:
         (result,) = sandbox.run(text, [input], fn_name, traced, check=check)
-        return result, (result.status, result.stdout, json.dumps(encode(result.value)))
+        output = (result.status, result.stdout, json.dumps(encode(result.value)))
+        return result, output, json.dumps(encode(result.variables, **NO_CAPS))
 
-    first, observed = run(sandbox, traced=True, check=() if trusted else (own, prefix))
+    first, *observed = run(sandbox, AS_IT_IS, check=() if trusted else (own, prefix))
     arguments = [encode(argument, **NO_CAPS) for argument in input] if fn_name else []
     entry = (fn_name or "").split(".")[-1]  # of "f" or "Solution().f"
     variables = []
@@ -77,12 +79,10 @@ def trace_program(
     trace = Trace(variables, first.stdout, first.value, first.status, first.error)
     if first.status != "ok":
         return trace
-    second, again = run(sandbox.twin(), traced=True)
-    rows, again_rows = (json.dumps(encode(run.variables, **NO_CAPS)) for run in (first, second))
-    if again != observed or again_rows != rows:
+    if any(run(sandbox.twin(), way)[1:] != (*observed,) for way in (SAME, APART)):
         trace.reason = "nondeterministic"
     else:
-        trace.reason = "" if run(sandbox, traced=False)[1] == observed else "changed by tracing"
+        trace.reason = "" if run(sandbox, traced=0)[1] == observed[0] else "changed by tracing"
     return trace
 
 

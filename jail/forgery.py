@@ -47,6 +47,9 @@ def forgeable(program: str, prefix: str = "") -> str:
     try:
         tree, given = without_lazy_annotations(ast.parse(program)), ast.parse(prefix)
         Reader(tree, given, symtable.symtable(program, "<program>", "exec")).visit(tree)
+        names = {name for node in ast.walk(tree) for name in identifiers(node)}
+        if "finditer" in names and names & {"bytearray", "array"}:
+            raise Refused("finditer, which locks the size of what it reads for as long as it lives")
     except Refused as refused:
         return str(refused)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

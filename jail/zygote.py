@@ -32,7 +32,7 @@ import types
 from collections.abc import Callable
 from dataclasses import asdict
 
-from jail import forgery, instrument, isolation, packages, seccomp
+from jail import chance, forgery, instrument, isolation, packages, seccomp
 from jail.objects import Uncarried
 from jail.peer import Lost, Peer, last_line, receive, to_json
 from jail.protocol import REPORT_BYTES, Run, memfd, poll_readable
@@ -92,6 +92,7 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
     _thread.stack_size(16 << 20)  # the default is that of the main thread, now 1 GB
     open_standard_files()
     warm_up()
+    chance.shown_by_address()
     gc.collect()
     with contextlib.suppress(AttributeError):  # only glibc has it; a freed page is not copied
         isolation.libc.malloc_trim(0)
@@ -366,6 +367,7 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
             names[instrument.HOOK] = recorder.hook
             recorder.active = not fn_name
             differ_by(job["seed"])
+            chance.be_otherwise(job["traced"])
         try:
             exec(code, names)
             if fn_name:

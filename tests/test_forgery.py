@@ -247,6 +247,58 @@ def test_what_nobody_can_predict_is_no_target(sandbox, program):
     assert made in ("forgeable", "nondeterministic")
 
 
+HOLD = "class A: pass\n"
+ADDRESSES = [  # `y` depends on whether an object has the address of one that is gone
+    HOLD + "def f(): return repr(A())\nr = f()\ny = f() == r",
+    HOLD + "def f():\n    a = A()\n    return '%s' % a\nr = f()\ny = [f() == r]",
+    HOLD + "def f():\n    a = A()\n    return f'{a}'\nr = f()\ny = []\ny.append(f() == r)",
+    HOLD + "def f():\n    try: {}[A()]\n    except KeyError as e: return str(e)\ny = f() == f()",
+    HOLD + "def f():\n    a = A()\n    return a.__repr__()\ny = f() == f()",
+    "def f():\n    g = lambda: 0\n    return str(g)\ny = f() == f()",
+    "def f():\n    g = (x for x in 'a')\n    return str(g)\ny = f() == f()",
+    "def f():\n    g = [].append\n    return str(g)\ny = f() == f()",
+    "def f():\n    g = iter('ab')\n    return str(g)\ny = f() == f()",
+    "class A:\n    def m(self): pass\ndef f(): return str(A().m)\ny = f() == f()",
+    "import re\ndef f():\n    b = bytearray(b'ab')\n    it = re.finditer(b'a', b)\n    next(it)\n"
+    "    it = 0\n    try: b.append(1)\n    except Exception: return 1\ny = f()",
+]
+
+
+@pytest.mark.parametrize("program", ADDRESSES)
+def test_how_long_an_object_lives_is_no_target(sandbox, program):
+    made = make_question(sandbox, f"{program}\nprint(1)", "", None, CFG)
+    assert made in ("forgeable", "nondeterministic")
+
+
+# Of every set of two, whatever their hashes. {} is another text each time.
+ORDERS = [
+    "y = [x for x in {{'a{0}', 'b{0}'}}][0]",
+    "a, b = {{'a{0}', 'b{0}'}}",
+    "y = ({{'a{0}', 'b{0}'}} | set()).pop()",
+    "y = min({{'a{0}', 'b{0}'}}, key=len)",
+    "y = ' '.join(frozenset({{'a{0}', 'b{0}'}}))",
+    "y = [*dict.fromkeys({{'a{0}', 'b{0}'}})]",
+    "y = [*{{('a{0}', 1), None}}][0] is None",
+    "class A: pass\na, b = A(), A()\ny = [*{{a, b}}][0] is a\nz = {0}",
+]
+
+
+@pytest.mark.parametrize("program", ORDERS)
+def test_the_order_of_a_set_is_no_target(sandbox, program):
+    made = [
+        make_question(sandbox, f"{program.format(k)}\nprint(1)", "", None, CFG) for k in range(4)
+    ]
+    assert made == ["nondeterministic"] * 4
+
+
+def test_what_is_the_same_in_each_order_is_a_target(sandbox):
+    program = (
+        "s = {'a', 'b'}\ny = sorted(s)\nn = [*{3, 1}]\nx = {2, 1}.pop()\nprint(s == {'b', 'a'})"
+    )
+    made = make_question(sandbox, program, "", None, CFG)
+    assert made.target == {"y": ["a", "b"], "n": [1, 3], "x": 1, "output": "True"}
+
+
 DIVE = "def dive():\n    dive()\n"
 LIMITED = [  # "y" says where the limit of recursion, or of memory, came; or that there is one
     DIVE + "try: dive()\nexcept Exception: y = 'deep'",

@@ -1,0 +1,113 @@
+"""What a program must not depend on: where its objects lie, and the order of its sets.
+
+A traced run is repeated in two ways in which these are otherwise, so that a variable that depends
+on them differs. SAME: all objects seem to lie at one address. APART: no address is shown twice, and
+sets are iterated from the end. A record keeps objects alive, and so an address that would be used
+again may not be; what is the same in both ways cannot depend on it. The order of numbers in a set
+is the same in every run, so it stays as it is.
+
+CPython writes an address into a text in a few C functions, to which its types point. We point them
+to ours, in the child that the program runs in. No program may name what could tell (forgery.py).
+
+Left out: the order in which a set is copied into another one.
+"""
+
+import ctypes
+import functools
+import gc
+from itertools import count
+
+AS_IT_IS, SAME, APART = 1, 2, 3  # ways to run a traced program
+TP_REPR, TP_HASH, TP_ITER = (
+    11,
+    15,
+    27,
+)  # the place, in pointers, of a slot in CPython's PyTypeObject
+D_WRAPPED = 6  # of the slot that `object.__repr__` calls, in PyWrapperDescrObject
+NUMBERS = (int, bool, float, complex)
+Slot = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)
+HashSlot = ctypes.PYFUNCTYPE(ctypes.c_ssize_t, ctypes.py_object)
+addresses = count()
+
+
+def generator() -> object:
+    yield
+
+
+def show(x: object) -> str:
+    return f"<{type(x).__name__} object at {next(addresses):#x}>"
+
+
+def iterate(xs: set | frozenset) -> object:
+    forwards = plain_iterate(xs)
+    return forwards if all(map(has_fixed_hash, plain_iterate(xs))) else iter([*forwards][::-1])
+
+
+def pop(xs: set) -> object:
+    """The second element of those that set.pop() would take."""
+    x = plain_pop(xs)
+    if not xs or has_fixed_hash(x):
+        return x
+    y = plain_pop(xs)
+    set.add(xs, x)
+    return y
+
+
+def from_keys(kind: type, keys: object, *value: object) -> dict:
+    return plain_from_keys.__get__(None, kind)(iter(keys), *value)  # of a set it would not ask this
+
+
+def has_fixed_hash(x: object) -> bool:
+    kind = type(x)
+    return kind in NUMBERS or (kind is tuple and all(map(has_fixed_hash, x)))
+
+
+def pointer(x: object, place: int) -> ctypes.c_void_p:
+    """The pointer at that place of a C structure, to be read or written as `.value`."""
+    width = ctypes.sizeof(ctypes.c_void_p)
+    return ctypes.c_void_p.from_address(id(x) + place * width)
+
+
+def all_types(kind: type) -> set[type]:
+    inner = (all_types(sub) for sub in type.__subclasses__(kind))
+    return {kind}.union(*inner)
+
+
+@functools.cache
+def shown_by_address() -> list[type]:
+    """The types whose text is an address. Those made later have it from one of these."""
+    originals = {pointer(kind, TP_REPR).value for kind in SHOW_ADDRESS}
+    return [kind for kind in all_types(object) if pointer(kind, TP_REPR).value in originals]
+
+
+def address_of(function: Slot | HashSlot) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value
+
+
+SHOW_ADDRESS = [object, type(show), type(generator()), type([].append), type((1).__add__)]
+plain_pop, plain_from_keys = set.pop, vars(dict)["fromkeys"]
+plain_iterate = Slot(pointer(set, TP_ITER).value)
+# They are kept here as long as types point to them. One hash orders a set by its insertions.
+our_show, our_iterate, our_hash = Slot(show), Slot(iterate), HashSlot(lambda x: 0)
+
+
+def be_otherwise(way: int) -> None:
+    """From now on, in this process. Call it before the program makes a class of its own."""
+    global addresses
+    if way == AS_IT_IS:
+        return
+    for kind in shown_by_address():
+        pointer(kind, TP_REPR).value = address_of(our_show)
+    for kind in SHOW_ADDRESS:
+        pointer(vars(kind)["__repr__"], D_WRAPPED).value = address_of(our_show)
+    for place in (pointer(object, TP_HASH), pointer(vars(object)["__hash__"], D_WRAPPED)):
+        place.value = address_of(our_hash)  # of the instances of classes that come later
+    if way == SAME:
+        addresses = iter(int, 1)  # 0 for ever
+        return
+    for kind in (set, frozenset):
+        pointer(kind, TP_ITER).value = address_of(our_iterate)
+    for kind, name, ours in ((set, "pop", pop), (dict, "fromkeys", classmethod(from_keys))):
+        (names,) = gc.get_referents(vars(kind))  # the dict behind the read-only view
+        names[name] = ours
+        ctypes.pythonapi.PyType_Modified(ctypes.py_object(kind))
