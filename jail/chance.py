@@ -59,7 +59,9 @@ def from_keys(kind: type, keys: object, *value: object) -> dict:
 
 def has_fixed_hash(x: object) -> bool:
     kind = type(x)
-    return kind in NUMBERS or (kind is tuple and all(map(has_fixed_hash, x)))
+    if kind in NUMBERS:
+        return x == x  # a NaN has that of its address
+    return kind is tuple and all(map(has_fixed_hash, x))
 
 
 def pointer(x: object, place: int) -> ctypes.c_void_p:
