@@ -6,7 +6,8 @@ file decides which variables a question may ask for.
 A definition is an assignment (plain, augmented, annotated, `:=`), a `for`, `with` or `match`
 target, or a parameter. `import`, `def`, `class`, `del` and `except ... as` define no variable, but
 they end the one whose name they take. Left out: comprehension targets and everything inside a
-lambda, which live for one expression; attributes and items, which are no names; and `_`.
+lambda, which live for one expression; attributes and items, which are no names; `_`; and the names
+of parameters of a generator or coroutine, which are bound before it runs.
 
     python trace.py program.py [--call='f([1, 2], k=3)'] [--json] < stdin
 """
