@@ -19,8 +19,8 @@ from typing import NamedTuple
 import trace
 from config import Config, UserError
 from jail.clock import WALL_FACTOR, WALL_S
-from jail.forgery import complexity, without_remarks
 from jail.recorder import UNFIT, plain
+from jail.remarks import complexity, without_remarks
 from jail.values import decode, encode, room_for
 from problems import answers
 from problems.failures import expected_outputs, tried_again

@@ -8,14 +8,10 @@ teaches forging.
 
 import ast
 import builtins
-import importlib
-import io
 import re
 import string
 import symtable
-import tokenize
 from collections import defaultdict
-from collections.abc import Iterator
 
 from jail.allowlist import (
     ATTRIBUTES,
@@ -28,6 +24,7 @@ from jail.allowlist import (
     SYNTAX,
     TYPES,
 )
+from jail.names import binds, identifiers, own_attributes, since, stars, words
 
 # The compiler turns __x, in a class A, into _A__x: a name that is spelled in two ways.
 MANGLED = r"__\w*[^\W_]_?|_[^\W_]\w*__\w+"
@@ -345,93 +342,6 @@ def is_type_call(node: ast.AST) -> bool:
     return False
 
 
-def words(node: ast.AST) -> Iterator[str]:
-    """The identifiers of one node, or its text; not those that have a rule of their own."""
-    if not isinstance(node, ast.Name | ast.Attribute | ast.FunctionDef | ast.ImportFrom):
-        for _, value in ast.iter_fields(node):
-            items = value if isinstance(value, list) else [value]
-            yield from (item for item in items if isinstance(item, str))
-
-
-def identifiers(node: ast.AST) -> Iterator[str]:
-    """All identifiers of one node."""
-    if not isinstance(node, ast.Constant):
-        for _, value in ast.iter_fields(node):
-            items = value if isinstance(value, list) else [value]
-            yield from (item for item in items if isinstance(item, str))
-
-
-def binds(node: ast.AST) -> list[str]:
-    """The names that one node binds."""
-    match node:
-        case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
-            return [name]
-        case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.ExceptHandler(name=name):
-            return [name] if name else []
-        case ast.MatchAs(name=name) | ast.MatchStar(name=name) | ast.MatchMapping(rest=name):
-            return [name] if name else []
-        case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
-            return [a.asname or a.name.partition(".")[0] for a in aliases if a.name != "*"]
-    return []
-
-
-def own_attributes(node: ast.AST) -> list[str]:
-    """The names that one node gives to attributes."""
-    match node:
-        case ast.Attribute(attr=name, ctx=ast.Store()):
-            return [name]
-        case ast.Call(func=ast.Name("namedtuple") | ast.Attribute(attr="namedtuple")):
-            texts = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
-            return re.findall(r"\w+", " ".join(t for t in texts if isinstance(t, str)))
-    return []
-
-
-def stars(nodes: list[ast.AST]) -> tuple[set[str], set[str]]:
-    """The names that `from m import ...` brings and MODULES lists, if by a star; the unlisted ones.
-
-    Only a prefix can bring an unlisted one by its name.
-    """
-    listed, others = set(), set()
-    for node in (node for node in nodes if isinstance(node, ast.ImportFrom)):
-        module = node.module or ""
-        allowed = MODULES.get(module, set())
-        others |= {a.asname or a.name for a in node.names if a.name not in allowed | {"*"}}
-        if node.names[0].name == "*":
-            if module not in MODULES:
-                continue  # which is refused; it may do anything when it is imported
-            try:
-                found = vars(importlib.import_module(module))
-            except (ImportError, ValueError):
-                continue  # the program will fail likewise
-            public = {name for name in found if not name.startswith("_")}
-            public &= set(found.get("__all__", public))
-            listed |= public & allowed
-            others |= public - allowed
-    return listed, others
-
-
-def since(tree: ast.Module) -> dict[str, int]:
-    """{name: the line of the first top-level statement that binds it}, if nothing deletes it.
-
-    What stands below such a line can find neither a builtin nor a star import under the name.
-    """
-    lines: dict[str, int] = {}
-    if any(isinstance(n, ast.ImportFrom) and n.names[0].name == "*" for n in ast.walk(tree)):
-        return lines
-    for node in tree.body:
-        match node:
-            case ast.Assign(targets=[ast.Name(id=name)]):
-                lines.setdefault(name, node.end_lineno)
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                lines.setdefault(name, node.end_lineno)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del):
-            lines.pop(node.id, None)
-        elif isinstance(node, ast.ExceptHandler):
-            lines.pop(node.name, None)  # it is deleted at the handler's end
-    return lines
-
-
 def has_plain_fields(text: object) -> bool:
     """Whether str.format only prints its arguments; a field like {0.x} reads an attribute."""
     try:
@@ -440,46 +350,3 @@ def has_plain_fields(text: object) -> bool:
         return False
     return all(re.fullmatch(r"\w*", name or "") and has_plain_fields(spec or "")
                for name, spec in fields)  # fmt: skip
-
-
-def without_remarks(program: str) -> str:
-    """The program without comments and docstrings, in which it could give its values away.
-
-    Each string that is a statement counts as a docstring. What has no tokens stays as it is.
-    """
-    try:
-        tokens = list(tokenize.generate_tokens(io.StringIO(program).readline))
-    except (tokenize.TokenError, SyntaxError):
-        return program
-    comments = [token for token in tokens if token.type == tokenize.COMMENT]
-    cuts = [(token.start, token.end, "") for token in comments]
-    tokens = [t for t in tokens if t.type not in (tokenize.COMMENT, tokenize.NL)]
-    begin = 0
-    for i, token in enumerate(tokens):
-        if token.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT):
-            strings = tokens[begin:i]
-            if strings and all(t.type == tokenize.STRING for t in strings):
-                alone = (
-                    tokens[begin - 1].type == tokenize.INDENT
-                    and tokens[i + 1].type == tokenize.DEDENT
-                )
-                cuts.append((strings[0].start, strings[-1].end, "pass" if alone else ""))
-            begin = i + 1
-    lines = io.StringIO(program).readlines()
-    for (top, left), (bottom, right), instead in sorted(cuts, reverse=True):
-        line = (lines[top - 1][:left] + instead).rstrip(" \t") + lines[bottom - 1][right:]
-        lines[top - 1 : bottom] = [line] if line.strip() else []
-    return "".join(lines)
-
-
-def complexity(program: str) -> int:
-    """McCabe's cyclomatic complexity: 1 + decision points. A program that does not parse: 0."""
-    branches = (ast.If, ast.For, ast.While, ast.IfExp, ast.ExceptHandler, ast.comprehension)
-    try:
-        nodes = ast.walk(ast.parse(program))
-        return 1 + sum(
-            len(n.values) - 1 if isinstance(n, ast.BoolOp) else isinstance(n, branches)
-            for n in nodes
-        )
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return 0

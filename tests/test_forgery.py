@@ -8,8 +8,9 @@ import pytest
 from bench import tracefuzz
 from config import Config
 from jail.allowlist import INSIDES, MODULES
-from jail.forgery import forgeable, without_remarks
+from jail.forgery import forgeable
 from jail.instrument import compile_traced
+from jail.remarks import without_remarks
 from problems.problem import Question, question_text
 from reward import make_question
 from sandbox import Sandbox

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jail.forgery import complexity, forgeable
+from jail.forgery import forgeable
 from jail.protocol import RUN_STATUSES, messages, parse_run
+from jail.remarks import complexity
 from jail.values import decode, encode
 from problems.answers import (
     parse_answer,
