@@ -14,6 +14,7 @@ all that notices an object's end (`__del__`), because a record may keep the obje
 
 import ast
 import builtins
+import contextlib
 import importlib
 import io
 from abc import ABCMeta
@@ -156,7 +157,33 @@ DECORATORS = set(
     """abstractmethod cache classmethod dataclass deleter getter lru_cache property
     setter staticmethod total_ordering""".split()
 )
+# What of the library may stand only where Reader says: what leaks addresses if it is called with
+# more, what changes the class that it is given, and files, which no other Python has like ours.
+DECORATES = {"abc.abstractmethod", "dataclasses.dataclass", "functools.total_ordering"}
+FILES = {"sys.stderr", "sys.stdin", "sys.stdout"}
+FILE_ATTRIBUTES = set(
+    "buffer close flush read readable readline readlines write writelines".split()
+)
+PLACED = {"copy.deepcopy", "dataclasses.field", *DECORATES, *FILES}
+ITERATE = set("all any enumerate filter list map next set sorted sum tuple zip".split())
 MAY_BE_SAID = {*METHODS, "__main__", "__name__", "__class__", "__slots__", "__doc__"}  # in a text
+
+
+BASE_MODULES = (
+    "abc",
+    "collections",
+    "datetime",
+    "decimal",
+    "fractions",
+    "numbers",
+    "sorted",
+    "typing",
+)
+
+
+def is_exception(name: str) -> bool:
+    kind = getattr(builtins, name, None)
+    return isinstance(kind, type) and issubclass(kind, BaseException)
 
 
 def classes_of(module: str) -> list[type]:
@@ -166,8 +193,8 @@ def classes_of(module: str) -> list[type]:
         return []
 
 
-FILES = (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.FileIO)
-LISTED = {*map(vars(builtins).get, TYPES), type, ABCMeta, BaseException, *FILES}
+FILE_TYPES = (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.FileIO)
+LISTED = {*map(vars(builtins).get, TYPES), type, ABCMeta, BaseException, *FILE_TYPES}
 LISTED |= {
     kind
     for module, names in MODULES.items()
@@ -185,3 +212,30 @@ INSIDES |= {
     if name.startswith("_")
 }
 INSIDES -= ATTRIBUTES
+
+
+def kinds() -> dict[str, type]:
+    """{"collections.Counter": the class that this name leads to}."""
+    found = {}
+    for module, names in MODULES.items():
+        with contextlib.suppress(ImportError):
+            there = vars(importlib.import_module(module))
+            for name in names & there.keys():
+                kind = getattr(there[name], "__origin__", there[name])  # of typing.Counter
+                if isinstance(kind, type):
+                    found[f"{module}.{name}"] = kind
+    return found
+
+
+IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: of a class whose attributes cannot be replaced
+PATCHABLE = {  # name of a class -> its attributes that a program could replace
+    name: {attribute for attribute in dir(kind) if not attribute.startswith("__")}
+    for name, kind in kinds().items()
+    if not kind.__flags__ & IMMUTABLE
+}
+# It need not be there when this is imported, but may be later.
+PATCHABLE |= {f"sortedcontainers.{name}": ATTRIBUTES for name in MODULES["sortedcontainers"]}
+# What a class may be derived from. The class of any other value would be called instead of `type`.
+BASE_TYPES = TYPES - {"bool", "range", "slice"} | {n for n in BUILTINS if is_exception(n)}
+BASES = {name for name in kinds() if name.startswith(BASE_MODULES)}
+BASES |= {f"sortedcontainers.{name}" for name in MODULES["sortedcontainers"]}

@@ -15,16 +15,24 @@ from collections import defaultdict
 
 from jail.allowlist import (
     ATTRIBUTES,
+    BASE_TYPES,
+    BASES,
     BUILTINS,
+    DECORATES,
     DECORATORS,
+    FILE_ATTRIBUTES,
+    FILES,
     INSIDES,
+    ITERATE,
     MAY_BE_SAID,
     METHODS,
     MODULES,
+    PATCHABLE,
+    PLACED,
     SYNTAX,
     TYPES,
 )
-from jail.names import binds, identifiers, own_attributes, since, stars, words
+from jail.names import binds, identifiers, origins, own_attributes, since, stars, words
 
 # The compiler turns __x, in a class A, into _A__x: a name that is spelled in two ways.
 MANGLED = r"__\w*[^\W_]_?|_[^\W_]\w*__\w+"
@@ -43,7 +51,13 @@ def forgeable(program: str, prefix: str = "") -> str:
     """
     try:
         tree, given = without_lazy_annotations(ast.parse(program)), ast.parse(prefix)
-        Reader(tree, given, symtable.symtable(program, "<program>", "exec")).visit(tree)
+        reader = Reader(tree, given, symtable.symtable(program, "<program>", "exec"))
+        reader.visit(tree)
+        stores = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)
+                  and not isinstance(n.ctx, ast.Load)}  # fmt: skip
+        private = {name for name in stores if name.startswith("_") and reader.replaceable}
+        for name in sorted(private | stores & reader.replaceable):
+            raise Refused(f"{name} as a target, beside a class of the library that may have it")
         names = {name for node in ast.walk(tree) for name in identifiers(node)}
         if "finditer" in names and names & {"bytearray", "array"}:
             raise Refused("finditer, which locks the size of what it reads for as long as it lives")
@@ -65,16 +79,19 @@ class Reader(ast.NodeVisitor):
             self.tables[table.get_name(), table.get_lineno()].append(table)
         self.scope: list[symtable.SymbolTable] = []  # of the innermost function; [] outside of any
         self.fine: set[ast.AST] = set()  # nodes that are harmless where they stand
+        self.placed: set[ast.AST] = set()  # names of the library that may stand where they stand
         everything = [*ast.walk(tree), *ast.walk(given)]
         self.bound = {name for node in everything for name in binds(node)}
         self.own = self.bound | {name for node in everything for name in own_attributes(node)}
         self.classes = {n.name for n in everything if isinstance(n, ast.ClassDef)}
-        self.imported = {
-            alias.asname or alias.name
-            for node in everything
-            if isinstance(node, ast.ImportFrom)
-            for alias in node.names
+        others = [node for node in everything if not isinstance(node, ast.ClassDef)]
+        self.sure_classes = self.classes - {name for node in others for name in binds(node)}
+        self.origins = origins(everything)
+        imports = (ast.ImportFrom, ast.Import)
+        self.rebound = {
+            n for node in everything if not isinstance(node, imports) for n in binds(node)
         }
+        self.replaceable: set[str] = set()  # attributes of the library's classes, as values
         self.modules = defaultdict(set)  # name -> the modules that it may be
         for node in everything:
             for alias in node.names if isinstance(node, ast.Import) else []:
@@ -108,13 +125,14 @@ class Reader(ast.NodeVisitor):
         name = node.id
         if self.may_be_module(name):
             raise Refused(f"the module {name} as a value")
-        if name == "field" and name in self.imported and node not in self.fine:
-            raise Refused("a field as a value")
-        if node in self.fine or self.is_own(node):
+        self.library(node)
+        if node in self.fine:
             return
-        if name.startswith("__") and name.endswith("__"):
+        if name.startswith("__") and name.endswith("__"):  # the record has such a name itself
             if name != "__name__" or not isinstance(node.ctx, ast.Load):
                 raise Refused(name)
+        elif self.is_own(node):
+            return
         elif name in vars(builtins) and isinstance(node.ctx, ast.Load):
             if name not in BUILTINS:
                 raise Refused(name)
@@ -130,13 +148,82 @@ class Reader(ast.NodeVisitor):
             return inner if inner <= MODULES.keys() else set()
         return set()
 
+    def origin(self, node: ast.expr) -> set[str]:
+        """What of the library `n` or `m.n` may be, such as {"copy.deepcopy"}."""
+        if isinstance(node, ast.Name):
+            return self.origins.get(node.id, set())
+        if isinstance(node, ast.Attribute):
+            return {f"{module}.{node.attr}" for module in self.module_of(node.value)}
+        return set()
+
+    def library(self, node: ast.Name | ast.Attribute) -> None:
+        """Refuse what may not stand here; note what of a class of the library could be replaced."""
+        found = self.origin(node)
+        if node not in self.placed and isinstance(node.ctx, ast.Load):
+            for name in sorted(found & PLACED):
+                raise Refused(f"{name} as a value")
+            self.replaceable |= {a for name in found for a in PATCHABLE.get(name, ())}
+
+    def is_file(self, node: ast.expr) -> bool:
+        inner = isinstance(node, ast.Attribute) and node.attr == "buffer"
+        return bool(self.origin(node) & FILES) or (inner and self.is_file(node.value))
+
+    def is_builtin(self, node: ast.expr, names: set[str]) -> bool:
+        return isinstance(node, ast.Name) and node.id in names - self.bound - self.starred
+
+    def is_plain_annotation(self, node: ast.expr) -> bool:
+        """Whether it can call nothing of the program's own."""
+        match node:
+            case ast.Subscript(value=value, slice=inner):
+                known = self.origin(value) or self.is_builtin(value, TYPES)
+                return bool(known) and self.is_plain_annotation(inner)
+            case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                return all(map(self.is_plain_annotation, parts))
+            case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+                return self.is_plain_annotation(left) and self.is_plain_annotation(right)
+            case ast.Name(id=name) if name in self.sure_classes:
+                return True
+        plain = isinstance(node, ast.Constant) or self.is_builtin(node, TYPES)
+        return plain or bool(self.origin(node) - FILES)
+
+    def annotation(self, node: ast.expr | None) -> None:
+        """What is said of a type stays there: nothing can get at it."""
+        if node and self.is_plain_annotation(node):
+            self.placed |= set(ast.walk(node))
+
+    def visit_arg(self, node: ast.arg) -> None:
+        self.annotation(node.annotation)
+        self.generic_visit(node)
+
+    visit_AnnAssign = visit_arg
+
+    def base(self, node: ast.expr) -> None:
+        """Refuse a base whose class would be called in place of `type`."""
+        value = node.value if isinstance(node, ast.Subscript) else node
+        if isinstance(node, ast.Call) and self.origin(node.func) == {"collections.namedtuple"}:
+            return
+        sure = isinstance(value, ast.Name) and value.id in self.sure_classes
+        found = self.origin(value)
+        if not (sure or self.is_builtin(value, BASE_TYPES) or (found and found <= BASES)):
+            raise Refused("a base that may be no class")
+        if isinstance(value, ast.Name) and found and value.id in self.rebound:
+            raise Refused("a base that may be no class")
+        self.placed.add(value)
+
     def visit_Attribute(self, node: ast.Attribute) -> None:
         name, load = node.attr, isinstance(node.ctx, ast.Load)
         if modules := self.module_of(node.value):
             for module in sorted(modules):
                 if name not in MODULES.get(module, ()) or not load:
                     raise Refused(f"{module}.{name}" if load else f"{module}.{name} as a target")
+            self.library(node)
             return
+        if self.is_file(node.value):
+            if name not in FILE_ATTRIBUTES or not load:
+                raise Refused(f"{name} of a file")
+            self.placed.add(node.value)
+            if name == "buffer" and node not in self.placed:
+                raise Refused("a file as a value")
         if name == "__name__" and load:  # type(x).__name__ or x.__class__.__name__
             self.fine.add(node.value.func if is_type_call(node.value) else node.value)
         if name == "__class__" and node in self.fine:
@@ -147,7 +234,8 @@ class Reader(ast.NodeVisitor):
         else:
             self.attribute(name, load)
         base = node.value.id if isinstance(node.value, ast.Name) else ""
-        if not load and base in self.classes | self.imported | BUILTINS and not self.is_local(base):
+        known = self.classes | self.origins.keys() | BUILTINS
+        if not load and base in known and not self.is_local(base):
             raise Refused(f"{base}.{name} as a target")
         self.visit(node.value)
 
@@ -182,6 +270,7 @@ class Reader(ast.NodeVisitor):
                     case ast.Return(ast.Call(ast.Name("hash") as called)):
                         self.fine.add(called)
         self.visit(node.args)
+        self.annotation(node.returns)
         if node.returns:
             self.visit(node.returns)
         self.within(node.name, node, node.body)
@@ -201,8 +290,9 @@ class Reader(ast.NodeVisitor):
                            for n in ast.walk(value)):  # fmt: skip
                         raise Refused("computed __slots__")
                     self.fine.add(target)
-        self.fine |= fields(node)
+        self.placed |= fields(node)
         for base in node.bases:
+            self.base(base)
             self.visit(base)
         self.within(node.name, node, node.body)
 
@@ -212,10 +302,16 @@ class Reader(ast.NodeVisitor):
             name = getattr(called, "attr", getattr(called, "id", ""))
             if name not in DECORATORS:
                 raise Refused(f"the decorator {ast.unparse(called)[:50]}")
+            if self.origin(called) & DECORATES:
+                if getattr(decorator, "args", []):
+                    raise Refused(f"{name} of a given class")
+                self.placed.add(called)
             self.visit(decorator)
 
     def visit_comprehension_scope(self, node: ast.expr) -> None:
         first, *_ = node.generators
+        for part in node.generators:
+            self.placed |= {part.iter} if self.is_file(part.iter) else set()
         self.visit(first.iter)  # it runs outside
         name = {ast.ListComp: "listcomp", ast.SetComp: "setcomp", ast.DictComp: "dictcomp"}
         parts = [first.target, *first.ifs, *node.generators[1:]]
@@ -252,6 +348,8 @@ class Reader(ast.NodeVisitor):
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         module = "." * node.level + (node.module or "")
         if module == "__future__":
+            if any(alias.asname for alias in node.names):
+                raise Refused("a future by another name")
             return
         if module not in MODULES:
             raise Refused(f"import {module}")
@@ -263,9 +361,25 @@ class Reader(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        several = len(node.args) != 1 or node.keywords
+        several = len(node.args) != 1 or node.keywords or isinstance(node.args[0], ast.Starred)
         if several and isinstance(node.func, ast.Name) and node.func.id == "type":
             raise Refused("type() with several arguments")
+        origin = self.origin(node.func)
+        if "copy.deepcopy" in origin and several:  # its memo maps addresses
+            raise Refused("deepcopy() with several arguments")
+        if not origin & (PLACED - {"copy.deepcopy"}):
+            self.placed.add(node.func)
+        if self.is_builtin(node.func, ITERATE):
+            self.placed |= {arg for arg in node.args if self.is_file(arg)}
+        if self.is_builtin(node.func, {"print"}):
+            self.placed |= {word.value for word in node.keywords if word.arg == "file"}
+        if self.is_builtin(node.func, {"isinstance", "issubclass"}):
+            for kinds in node.args[1:]:
+                self.annotation(kinds)
+        self.generic_visit(node)
+
+    def visit_For(self, node: ast.For) -> None:
+        self.placed |= {node.iter} if self.is_file(node.iter) else set()
         self.generic_visit(node)
 
     def visit_Compare(self, node: ast.Compare) -> None:

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 
 from jail.allowlist import MODULES
@@ -47,6 +48,16 @@ def own_attributes(node: ast.AST) -> list[str]:
             texts = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
             return re.findall(r"\w+", " ".join(t for t in texts if isinstance(t, str)))
     return []
+
+
+def origins(nodes: list[ast.AST]) -> dict[str, set[str]]:
+    """{name: what an import lets it be, such as "copy.deepcopy"}, whatever else binds it."""
+    found = defaultdict(set)
+    for node in (node for node in nodes if isinstance(node, ast.ImportFrom)):
+        for alias in node.names:
+            for name in sorted(MODULES.get(node.module, ())) if alias.name == "*" else [alias.name]:
+                found[alias.asname or name].add(f"{node.module}.{name}")
+    return found
 
 
 def stars(nodes: list[ast.AST]) -> tuple[set[str], set[str]]:

@@ -440,6 +440,15 @@ HONEST = [
     "def opened(open, close):\n    return open + close",
     "open = 1\nprint(open)",
     "from sys import stdin\ninput = stdin.readline\nn = int(input())",
+    "import sys\nfor line in sys.stdin: print(line, file=sys.stderr)\nx = [*map(int, sys.stdin)]",
+    "import sys\nx = sys.stdin.buffer.read().split() + [s for s in sys.stdin]",
+    "import copy\nfrom copy import deepcopy\nx = copy.deepcopy(deepcopy([1]))",
+    "from collections import Counter\nclass N:\n    def __init__(self, c: Counter[int]):\n"
+    "        self.values = isinstance(c, Counter) and Counter(c)",
+    "from typing import *\nT = TypeVar('T')\nclass S(Generic[T]): pass\nclass R(S[T]): pass",
+    "from collections import namedtuple\nclass P(namedtuple('P', 'a b')): pass",
+    "class N:\n    def __init__(self, name): self.name = self.mode = name\n"
+    "    def peek(self): return self.name",
 ]
 
 
@@ -474,6 +483,42 @@ BY_OTHER_NAMES = [  # each led to a target that the program chose
     "class A:\n    def close(self): print(1)\ndef g():\n    yield from A()",
     "from lib2to3.__main__ import *",
     "import sys\nx = sys.stdin.encoding",
+]
+
+
+COUNTER, COPY = "from collections import Counter\n", "from copy import deepcopy\n"
+BY_OTHER_NAMES += [  # the library's own classes and functions, misused
+    "import copy\ncopy.deepcopy(1, {})",
+    "from copy import deepcopy as d\nd(1, memo={})",
+    COPY + "d = deepcopy",
+    COPY + "x = list(map(deepcopy, [1], [{}]))",
+    COPY + "deepcopy(*[1, {}])",
+    "from copy import *\nx = [deepcopy]",
+    COUNTER + "C = Counter\nC.update = 5",
+    COUNTER + "def f(cls): cls.update = 5\nf(Counter)",
+    COUNTER + "for C in [Counter]:\n    for C.update in [1]: pass",
+    COUNTER + "class X:\n    def __getitem__(self, k): k.update = 5\nx = X()\nx: x[Counter] = 1",
+    COUNTER + "isinstance = lambda a, b: b\nisinstance(1, Counter).update = 5",
+    "from collections import *\nC = Counter\nC._keep_positive = 5",
+    "import collections\nd = collections.defaultdict(collections.Counter)\nd.x.update = 1",
+    "import typing\ntyping.Counter[int].update = 5",
+    "from sortedcontainers import SortedList\nC = SortedList\nC._expand = 5",
+    "from dataclasses import dataclass\ndataclass(int)",
+    "from dataclasses import dataclass\n@dataclass(int)\nclass A: pass",
+    "import functools\nfunctools.total_ordering(int)",
+    "class A(slice): pass",
+    "class A(property): pass",
+    "x = 1\nclass A(x): pass",
+    "class B: pass\nB = B()\nclass A(B): pass",
+    "x = [1]\nclass A(x[0]): pass",
+    "from __future__ import annotations as __x__",
+    "def f(x):\n    __nanocoderl_trace__ = [iter('')] * 99\n    return x",
+    "y = [1 for __builtins__ in 'a']",
+    "import sys\nx = sys.stdin.name",
+    "import sys\nx = str(sys.stdin)",
+    "import sys\nx = sys.stdin.buffer\nx = x.mode",
+    "from sys import stdin as f\nx = f'{f}'",
+    "from sys import *\nwith stdin as f: x = f.name",
 ]
 
 
