@@ -20,7 +20,7 @@ import trace
 from config import Config, UserError
 from jail.clock import WALL_FACTOR, WALL_S
 from jail.recorder import UNFIT, plain
-from jail.remarks import complexity, without_remarks
+from jail.remarks import complexity, mark_given, without_remarks
 from jail.values import decode, encode, room_for
 from problems import answers
 from problems.failures import expected_outputs, tried_again
@@ -163,6 +163,7 @@ def make_question(
     traced = trace.trace_program(sandbox, program, input, fn_name, prefix=prefix)
     if traced.reason:
         return traced.reason
+    mark_given(program, traced.variables)
     variables = trace.choose_variables(traced, cfg.max_variables)
     asked = [v for v in variables if v.name != OUTPUT and answers.is_literal(v.value)]
     target = {v.name: encode(v.value) for v in asked}

@@ -1,5 +1,6 @@
 """No alignment target is forged: an attack on the record ends as the truth or as a refusal."""
 
+import ast
 import random
 import sys
 
@@ -375,7 +376,7 @@ def test_the_recursion_limit_comes_no_sooner_by_tracing():
 def test_the_prefix_of_a_data_set_is_not_asked_about(sandbox):
     prefix = "import os\ndef poly(xs, x):\n    total = sum(c * x for c in xs)\n    return total\n"
     for docstring in ("", f'"""{prefix}"""\n'):
-        program = f"{docstring}def f(zeros):\n    a = 1\n    return poly(zeros, a)"
+        program = f"{docstring}def f(zeros):\n    a = 3 - 2\n    return poly(zeros, a)"
         made = make_question(sandbox, program, [[1, 2]], "f", CFG, prefix)
         assert made.target == {"a": 1, "output": 3}
 
@@ -410,10 +411,44 @@ REMARKS = [
 ]
 
 
+REMARKS += [
+    '("y = 5") # z\nx = 1',
+    'if 0: "a"\n',
+    'x = 1; "a"; y = 2\n',
+    'x = 1; \\\n"a"\n',
+    'if x:\n    "a"\n    ["b", 2]\nelse: ("c" # d\n  "e")\n',
+    'é = 1; "é" # é',
+    'try:\n  "a"\nfinally:\n  f"b"\n  5\n  x\n',
+]
+
+
 @pytest.mark.parametrize("program", REMARKS)
 def test_a_program_without_its_remarks_is_a_program(program):
     left = without_remarks(program)
     assert "#" not in left and compile(left, "", "exec")
+    statements = [n.value for n in ast.walk(ast.parse(left)) if isinstance(n, ast.Expr)]
+    assert all(isinstance(value, ast.Call) for value in statements if ast.unparse(value) != "x")
+
+
+PLANTS = {  # a program f(x), called with 3, and what may be asked of it besides its output
+    "y = 2\n    y = x\n    a = 1\n    b = c = 'two', -3": {"y"},
+    "a = 1 if x else 2\n    y: int = 5\n    (b := 7)": {"a"},
+    "y = 5 if x else 6\n    print('the y is 5')": set(),
+    "y = x + 2\n    a: 'y = 5' = x * 2": {"a"},
+    "def g(a='y = 5'): pass\n    y = x + 2": set(),
+    "y = x + 2\n    if 0: y = 'y = 5'": set(),
+    "found = False\n    if x > 2: found = True": {"found"},
+    "found = False\n    if x > 5: found = True": {"found"},
+    "a, (b, n) = 1, (2, 0)\n    for _ in range(x): n += 1": {"n"},
+    "res = []\n    kept = []\n    dp = [0]\n    zs = [x]\n    kept.extend(dp)": {"kept", "zs"},
+    "a = 0\n    for i in range(x): a = 0": {"i"},
+}
+
+
+@pytest.mark.parametrize("body", PLANTS)
+def test_a_value_that_the_text_says_is_not_asked_for(sandbox, body):
+    made = make_question(sandbox, f"def f(x):\n    {body}\n    return x", [3], "f", CFG)
+    assert made.target.keys() - {"output"} == PLANTS[body]
 
 
 def test_the_tables_name_what_there_is():
