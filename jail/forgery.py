@@ -9,7 +9,6 @@ teaches forging.
 import ast
 import builtins
 import re
-import string
 import symtable
 from collections import defaultdict
 
@@ -18,6 +17,7 @@ from jail.allowlist import (
     BASE_TYPES,
     BASES,
     BUILTINS,
+    CAUGHT,
     DECORATES,
     DECORATORS,
     FILE_ATTRIBUTES,
@@ -31,6 +31,13 @@ from jail.allowlist import (
     PLACED,
     SYNTAX,
     TYPES,
+)
+from jail.forms import (
+    fields,
+    has_plain_fields,
+    is_false,
+    is_type_call,
+    without_lazy_annotations,
 )
 from jail.names import binds, identifiers, origins, own_attributes, since, stars, words
 
@@ -264,6 +271,10 @@ class Reader(ast.NodeVisitor):
                 raise Refused(f"def {node.name}")
             if node.decorator_list:
                 raise Refused(f"a decorated {node.name}")
+        if node.name == "__exit__":  # it may catch everything
+            for part in ast.walk(node):
+                if isinstance(part, ast.Return) and not is_false(part.value):
+                    raise Refused("an __exit__ that catches")
         if node.name == "__hash__":
             for part in ast.walk(node):  # elsewhere its value could be kept, which nobody can say
                 match part:
@@ -369,8 +380,9 @@ class Reader(ast.NodeVisitor):
             raise Refused("deepcopy() with several arguments")
         if not origin & (PLACED - {"copy.deepcopy"}):
             self.placed.add(node.func)
+        place = slice(1, None) if self.is_builtin(node.func, {"filter", "map"}) else slice(1)
         if self.is_builtin(node.func, ITERATE):
-            self.placed |= {arg for arg in node.args if self.is_file(arg)}
+            self.placed |= {arg for arg in node.args[place] if self.is_file(arg)}
         if self.is_builtin(node.func, {"print"}):
             self.placed |= {word.value for word in node.keywords if word.arg == "file"}
         if self.is_builtin(node.func, {"isinstance", "issubclass"}):
@@ -398,12 +410,24 @@ class Reader(ast.NodeVisitor):
             return is_type_call(node) and not any(map(is_type_call, ast.walk(node.args[0])))
         return isinstance(node, ast.Name) and node.id in TYPES and node.id not in self.bound
 
-    def visit_Try(self, node: ast.Try | ast.With) -> None:
+    def visit_Try(self, node: ast.Try) -> None:
+        left = (ast.Return, ast.Break, ast.Continue)  # out of `finally`, which ends any exception
+        if any(isinstance(n, left) for part in node.finalbody for n in ast.walk(part)):
+            raise Refused("a way out of a finally")
+        self.visit_With(node)
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
+        kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+        for kind in kinds:
+            own = isinstance(kind, ast.Name) and kind.id in self.sure_classes
+            if not own and not self.is_builtin(kind, CAUGHT):
+                raise Refused("a handler that may catch the end of memory or stack")
+        self.generic_visit(node)
+
+    def visit_With(self, node: ast.Try | ast.With) -> None:
         if any(isinstance(n, ast.Yield | ast.YieldFrom) for n in ast.walk(node)):
             raise Refused("a generator that cleans up")
         self.generic_visit(node)
-
-    visit_With = visit_Try
 
     def visit_YieldFrom(self, node: ast.YieldFrom) -> None:
         if {"close", "throw", "send"} & self.bound:  # Python calls it when the generator dies
@@ -417,50 +441,3 @@ class Reader(ast.NodeVisitor):
         for name in node.kwd_attrs:
             self.attribute(name)
         self.generic_visit(node)
-
-
-def fields(node: ast.ClassDef) -> set[ast.AST]:
-    """`field` in `x: int = field(...)`, where only dataclass() comes to see the field: its name is
-    a text that becomes code."""
-    marks = [getattr(mark, "func", mark) for mark in node.decorator_list]
-    lines = [line for line in node.body if isinstance(line, ast.AnnAssign)]
-    calls = {
-        line.target.id: line.value.func
-        for line in lines
-        if isinstance(line.target, ast.Name)
-        and isinstance(line.value, ast.Call)
-        and isinstance(line.value.func, ast.Name)
-        and line.value.func.id == "field"
-    }
-    body = [part for part in node.body if not isinstance(part, ast.FunctionDef)]
-    read = {n.id for part in body for n in ast.walk(part)
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}  # fmt: skip
-    names = {getattr(mark, "attr", getattr(mark, "id", "")) for mark in marks}
-    return set(calls.values()) if "dataclass" in names and not read & calls.keys() else set()
-
-
-def without_lazy_annotations(tree: ast.Module) -> ast.Module:
-    """Without the annotations, if the program imports that they are not evaluated."""
-    imports = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
-    if any(alias.name == "annotations" for node in imports for alias in node.names):
-        for node in ast.walk(tree):
-            for field in {"annotation", "returns"} & set(node._fields):
-                setattr(node, field, None)
-    return tree
-
-
-def is_type_call(node: ast.AST) -> bool:
-    match node:
-        case ast.Call(func=ast.Name("type"), args=[arg], keywords=[]):
-            return not isinstance(arg, ast.Starred)
-    return False
-
-
-def has_plain_fields(text: object) -> bool:
-    """Whether str.format only prints its arguments; a field like {0.x} reads an attribute."""
-    try:
-        fields = [(name, spec) for _, name, spec, _ in string.Formatter().parse(text)]
-    except (TypeError, ValueError):
-        return False
-    return all(re.fullmatch(r"\w*", name or "") and has_plain_fields(spec or "")
-               for name, spec in fields)  # fmt: skip

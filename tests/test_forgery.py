@@ -477,6 +477,7 @@ HONEST = [
     "from sys import stdin\ninput = stdin.readline\nn = int(input())",
     "import sys\nfor line in sys.stdin: print(line, file=sys.stderr)\nx = [*map(int, sys.stdin)]",
     "import sys\nx = sys.stdin.buffer.read().split() + [s for s in sys.stdin]",
+    "class E(Exception): pass\ntry: x = 1\nexcept (E, KeyError) as e: x = e.args\nfinally: x = 2",
     "import copy\nfrom copy import deepcopy\nx = copy.deepcopy(deepcopy([1]))",
     "from collections import Counter\nclass N:\n    def __init__(self, c: Counter[int]):\n"
     "        self.values = isinstance(c, Counter) and Counter(c)",
@@ -554,6 +555,14 @@ BY_OTHER_NAMES += [  # the library's own classes and functions, misused
     "import sys\nx = sys.stdin.buffer\nx = x.mode",
     "from sys import stdin as f\nx = f'{f}'",
     "from sys import *\nwith stdin as f: x = f.name",
+    "import sys\nx = next(iter([]), sys.stdin)",
+    "try: x = [0] * 10**9\nexcept: x = 777",
+    "try: x = [0] * 10**9\nexcept Exception: x = 777",
+    "try: x = [0] * 10**9\nexcept (KeyError, RuntimeError): x = 777",
+    "E = Exception\ntry: x = [0] * 10**9\nexcept E: x = 777",
+    "class A: pass\nA = Exception\ntry: x = [0] * 10**9\nexcept A: x = 777",
+    "for _ in 'a':\n    try: x = [0] * 10**9\n    finally: break",
+    "class C:\n    def __enter__(self): pass\n    def __exit__(self, *e): return len(e)",
 ]
 
 

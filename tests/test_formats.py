@@ -210,7 +210,9 @@ MBPP_PLUS = MBPP_SANITIZED | {
     "    assertion(twice(*inp), exp, 0)\n",
 }
 
-CLASS = "class Solution:\n    def pick(self, nums: List[int], k):\n        x = 7\n        return x"
+CLASS = (
+    "class Solution:\n    def pick(self, nums: List[int], k):\n        x = 3 + 4\n        return x"
+)
 
 ROWS = {
     "prime": (PRIME, DOUBLE),
@@ -300,12 +302,12 @@ def test_asserts_give_inputs_to_trace():
     "row, program",
     [
         (LEETCODE, CLASS),
-        (LEETCODE, "def pick(nums, k):\n    x = 7\n    return x"),  # not what was asked for
+        (LEETCODE, "def pick(nums, k):\n    x = 3 + 4\n    return x"),  # not what was asked for
         (LCB_FUNCTION, CLASS),
-        (MBPP, "def twice(n):\n    x = 7\n    return x"),
-        (HUMANEVAL, "def twice(n):\n    x = 7\n    return x"),
-        (APPS_FUNCTION, "def twice(n):\n    x = 7\n    return x"),
-        (APPS, "n = int(input())\nx = 7\nprint(n, x)"),
+        (MBPP, "def twice(n):\n    x = 3 + 4\n    return x"),
+        (HUMANEVAL, "def twice(n):\n    x = 3 + 4\n    return x"),
+        (APPS_FUNCTION, "def twice(n):\n    x = 3 + 4\n    return x"),
+        (APPS, "n = int(input())\nx = 3 + 4\nprint(n, x)"),
     ],
 )  # fmt: skip
 def test_failed_programs_of_every_style_become_questions(row, program, pool):

@@ -307,7 +307,7 @@ def test_values_that_no_answer_can_say_are_not_asked_for(sandbox):
 def test_outputs_too_long_to_write_are_not_asked_for(sandbox):
     program = "def f():\n    x = 1\n    return [x] * 200"
     assert make_question(sandbox, program, [], "f", Config()) == "output too long"
-    program = "x = 1\nprint('a' * 300)"
+    program = "x = len(str(1))\nprint('a' * 300)"
     assert make_question(sandbox, program, "", None, Config()) == "output too long"
     assert make_question(sandbox, program, "", None, Config(align_output=False)).target == {"x": 1}
 

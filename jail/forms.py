@@ -1,0 +1,56 @@
+"""Single forms of syntax that jail/forgery.py asks about, each by itself."""
+
+import ast
+import re
+import string
+
+
+def fields(node: ast.ClassDef) -> set[ast.AST]:
+    """`field` in `x: int = field(...)`, where only dataclass() comes to see the field: its name is
+    a text that becomes code."""
+    marks = [getattr(mark, "func", mark) for mark in node.decorator_list]
+    lines = [line for line in node.body if isinstance(line, ast.AnnAssign)]
+    calls = {
+        line.target.id: line.value.func
+        for line in lines
+        if isinstance(line.target, ast.Name)
+        and isinstance(line.value, ast.Call)
+        and isinstance(line.value.func, ast.Name)
+        and line.value.func.id == "field"
+    }
+    body = [part for part in node.body if not isinstance(part, ast.FunctionDef)]
+    read = {n.id for part in body for n in ast.walk(part)
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}  # fmt: skip
+    names = {getattr(mark, "attr", getattr(mark, "id", "")) for mark in marks}
+    return set(calls.values()) if "dataclass" in names and not read & calls.keys() else set()
+
+
+def without_lazy_annotations(tree: ast.Module) -> ast.Module:
+    """Without the annotations, if the program imports that they are not evaluated."""
+    imports = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
+    if any(alias.name == "annotations" for node in imports for alias in node.names):
+        for node in ast.walk(tree):
+            for field in {"annotation", "returns"} & set(node._fields):
+                setattr(node, field, None)
+    return tree
+
+
+def is_false(node: ast.expr | None) -> bool:
+    return node is None or (isinstance(node, ast.Constant) and not node.value)
+
+
+def is_type_call(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Name("type"), args=[arg], keywords=[]):
+            return not isinstance(arg, ast.Starred)
+    return False
+
+
+def has_plain_fields(text: object) -> bool:
+    """Whether str.format only prints its arguments; a field like {0.x} reads an attribute."""
+    try:
+        fields = [(name, spec) for _, name, spec, _ in string.Formatter().parse(text)]
+    except (TypeError, ValueError):
+        return False
+    return all(re.fullmatch(r"\w*", name or "") and has_plain_fields(spec or "")
+               for name, spec in fields)  # fmt: skip
