@@ -136,8 +136,7 @@ class Reader(ast.NodeVisitor):
         if node in self.fine:
             return
         if name.startswith("__") and name.endswith("__"):  # the record has such a name itself
-            if name != "__name__" or not isinstance(node.ctx, ast.Load):
-                raise Refused(name)
+            raise Refused(name)
         elif self.is_own(node):
             return
         elif name in vars(builtins) and isinstance(node.ctx, ast.Load):
@@ -175,6 +174,11 @@ class Reader(ast.NodeVisitor):
         inner = isinstance(node, ast.Attribute) and node.attr == "buffer"
         return bool(self.origin(node) & FILES) or (inner and self.is_file(node.value))
 
+    def is_library(self, node: ast.expr) -> bool:
+        """Whether it can be nothing but what an import brings."""
+        rebound = isinstance(node, ast.Name) and node.id in self.rebound
+        return bool(self.origin(node)) and not rebound
+
     def is_builtin(self, node: ast.expr, names: set[str]) -> bool:
         return isinstance(node, ast.Name) and node.id in names - self.bound - self.starred
 
@@ -182,8 +186,8 @@ class Reader(ast.NodeVisitor):
         """Whether it can call nothing of the program's own."""
         match node:
             case ast.Subscript(value=value, slice=inner):
-                known = self.origin(value) or self.is_builtin(value, TYPES)
-                return bool(known) and self.is_plain_annotation(inner)
+                known = self.is_library(value) or self.is_builtin(value, TYPES)
+                return known and self.is_plain_annotation(inner)
             case ast.Tuple(elts=parts) | ast.List(elts=parts):
                 return all(map(self.is_plain_annotation, parts))
             case ast.BinOp(left=left, op=ast.BitOr(), right=right):
@@ -191,7 +195,7 @@ class Reader(ast.NodeVisitor):
             case ast.Name(id=name) if name in self.sure_classes:
                 return True
         plain = isinstance(node, ast.Constant) or self.is_builtin(node, TYPES)
-        return plain or bool(self.origin(node) - FILES)
+        return plain or self.is_library(node)
 
     def annotation(self, node: ast.expr | None) -> None:
         """What is said of a type stays there: nothing can get at it."""
@@ -210,10 +214,8 @@ class Reader(ast.NodeVisitor):
         if isinstance(node, ast.Call) and self.origin(node.func) == {"collections.namedtuple"}:
             return
         sure = isinstance(value, ast.Name) and value.id in self.sure_classes
-        found = self.origin(value)
-        if not (sure or self.is_builtin(value, BASE_TYPES) or (found and found <= BASES)):
-            raise Refused("a base that may be no class")
-        if isinstance(value, ast.Name) and found and value.id in self.rebound:
+        library = self.is_library(value) and self.origin(value) <= BASES
+        if not (sure or library or self.is_builtin(value, BASE_TYPES)):
             raise Refused("a base that may be no class")
         self.placed.add(value)
 
@@ -388,6 +390,12 @@ class Reader(ast.NodeVisitor):
         if self.is_builtin(node.func, {"isinstance", "issubclass"}):
             for kinds in node.args[1:]:
                 self.annotation(kinds)
+        self.generic_visit(node)
+
+    def visit_If(self, node: ast.If) -> None:
+        match node.test:  # __name__ is no value, because a tested function's module is not the main
+            case ast.Compare(ast.Name("__name__") as name, [ast.Eq()], [ast.Constant()]):
+                self.fine.add(name)
         self.generic_visit(node)
 
     def visit_For(self, node: ast.For) -> None:

@@ -478,6 +478,7 @@ HONEST = [
     "import sys\nfor line in sys.stdin: print(line, file=sys.stderr)\nx = [*map(int, sys.stdin)]",
     "import sys\nx = sys.stdin.buffer.read().split() + [s for s in sys.stdin]",
     "class E(Exception): pass\ntry: x = 1\nexcept (E, KeyError) as e: x = e.args\nfinally: x = 2",
+    "def main(): pass\nif __name__ == '__main__':\n    main()",
     "import copy\nfrom copy import deepcopy\nx = copy.deepcopy(deepcopy([1]))",
     "from collections import Counter\nclass N:\n    def __init__(self, c: Counter[int]):\n"
     "        self.values = isinstance(c, Counter) and Counter(c)",
@@ -556,6 +557,10 @@ BY_OTHER_NAMES += [  # the library's own classes and functions, misused
     "from sys import stdin as f\nx = f'{f}'",
     "from sys import *\nwith stdin as f: x = f.name",
     "import sys\nx = next(iter([]), sys.stdin)",
+    "x = __name__",
+    COUNTER + "from typing import List\nclass X:\n    def __getitem__(self, k): k.update = 5\n"
+    "List = X()\nx: List[Counter] = 1",
+    "from typing import Generic\nGeneric = 5\nclass A(Generic): pass",
     "try: x = [0] * 10**9\nexcept: x = 777",
     "try: x = [0] * 10**9\nexcept Exception: x = 777",
     "try: x = [0] * 10**9\nexcept (KeyError, RuntimeError): x = 777",
