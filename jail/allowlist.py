@@ -236,10 +236,6 @@ PATCHABLE = {  # name of a class -> its attributes that a program could replace
 # It need not be there when this is imported, but may be later.
 PATCHABLE |= {f"sortedcontainers.{name}": ATTRIBUTES for name in MODULES["sortedcontainers"]}
 # What a class may be derived from. The class of any other value would be called instead of `type`.
-EXCEPTIONS = {name for name in BUILTINS if is_exception(name)}
-BASE_TYPES = TYPES - {"bool", "range", "slice"} | EXCEPTIONS
+BASE_TYPES = TYPES - {"bool", "range", "slice"} | {n for n in BUILTINS if is_exception(n)}
 BASES = {name for name in kinds() if name.startswith(BASE_MODULES)}
 BASES |= {f"sortedcontainers.{name}" for name in MODULES["sortedcontainers"]}
-# What a handler may name. How deep a program may go and how much memory it has, differs here from
-# elsewhere, so that a program must not learn that it came to the end of either, but fail.
-CAUGHT = EXCEPTIONS - {"BaseException", "Exception", "RuntimeError"}

@@ -17,7 +17,6 @@ from jail.allowlist import (
     BASE_TYPES,
     BASES,
     BUILTINS,
-    CAUGHT,
     DECORATES,
     DECORATORS,
     FILE_ATTRIBUTES,
@@ -35,7 +34,6 @@ from jail.allowlist import (
 from jail.forms import (
     fields,
     has_plain_fields,
-    is_false,
     is_type_call,
     without_lazy_annotations,
 )
@@ -273,10 +271,6 @@ class Reader(ast.NodeVisitor):
                 raise Refused(f"def {node.name}")
             if node.decorator_list:
                 raise Refused(f"a decorated {node.name}")
-        if node.name == "__exit__":  # it may catch everything
-            for part in ast.walk(node):
-                if isinstance(part, ast.Return) and not is_false(part.value):
-                    raise Refused("an __exit__ that catches")
         if node.name == "__hash__":
             for part in ast.walk(node):  # elsewhere its value could be kept, which nobody can say
                 match part:
@@ -418,24 +412,12 @@ class Reader(ast.NodeVisitor):
             return is_type_call(node) and not any(map(is_type_call, ast.walk(node.args[0])))
         return isinstance(node, ast.Name) and node.id in TYPES and node.id not in self.bound
 
-    def visit_Try(self, node: ast.Try) -> None:
-        left = (ast.Return, ast.Break, ast.Continue)  # out of `finally`, which ends any exception
-        if any(isinstance(n, left) for part in node.finalbody for n in ast.walk(part)):
-            raise Refused("a way out of a finally")
-        self.visit_With(node)
-
-    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
-        kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
-        for kind in kinds:
-            own = isinstance(kind, ast.Name) and kind.id in self.sure_classes
-            if not own and not self.is_builtin(kind, CAUGHT):
-                raise Refused("a handler that may catch the end of memory or stack")
-        self.generic_visit(node)
-
     def visit_With(self, node: ast.Try | ast.With) -> None:
         if any(isinstance(n, ast.Yield | ast.YieldFrom) for n in ast.walk(node)):
             raise Refused("a generator that cleans up")
         self.generic_visit(node)
+
+    visit_Try = visit_With
 
     def visit_YieldFrom(self, node: ast.YieldFrom) -> None:
         if {"close", "throw", "send"} & self.bound:  # Python calls it when the generator dies

@@ -35,10 +35,6 @@ def without_lazy_annotations(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def is_false(node: ast.expr | None) -> bool:
-    return node is None or (isinstance(node, ast.Constant) and not node.value)
-
-
 def is_type_call(node: ast.AST) -> bool:
     match node:
         case ast.Call(func=ast.Name("type"), args=[arg], keywords=[]):

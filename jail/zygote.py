@@ -389,7 +389,11 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
 
 
 def differ_by(seed: int) -> None:
-    """Change what a program cannot know: how deep it may recurse, and where its objects lie."""
+    """Change what a program cannot know: how deep it may recurse, where its objects lie, and that
+    we let it write long numbers and lone surrogates."""
+    if seed:
+        sys.set_int_max_str_digits(4300)
+        sys.stdout.reconfigure(errors="strict")
     sys.setrecursionlimit(1000 + seed)
     strewn.extend(bytes(size) for size in range(1, 500, 16) for _ in range(seed % 5))
 
