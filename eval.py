@@ -36,7 +36,7 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 from checks.directory import write_whole
-from checks.start import check_world, find_model
+from checks.start import check_world, find_model, worked_examples
 from jail.values import encode
 from problems.assertions import Assertion, grade_assertion
 from problems.benchmarks import Item, labels_of, task_problems
@@ -45,7 +45,7 @@ from problems.load import read_jsonl, read_samples
 from problems.problem import OUTPUT, Problem, Question, Unusable, question_messages, show_call
 from problems.programs import extract_program
 from problems.stats import row_text, summarise
-from reward import judge, make_question, score_answer, worked_examples
+from reward import judge, make_question, score_answer
 from rollout import Request, make_engine
 from run import gather, leave_ranks, set_up_ranks
 from sandbox import Pool, Sandbox, SandboxUnavailable

@@ -11,7 +11,7 @@ is that of plain passes, one answer at a time. A model whose other layers mix to
 
 FSDP2 keeps one rank's share of the fp32 weights, of their gradient and of AdamW's state on each
 rank, gathers a layer's weights in the compute type when its turn comes, and sums gradients in fp32.
-One process is the same path with nothing to gather.
+One process, which has them whole, works on copies in the compute type instead: see copy_weights().
 
 Left out: tensor, pipeline and context parallelism.
 """
@@ -49,6 +49,7 @@ class Policy(torch.nn.Module):
         self.device = device  # where it computes; its weights may rest elsewhere
         self.layout: type[Pack] | type[Rows] = Pack  # Rows where checks/model.py says so
         self.roomy = False  # see shard() in checks/model.py
+        self.masters: list[tuple[Tensor, Tensor]] = []  # see copy_weights()
 
     def forward(self, pack: "Pack | Rows") -> Tensor:
         """log p(target | what it follows) at the sampling temperature: (N,) fp32, differentiable.
@@ -71,11 +72,25 @@ class Policy(torch.nn.Module):
 
     @torch.no_grad()
     def frozen(self, pack: "Pack | Rows") -> Tensor:
-        """The same without a gradient. Gathered weights go at once: a sync must not see them."""
+        """The same without a gradient; no weight stays gathered."""
         logp = self(pack)
+        self.release()
+        return logp
+
+    def copy_weights(self, _: object, dtype: torch.dtype) -> None:
+        """A hook for before a pass: weights have values of `dtype` until release()."""
+        if not self.masters:
+            self.masters = [(w, w.data) for w in self.parameters() if w.requires_grad]
+            for weight, master in self.masters:
+                weight.data = master.to(dtype)
+
+    def release(self) -> None:
+        """Let gathered or copied weights go: optimizer and sync take those in fp32."""
         for part in (module for module in self.modules() if isinstance(module, FSDPModule)):
             part.reshard()
-        return logp
+        for weight, master in self.masters:
+            weight.data = master
+        self.masters = []
 
     def expect(self, last: bool) -> None:
         """To be told before each micro-batch whether it is the last one of an optimizer step.
@@ -83,18 +98,21 @@ class Policy(torch.nn.Module):
         Until then a roomy policy keeps the weights that it has gathered, and sums whole gradients
         where they arise; the last backward pass sums those over ranks and lets the weights go.
         """
-        self.set_requires_all_reduce(last)  # over nodes: what waits is no more than the sum itself
-        if self.roomy:
-            self.set_requires_gradient_sync(last)
-            self.set_reshard_after_backward(last)
+        if isinstance(self, FSDPModule):
+            self.set_requires_all_reduce(last)  # over nodes: what waits is no more than the sum
+            if self.roomy:
+                self.set_requires_gradient_sync(last)
+                self.set_reshard_after_backward(last)
 
     def clip_gradient(self, limit: float) -> float | None:
-        """Scale the gradient of all ranks down to the norm `limit`; returns the norm it had, None
-        for one that is not finite."""
+        """Scale the gradient of all ranks to a norm of at most `limit`; returns the norm it had,
+        None for one that is not finite."""
+        self.release()
         for weight in self.parameters():
             if weight.requires_grad and weight.grad is None:  # every group was flat
                 weight.grad = torch.zeros_like(weight)
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), limit).full_tensor()
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), limit)
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
         return float(norm) if norm.isfinite() else None
 
 
@@ -107,6 +125,11 @@ def named_weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
         full = weight.to(policy.device)
         full = full.full_tensor() if isinstance(full, DTensor) else full
         yield from revert_weight_conversion(policy.model, {name: full}).items()
+
+
+def sum_in_fp32(weight: Tensor) -> None:
+    """A hook for after a gradient was added: the first of a step comes in the compute type."""
+    weight.grad = weight.grad.float()
 
 
 def own_tensors(model: PreTrainedModel) -> dict[str, Tensor]:
@@ -310,10 +333,7 @@ class Pack:
         """One (n, k) for each block: 0 where a query sees a key, -inf elsewhere."""
         if (window, dtype) not in self.masks:
             seen = [b.visible & (b.distance < (window or 2**31)) for b in self.blocks]
-            self.masks[window, dtype] = [
-                torch.zeros(s.shape, dtype=dtype, device=s.device).masked_fill(~s, -torch.inf)
-                for s in seen
-            ]
+            self.masks[window, dtype] = [torch.where(s, 0.0, -torch.inf).to(dtype) for s in seen]
         return self.masks[window, dtype]
 
 

@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import trace
-from config import Config, UserError
+from config import Config
 from jail.clock import WALL_FACTOR, WALL_S
 from jail.recorder import UNFIT, plain
 from jail.remarks import complexity, mark_given, without_remarks
 from jail.values import decode, encode, room_for
 from problems import answers
-from problems.failures import expected_outputs, tried_again
+from problems.failures import expected_outputs
 from problems.problem import OUTPUT, UNSHOWN, Problem, Question, show, show_call
 from problems.programs import complete, extract_program, with_prefix
 from sandbox import Run, Sandbox
@@ -196,19 +196,6 @@ def ask(sandbox: Sandbox, problem: Problem, verdict: Verdict, cfg: Config) -> li
         for given in inputs[: cfg.align_inputs]
     ]
     return [q for q in made if isinstance(q, Question) and q.has_variables]
-
-
-def worked_examples(sandbox: Sandbox, cfg: Config) -> list[Question]:
-    """cfg.align_examples with their true answers, from a real trace. Raises UserError."""
-    examples = []
-    for number, (program, call) in enumerate(cfg.align_examples, start=1):
-        fn_name, arguments = trace.parse_call(call, program) if call else (None, "")
-        given = (sandbox, program.strip(), arguments, fn_name, cfg)
-        made = tried_again(lambda given=given: make_question(*given), str)
-        if isinstance(made, str):
-            raise UserError(f"align_examples: example {number} gives no question: {made}")
-        examples.append(made)
-    return examples
 
 
 @dataclass

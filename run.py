@@ -40,6 +40,7 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 
 from checks import directory
 from checks.checkpoint import load_checkpoint
+from checks.heap import tune_heap
 from config import Config, UserError, first_line
 from jail.terminal import printable
 from policy import Policy, named_weights
@@ -123,20 +124,6 @@ def by_rank_0(work: Callable, task: str) -> object:
 
 
 # ------------------------------------------------------------------------------- memory and time
-def tune_heap() -> None:
-    """Two settings for CPUs, to be made before torch computes.
-
-    glibc returns large freed blocks at once, and a step then spends an eighth of its time on
-    faulting the same pages in again; so it keeps them until return_freed_memory(). torch keeps a
-    compiled kernel for each of the last 1024 shapes, small blocks all over the heap between which
-    large ones no longer fit; every pack has its own shapes, and 128 are enough.
-    """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
-    if hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        for option, value in ((-4, 0), (-1, 2**31 - 1)):  # M_MMAP_MAX, M_TRIM_THRESHOLD
-            libc.mallopt(option, value)
-
-
 def return_freed_memory() -> None:
     """On CPUs, give what is free in the heap back to the kernel after each pack: the next has other
     shapes, finds no hole that fits, and the process would grow (the demo to 5.7 GiB, not 4.9)."""

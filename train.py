@@ -32,8 +32,8 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 import reward
-from checks.model import load_policy
-from checks.start import check_examples, check_start, check_world
+from checks.model import load_policy, make_optimizer
+from checks.start import check_examples, check_start, check_world, worked_examples
 from eval import evaluate, make_tasks
 from policy import MicroBatch, Policy, named_weights, split_batch
 from problems.failures import askable
@@ -61,7 +61,7 @@ def train(cfg: Config) -> None:
     tokenizer = AutoTokenizer.from_pretrained(directory)
     with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
         problems = fitting(load_problems(cfg.problems, "train", cfg, pool), tokenizer, cfg)
-        examples = pool.submit(reward.worked_examples, cfg).result()
+        examples = pool.submit(worked_examples, cfg).result()
         check_examples(cfg, tokenizer, examples)
         layers = pool.submit(lambda sandbox: sandbox.layers).result()
         where = f"{world} process(es) on {device.type} in {cfg.compute_dtype}"
@@ -70,8 +70,7 @@ def train(cfg: Config) -> None:
         tasks = make_tasks(cfg, pool, examples) if cfg.eval_every else {}
         policy = load_policy(cfg, directory, device, cfg.states, run.say)
         reference = load_policy(cfg, directory, device, states="cpu") if cfg.kl_coef else None
-        weights = policy.parameters()
-        optimizer = torch.optim.AdamW(weights, cfg.lr, (0.9, 0.95), weight_decay=0.0, fused=True)
+        optimizer = make_optimizer(cfg, policy)
         prompts = Prompts(cfg, problems, tokenizer, examples)
         step = prompts.restore(run.restore(policy, optimizer)) if cfg.resume else 0
         run.say(f"starting the sampler, {cfg.engine} (some 10 s)")
@@ -102,6 +101,7 @@ def train(cfg: Config) -> None:
             # Clipped policy gradient on programs and answers alike, in one batch.
             stats = update(cfg, step, groups, policy, reference, optimizer)
             optimizer.zero_grad()  # the sampler has better use for that memory
+            return_freed_memory()
             clock.lap("train")
             # On-policy: the next step samples from the weights of this one.
             engine.sync(named_weights(policy))

@@ -42,7 +42,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import tiny  # noqa: E402
 
 import policy as core  # noqa: E402
-from checks.model import load_policy, shard  # noqa: E402
+from checks.model import load_policy, make_optimizer, shard  # noqa: E402
 from config import Config  # noqa: E402
 from policy import Pack, Policy, named_weights, split_batch  # noqa: E402
 from rollout import HfEngine, Request, make_engine  # noqa: E402
@@ -120,10 +120,6 @@ def weights_of(policy: Policy) -> torch.Tensor:
     return torch.cat([weight.flatten().cpu() for _, weight in named_weights(policy)])
 
 
-def adam(cfg: Config, policy: Policy) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(policy.parameters(), cfg.lr, (0.9, 0.95), weight_decay=0, fused=True)
-
-
 def two_steps(cfg: Config, device: torch.device) -> tuple[torch.Tensor, ...]:
     """Log-probabilities, their gradient, and how two optimizer steps move the weights."""
     torch.manual_seed(0)
@@ -133,7 +129,7 @@ def two_steps(cfg: Config, device: torch.device) -> tuple[torch.Tensor, ...]:
     logp = policy(batch.pack)
     (logp * batch.advantages).sum().backward()
     gradient = torch.cat([tiny.full(weight.grad).cpu() for weight in policy.parameters()])
-    update(cfg, 1, groups, policy, None, adam(cfg, policy))
+    update(cfg, 1, groups, policy, None, make_optimizer(cfg, policy))
     return logp, gradient, weights_of(policy) - start
 
 
@@ -157,11 +153,11 @@ def saving(scratch: Path, device: torch.device) -> Rows:
         cfg = Config(dtype="float32", out_dir=str(scratch / f"saved{len(more)}"), **more)
         run = RunDir(cfg)
         policy = tiny_policy(cfg, device)
-        optimizer = adam(cfg, policy)
+        optimizer = make_optimizer(cfg, policy)
         update(cfg, 1, made_up(2, 4, 40, 24, vocabulary=512), policy, None, optimizer)
         run.save({"step": 1}, policy, tiny.make_tokenizer(), optimizer)
         other = tiny_policy(cfg, device)
-        run.restore(other, restored := adam(cfg, other))
+        run.restore(other, restored := make_optimizer(cfg, other))
         sums = []
         for model, states in ((policy, optimizer), (other, restored)):
             moments = [tiny.full(s["exp_avg"]).cpu() for s in states.state.values()]
@@ -201,7 +197,7 @@ def updates(shape: str, scratch: Path, device: torch.device) -> Rows:
     for layers in (False, True):
         cfg = replace(cfg, checkpoint_layers=layers)
         policy = load_policy(cfg, cfg.model, device)
-        optimizer = adam(cfg, policy)
+        optimizer = make_optimizer(cfg, policy)
         body, head = parameters(policy.model.config)
         sizes = [(4096, default), (8192, default)]
         for tokens, slices in (
@@ -324,7 +320,7 @@ def sampler(runner: str, scratch: Path, device: torch.device) -> Rows:
     directory = random_model(scratch, shape_on("qwen2.5-0.5b", device), device)
     cfg = Config(model=directory, max_prompt_tokens=256, max_tokens=64, kv_cache_gb=0.1)
     policy = load_policy(cfg, directory, device)
-    optimizer = adam(cfg, policy)
+    optimizer = make_optimizer(cfg, policy)
     start = time.perf_counter()
     engine = make_engine(cfg, directory, device)
     yield Row("seconds to start", time.perf_counter() - start)

@@ -23,7 +23,7 @@ from shapes import ROOT, SHAPES, demo_tokenizer, parameters, peak_flops, write_r
 
 sys.path.insert(0, str(ROOT))
 
-from checks.model import load_policy  # noqa: E402
+from checks.model import load_policy, make_optimizer  # noqa: E402
 from config import load_config  # noqa: E402
 from rollout import Group, Response, Sample  # noqa: E402
 from run import gather, leave_ranks, peak_gb, set_up_ranks  # noqa: E402
@@ -79,7 +79,7 @@ def main() -> None:
             write_random_model(own["model"], Path(scratch), demo_tokenizer())
         policy = load_policy(cfg, gather(scratch)[0], device, cfg.states)
         gather(None, "reading")
-    optimizer = torch.optim.AdamW(policy.parameters(), cfg.lr, fused=True)
+    optimizer = make_optimizer(cfg, policy)
     body, head = parameters(policy.model.config)
     peak, source = peak_flops()
     where = f"{world} process(es) on {device.type}, {cfg.compute_dtype}"

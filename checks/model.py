@@ -32,7 +32,7 @@ from transformers.utils import logging as transformers_logging
 
 from checks.files import check_own_names
 from config import Config, UserError, first_line
-from policy import Pack, Policy, Rows
+from policy import Pack, Policy, Rows, sum_in_fp32
 
 TOLERANCE = 1e-4  # nats; fp32 rounds log-probabilities by some 1e-6
 # Two prompts with a common beginning, and their answers: numbers of tokens.
@@ -78,6 +78,7 @@ def shard(cfg: Config, policy: Policy, states: str) -> Policy:
     A roomy policy then gathers weights once an optimizer step and not for each micro-batch. That
     takes 2 bytes a weight, and 4 for the gradients that belong to other ranks. Copies cost a CPU
     time; a GPU, where checkpoint_layers says that memory is short, gathers while it computes.
+    One roomy process has nothing to spread: keep_whole().
     """
     world, compute = dist.get_world_size(), getattr(torch, cfg.compute_dtype)
     sizes = (world,)
@@ -87,6 +88,11 @@ def shard(cfg: Config, policy: Policy, states: str) -> Policy:
     names = ("nodes", "ranks")[-len(sizes) :]
     on_gpu = policy.device.type == "cuda"
     policy.roomy = states != "cpu" and not (on_gpu and cfg.checkpoint_layers)
+    if cfg.checkpoint_layers:
+        for layer in policy.model.get_decoder().layers:
+            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+    if world == 1 and policy.roomy:
+        return keep_whole(policy, compute)
     options = {
         "mesh": init_device_mesh(policy.device.type, sizes, mesh_dim_names=names),
         "mp_policy": MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32),
@@ -95,10 +101,33 @@ def shard(cfg: Config, policy: Policy, states: str) -> Policy:
     if states == "cpu" and on_gpu:
         options["offload_policy"] = CPUOffloadPolicy()
     for layer in policy.model.get_decoder().layers:
-        if cfg.checkpoint_layers:
-            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
         fully_shard(layer.float(), **options)
     return fully_shard(policy.float(), **options)
+
+
+def keep_whole(policy: Policy, compute: torch.dtype) -> Policy:
+    """A roomy policy on one rank, where all that FSDP does is copying through its buffers."""
+    policy.to(policy.device, torch.float32)
+    for weight in trained(policy):
+        weight.grad_dtype = None  # any: fp32 beside values in the compute type
+        weight.register_post_accumulate_grad_hook(sum_in_fp32)
+    policy.register_forward_pre_hook(partial(Policy.copy_weights, dtype=compute))
+    return policy
+
+
+def make_optimizer(cfg: Config, policy: Policy) -> torch.optim.AdamW:
+    """AdamW with its moments, which it would make in its first step: a run that has not enough
+    memory for them ends there, and later steps take no more than the first one."""
+    betas = (0.9, 0.95)
+    optimizer = torch.optim.AdamW(policy.parameters(), cfg.lr, betas, weight_decay=0.0, fused=True)
+    for weight in trained(policy):
+        moments = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
+        optimizer.state[weight] = {"step": torch.zeros((), device=weight.device)} | moments
+    return optimizer
+
+
+def trained(policy: Policy) -> list[torch.nn.Parameter]:
+    return [weight for weight in policy.parameters() if weight.requires_grad]
 
 
 def load_sampler(cfg: Config, directory: str) -> PreTrainedModel:

@@ -11,8 +11,12 @@ from transformers import AutoConfig
 
 from checks.files import model_directory
 from config import Config, UserError, first_line
+from jail.calls import parse_call
+from problems.failures import tried_again
 from problems.problem import Question, chat_ids, question_messages
+from reward import make_question
 from run import gather
+from sandbox import Sandbox
 
 GPU_FILE = Path("/dev/nvidia0")  # the driver makes it for the first GPU
 
@@ -106,6 +110,19 @@ def context_length(directory: str) -> int | None:
     original = rope.get("original_max_position_embeddings") or 0
     scaled = original * (rope.get("factor") or 1)
     return max(getattr(config, "max_position_embeddings", None) or 0, int(scaled)) or None
+
+
+def worked_examples(sandbox: Sandbox, cfg: Config) -> list[Question]:
+    """cfg.align_examples with their true answers, from a real trace. Raises UserError."""
+    examples = []
+    for number, (program, call) in enumerate(cfg.align_examples, start=1):
+        fn_name, arguments = parse_call(call, program) if call else (None, "")
+        given = (sandbox, program.strip(), arguments, fn_name, cfg)
+        made = tried_again(lambda given=given: make_question(*given), str)
+        if isinstance(made, str):
+            raise UserError(f"align_examples: example {number} gives no question: {made}")
+        examples.append(made)
+    return examples
 
 
 def check_examples(cfg: Config, tokenizer, examples: list[Question]) -> None:

@@ -7,13 +7,14 @@ from types import SimpleNamespace
 import pytest
 
 import eval
+from checks.start import worked_examples
 from config import Config, UserError
 from problems import failures
 from problems.failures import JudgeError, guarded, tried_again, with_outputs
 from problems.load import load_problems
 from problems.problem import Problem
 from problems.stats import summarise
-from reward import Verdict, make_question, worked_examples
+from reward import Verdict, make_question
 from rollout import Group, Response, Sample, rollout
 from run import Clock, RunDir, step_metrics
 from sandbox import Pool, Run, SandboxBroken, SandboxUnavailable
@@ -135,7 +136,7 @@ def test_a_reference_that_gives_no_trace_in_time_is_tried_again_and_then_left_ou
 
 def test_a_worked_example_that_runs_out_of_time_is_tried_again(monkeypatch):
     answers = ["timeout", "timeout", "a question"]
-    monkeypatch.setattr("reward.make_question", lambda *_: answers.pop(0))
+    monkeypatch.setattr("checks.start.make_question", lambda *_: answers.pop(0))
     with pytest.raises(UserError, match="gives no question: a question"):
         worked_examples(None, Config(align_examples=(("def f(x):\n    return x", "f(1)"),)))
     assert not answers

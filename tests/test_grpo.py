@@ -9,17 +9,19 @@ import pytest
 import tiny
 import torch
 from forked import finish_ranks
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
+import train
+from checks.model import make_optimizer
 from config import Config
-from policy import Pack, split_batch
+from policy import Pack, Policy, split_batch
 from problems.problem import Problem, Question
 from reward import Verdict
 from rollout import Group, Response, Sample
 from train import (
     OBJECTIVES,
     Prompts,
-    batch_loss,
     resample_flat,
     set_advantages,
     shares,
@@ -164,37 +166,79 @@ def test_warm_up_is_linear_and_knows_the_optimizer_steps(one_process):
 
 
 def is_gathered(policy):
+    if not isinstance(policy, FSDPModule):
+        return bool(policy.masters)
     kinds = {isinstance(weight, DTensor) for weight in policy.parameters()}
     assert len(kinds) == 1
     return kinds == {False}
 
 
+def watched_update(cfg, step, groups, policy, optimizer):
+    """Were weights gathered, or copied, before each micro-batch, and are they still, at the end?"""
+    seen, batch_loss = [], train.batch_loss
+
+    def noting(cfg, batch, policy, *rest):
+        seen.append(is_gathered(policy))
+        return batch_loss(cfg, batch, policy, *rest)
+
+    train.batch_loss = noting
+    try:
+        update(cfg, step, groups, policy, None, optimizer)
+    finally:
+        train.batch_loss = batch_loss
+    return [*seen, is_gathered(policy)]
+
+
 @pytest.mark.parametrize("more", [{}, {"checkpoint_layers": True}, {"states": "cpu"}])
-def test_weights_are_gathered_once_an_optimizer_step_where_memory_allows(
-    one_process, monkeypatch, more
-):
+def test_weights_are_gathered_once_an_optimizer_step_where_memory_allows(one_process, more):
     """And never kept beyond it: later steps see the weights that the optimizer has moved."""
     moved = []
     for change in (more, {"states": "cpu"}):
         cfg = dataclasses.replace(PLAIN, micro_tokens=50, lr=0.01, **change)
-        policy, gathered = tiny.make_policy(cfg), []
+        policy = tiny.make_policy(cfg)
         optimizer = torch.optim.AdamW(policy.parameters())
-
-        def noting(cfg, batch, policy, *rest, gathered=gathered):
-            gathered.append(is_gathered(policy))
-            return batch_loss(cfg, batch, policy, *rest)
-
-        monkeypatch.setattr("train.batch_loss", noting)
         for step in (1, 2, 3):
-            update(cfg, step, make_groups(), policy, None, optimizer)
-            assert not is_gathered(policy)
-            assert gathered == [False] + [policy.roomy] * (len(gathered) - 1)
-            assert len(gathered) > 2
-            gathered.clear()
+            seen = watched_update(cfg, step, make_groups(), policy, optimizer)
+            assert seen == [False] + [policy.roomy] * (len(seen) - 2) + [False]
+            assert len(seen) > 3
         moved.append((policy.roomy, [tiny.full(p) for p in policy.parameters()]))
     assert [roomy for roomy, _ in moved] == [more.get("states") != "cpu", False]
     for one, other in zip(moved[0][1], moved[1][1], strict=True):
         assert torch.allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("micro_tokens", [50, 10_000])
+def test_copies_of_one_process_are_what_fsdp_gathers(one_process, micro_tokens):
+    """In bf16, to the bit: gradients of each micro-batch round, their sums and weights do not."""
+    gradients, weights = [], []
+    for states, kind in (("ranks", Policy), ("cpu", FSDPModule)):
+        changes = {"states": states, "dtype": "bfloat16", "micro_tokens": micro_tokens}
+        cfg = dataclasses.replace(PLAIN, lr=0.01, optimizer_steps=2, **changes)
+        policy = tiny.make_policy(cfg)
+        assert isinstance(policy, kind) and isinstance(policy, FSDPModule) == (kind is FSDPModule)
+        optimizer = make_optimizer(cfg, policy)
+        update(cfg, 1, make_groups(), policy, None, optimizer)  # asks frozen(), too
+        gradients.append(torch.cat([tiny.full(p.grad) for p in policy.parameters()]))
+        weights.append(torch.cat([tiny.full(p) for p in policy.parameters()]))
+    assert gradients[0].dtype == weights[0].dtype == torch.float32
+    assert torch.equal(*gradients) and torch.equal(*weights)
+
+
+def test_moments_made_at_the_start_are_those_of_the_first_step(one_process):
+    found, cfg = [], dataclasses.replace(PLAIN, lr=0.01)
+    for make in (make_optimizer, lambda cfg, policy: torch.optim.AdamW(
+        policy.parameters(), cfg.lr, (0.9, 0.95), weight_decay=0.0, fused=True
+    )):  # fmt: skip
+        policy = tiny.make_policy(cfg)
+        optimizer = make(cfg, policy)
+        sizes = [sum(t.numel() for s in optimizer.state.values() for t in s.values())]
+        for step in (1, 2):
+            update(cfg, step, make_groups(), policy, None, optimizer)
+            sizes.append(sum(t.numel() for s in optimizer.state.values() for t in s.values()))
+        found.append((sizes, [tiny.full(p) for p in policy.parameters()]))
+    (early, ours), (late, wanted) = found
+    assert early == [late[-1]] * 3 and late[0] == 0
+    assert all(map(torch.equal, ours, wanted))
 
 
 @pytest.mark.parametrize("algo", ["grpo", "dr_grpo", "rloo", "gspo", "cispo"])
@@ -216,7 +260,10 @@ for k, (roomy, changes) in enumerate(test_grpo.WAYS):
     cfg = test_grpo.dataclasses.replace(test_grpo.PLAIN, **changes)
     policy = tiny.make_policy(cfg)
     policy.roomy = roomy
-    _, gradient = test_grpo.one_update(cfg, test_grpo.make_groups(), policy)
+    optimizer = torch.optim.SGD(policy.parameters(), lr=0.0)
+    seen = test_grpo.watched_update(cfg, 1, test_grpo.make_groups(), policy, optimizer)
+    assert seen == [False] + [roomy] * (len(seen) - 2) + [False]
+    gradient = torch.cat([tiny.full(p.grad) for p in policy.parameters()])
     if dist.get_rank() == 0: torch.save(gradient, f"{out}/{{k}}.pt")
 leave_ranks()
 """

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from checks.start import worked_examples
 from config import ALIGN_TEMPLATE, Config
 from problems.answers import is_literal, parse_answer, same_answer, same_stdout, same_value
 from problems.problem import Problem, Question, answer_text, question_messages, question_text
@@ -17,7 +18,6 @@ from reward import (
     judge,
     make_question,
     score_answer,
-    worked_examples,
 )
 from sandbox import Sandbox
 
