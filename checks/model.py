@@ -121,8 +121,9 @@ def make_optimizer(cfg: Config, policy: Policy) -> torch.optim.AdamW:
     betas = (0.9, 0.95)
     optimizer = torch.optim.AdamW(policy.parameters(), cfg.lr, betas, weight_decay=0.0, fused=True)
     for weight in trained(policy):
-        moments = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
-        optimizer.state[weight] = {"step": torch.zeros((), device=weight.device)} | moments
+        first, second = (torch.zeros_like(weight, dtype=torch.float32) for _ in range(2))
+        count = torch.zeros((), device=weight.device)
+        optimizer.state[weight] = {"step": count, "exp_avg": first, "exp_avg_sq": second}
     return optimizer
 
 
