@@ -161,14 +161,16 @@ def make_engine(cfg: Config, directory: str, device: torch.device) -> "VllmEngin
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
+    if device.type == "cpu":
+        torch.cpu._init_amx()  # Linux kills who uses AMX unasked, as vLLM does; nothing elsewhere
     try:
-        import vllm  # noqa: F401
+        return VllmEngine(cfg, directory, device)
     except ImportError as error:
         how = "install it with `make install`, or use --engine=hf"
         raise UserError(f"no sampler: vLLM cannot be imported ({error}); {how}") from error
-    if device.type == "cpu":
-        torch.cpu._init_amx()  # Linux kills who uses AMX unasked, as vLLM does; nothing elsewhere
-    return VllmEngine(cfg, directory, device)
+    except Exception as error:  # each model that it does not know fails in its own way
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise UserError(f"vLLM cannot sample from this model ({why}); take --engine=hf") from error
 
 
 class VllmEngine:
@@ -180,15 +182,11 @@ class VllmEngine:
         self.names = expected_names(directory)
         self.on_gpu = device.type == "cuda"
         length = cfg.max_prompt_tokens + cfg.max_tokens
-        on_cpu = {
-            "kv_cache_memory_bytes": int(cfg.kv_cache_gb * 2**30),
-            "enforce_eager": True,
-            "block_size": 32,  # 128, the default, would cache next to nothing of a prompt
-        }
+        on_cpu = {"kv_cache_memory_bytes": int(cfg.kv_cache_gb * 2**30), "enforce_eager": True}
+        on_cpu["block_size"] = 32  # 128, the default, would cache next to nothing of a prompt
         on_gpu = {"gpu_memory_utilization": cfg.gpu_memory, "enable_sleep_mode": True}
         threads = torch.get_num_threads()
-        self.llm = LLM(
-            directory,
+        settings = dict(
             dtype=cfg.compute_dtype,
             seed=cfg.seed,
             distributed_executor_backend="external_launcher",
@@ -203,6 +201,10 @@ class VllmEngine:
             use_tqdm_on_load=False,
             **(on_gpu if self.on_gpu else on_cpu),
         )
+        try:
+            self.llm = LLM(directory, **settings)
+        except ValueError:  # without prefill in pieces no prefix of a hybrid model can be cached
+            self.llm = LLM(directory, **settings, enable_prefix_caching=False)
         torch.set_num_threads(threads)  # on GPUs the constructor leaves torch one
         self.asleep, self.calls = False, 0
 

@@ -47,6 +47,7 @@ from policy import Policy, named_weights
 from problems.failures import sample_line
 
 RANK_TIMEOUT_S = 1800  # how long ranks wait for the slowest of them
+FAR_NATS = 0.3  # bf16 rounds by some 0.01; a weight that the sampler misplaces moves far more
 BAD_STEPS = 5  # in a row without a finite gradient, and the run ends
 ALIKE = ("grad_norm", "lr", "skipped")  # statistics of an update that are the same on every rank
 
@@ -248,6 +249,9 @@ class RunDir:
         if metrics["judge_errors"] == len(lines) > 0:
             why = groups[0].samples[0].outcome.error
             raise UserError(f"step {step}: no answer could be judged ({why})")
+        if (gap := metrics["mismatch/mean"] or 0.0) > FAR_NATS:
+            apart = f"the sampler's log-probabilities are {gap:.2f} nats a token off the trainer's"
+            raise UserError(f"step {step}: {apart}, so it runs another model; take --engine=hf")
         self.bad_steps = self.bad_steps + 1 if metrics["grad_norm"] is None else 0
         if self.bad_steps == BAD_STEPS:
             raise UserError(

@@ -93,6 +93,14 @@ def test_five_steps_without_a_finite_gradient_end_the_run(one_process, cfg):
     assert [json.loads(line)["skipped"] for line in text.splitlines()] == [1, 0, 1, 1, 1, 1, 1]
 
 
+def test_a_sampler_that_runs_another_model_ends_the_run(one_process, cfg):
+    """As vLLM does on a CPU with new weights of a mixture of experts."""
+    run = RunDir(cfg)
+    log(run, 1, mismatch=0.05, max_mismatch=2.0)  # bf16
+    with pytest.raises(UserError, match="step 2: the sampler's .* 0.60 nats a token off"):
+        log(run, 2, mismatch=0.6)
+
+
 def test_a_run_whose_questions_are_all_too_long_says_so(one_process, cfg, capsys):
     run = RunDir(cfg)
     for step in (1, 2):

@@ -202,7 +202,7 @@ def test_a_sample_that_was_not_judged_teaches_nothing(algo):
 
 
 STATS = dict.fromkeys(("trained", "clipped", "kl", "mismatch", "mismatch_kl", "computed"), 1.0)
-STATS |= {"max_mismatch": 1.0, "grad_norm": 1.0, "lr": 1.0, "skipped": 0.0}
+STATS |= {"mismatch": 0.01, "max_mismatch": 1.0, "grad_norm": 1.0, "lr": 1.0, "skipped": 0.0}
 
 
 def test_the_metrics_count_judge_errors():
