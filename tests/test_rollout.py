@@ -70,7 +70,7 @@ def other_model(random_model):
     torch.manual_seed(5)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.to_local().add_(0.05 * torch.randn(parameter.to_local().shape))
+            parameter.add_(0.05 * torch.randn(parameter.shape))
     return model
 
 
