@@ -62,6 +62,8 @@ def load_policy(
     model.requires_grad_(False)  # of a multimodal model the eyes: no text depends on them
     for part in (model.get_decoder(), model.get_output_embeddings()):
         part.requires_grad_(True)
+    # Where vLLM has no code of its own for a family, it puts its compiler into transformers' class.
+    model.get_decoder().do_not_compile = True
     policy = Policy(model, cfg.temperature, device)
     found = choose_layout(policy, directory, cfg.max_prompt_tokens + cfg.max_tokens)
     if say:

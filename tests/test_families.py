@@ -203,6 +203,18 @@ def test_a_family_is_trained_exactly_or_refused(one_process, tmp_path, family):
     assert sent.keys() == expected_names(directory)
 
 
+def test_a_family_whose_class_vllm_has_changed_is_still_trained(one_process, monkeypatch, tmp_path):
+    """It has no code of its own for SmolLM3, and lets transformers' class call its compiler."""
+    policy = load_policy(FP32, make_directory("SmolLM3", tmp_path), one_process)
+    before = policy.frozen(Pack(PROMPTS, ANSWERS))
+
+    def call(self, *args, **keys):
+        return self.forward(*args, **keys) if self.do_not_compile else None
+
+    monkeypatch.setattr(type(policy.model.get_decoder()), "__call__", call)
+    assert torch.equal(policy.frozen(Pack(PROMPTS, ANSWERS)), before)
+
+
 STEPS = ["LFM2", "Qwen3-Next", "Qwen3.5", "Qwen3-MoE", "Phi-3, longrope", "Gemma 3, 4B and up"]
 
 
