@@ -72,7 +72,7 @@ class Sandbox:
     ) -> None:  # fmt: skip
         self.timeout_s = timeout_s
         self._limits = {"memory_mb": memory_mb, "walls": mode != "weak", "seed": seed}
-        self._twin, self._settings = None, {"mode": mode, "packages": packages}
+        self._twins, self._settings = {}, {"mode": mode, "packages": packages}
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         boot = os.path.dirname(os.path.abspath(__file__)), theirs.fileno(), mode, locate(packages)
         with theirs:
@@ -119,13 +119,13 @@ class Sandbox:
                 runs += [keep(i, rest) for i in range(len(runs), len(inputs))]
         return runs
 
-    def twin(self) -> "Sandbox":
+    def twin(self, number: int = 0) -> "Sandbox":
         """Another one, in which strings hash otherwise, objects lie elsewhere and limits differ."""
-        if not self._twin:
-            limits = {"memory_mb": self._limits["memory_mb"] * 7 // 8, "seed": TWIN_SEED}
-            self._twin = Sandbox(**self._settings, **limits)
-        self._twin.timeout_s = self.timeout_s
-        return self._twin
+        if number not in self._twins:
+            limits = {"memory_mb": self._limits["memory_mb"] * 7 // 8, "seed": TWIN_SEED + number}
+            self._twins[number] = Sandbox(**self._settings, **limits)
+        self._twins[number].timeout_s = self.timeout_s
+        return self._twins[number]
 
     def check(self, program: str, check: str, entry_point: str, preamble: str = "") -> Run:
         """Run check(candidate), which `check` defines. `preamble` and `check` must be trusted."""
@@ -224,8 +224,8 @@ class Sandbox:
 
     def close(self) -> None:
         """End the zygote and everything that it started."""
-        if self._twin:
-            self._twin.close()
+        for twin in self._twins.values():
+            twin.close()
         self._control.close()
         try:
             self._zygote.wait(timeout=min(5, ANSWER_S))

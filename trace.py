@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass, field
 
 from jail.calls import parse_call
-from jail.chance import APART, AS_IT_IS, SAME
+from jail.chance import AS_IT_IS, otherwise
 from jail.terminal import command_line, printable, read_text
 from jail.values import NO_CAPS, encode
 from problems.programs import with_prefix
@@ -80,7 +80,7 @@ def trace_program(
     trace = Trace(variables, first.stdout, first.value, first.status, first.error)
     if first.status != "ok":
         return trace
-    if any(run(sandbox.twin(), way)[1:] != (*observed,) for way in (SAME, APART)):
+    if any(run(sandbox.twin(k), way)[1:] != (*observed,) for k, way in otherwise(text)):
         trace.reason = "nondeterministic"
     else:
         trace.reason = "" if run(sandbox, traced=0)[1] == observed[0] else "changed by tracing"

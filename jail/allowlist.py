@@ -127,7 +127,7 @@ ATTRIBUTES_OF = {
         to_integral_value""",
     "date": """
         combine date day days fromisoformat fromordinal hour isocalendar isoformat isoweekday
-        microsecond microseconds minute month second seconds strptime time timetuple
+        microsecond microseconds minute month second seconds time timetuple
         fold tm_yday toordinal total_seconds weekday year""",
     "re": """
         end endpos expand findall finditer flags fullmatch group groupdict groupindex groups

@@ -1,33 +1,44 @@
 """What a program must not depend on: where its objects lie, and the order of its sets.
 
-A traced run is repeated in two ways in which these are otherwise, so that a variable that depends
-on them differs. SAME: all objects seem to lie at one address. APART: no address is shown twice, and
-sets are iterated from the end. A record keeps objects alive, and so an address that would be used
-again may not be; what is the same in both ways cannot depend on it. The order of numbers in a set
-is the same in every run, so it stays as it is.
+A traced run is repeated in ways in which these are otherwise, so that a variable that depends on
+them differs. SAME: all objects seem to lie at one address. APART and more: no address is shown
+twice, and sets are iterated in another order each time. A record keeps objects alive, and so an
+address that would be used again may not be; what is the same in both ways cannot depend on it. The
+order of numbers in a set is the same in every run, so it stays as it is.
 
 CPython writes an address into a text in a few C functions, to which its types point. We point them
 to ours, in the child that the program runs in. No program may name what could tell (forgery.py).
 
-Left out: the order in which a set is copied into another one.
+Left out: the order in which a set is copied into another one, and of list(set) from Python 3.13 on,
+for which each way has another hash seed.
 """
 
+import ast
 import ctypes
 import functools
 import gc
+import random
 from itertools import count
 
 AS_IT_IS, SAME, APART = 1, 2, 3  # ways to run a traced program
-TP_REPR, TP_HASH, TP_ITER = (
-    11,
-    15,
-    27,
-)  # the place, in pointers, of a slot in CPython's PyTypeObject
-D_WRAPPED = 6  # of the slot that `object.__repr__` calls, in PyWrapperDescrObject
+N_ORDERS = 6  # of a program that makes sets; the order of two survives all with a chance of 1 in 64
+# The places, in pointers, of slots in CPython's PyTypeObject, and of the slot that
+# `object.__repr__` calls in PyWrapperDescrObject.
+TP_REPR, TP_HASH, TP_ITER, D_WRAPPED = 11, 15, 27, 6
+MAKES_SETS = {"set", "frozenset", "keys", "items"}  # of the last two, & and - make some
 NUMBERS = (int, bool, float, complex)
 Slot = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)
 HashSlot = ctypes.PYFUNCTYPE(ctypes.c_ssize_t, ctypes.py_object)
 addresses = count()
+dice = random.Random()
+
+
+def otherwise(program: str) -> list[tuple[int, int]]:
+    """(twin, way): how to run it again, to see that it depends on nothing of the kind."""
+    nodes = list(ast.walk(ast.parse(program)))
+    names = {getattr(node, "id", getattr(node, "attr", "")) for node in nodes}
+    sets = names & MAKES_SETS or any(isinstance(n, ast.Set | ast.SetComp) for n in nodes)
+    return [(0, SAME), *((k % 3, APART + k) for k in range(N_ORDERS if sets else 2))]
 
 
 def generator() -> object:
@@ -39,17 +50,19 @@ def show(x: object) -> str:
 
 
 def iterate(xs: set | frozenset) -> object:
-    forwards = plain_iterate(xs)
-    return forwards if all(map(has_fixed_hash, plain_iterate(xs))) else iter([*forwards][::-1])
+    found = [*plain_iterate(xs)]
+    if not all(map(has_fixed_hash, found)):
+        dice.shuffle(found)
+    return iter(found)
 
 
 def pop(xs: set) -> object:
-    """The second element of those that set.pop() would take."""
     x = plain_pop(xs)
     if not xs or has_fixed_hash(x):
         return x
-    y = plain_pop(xs)
     set.add(xs, x)
+    y = next(iterate(xs))
+    set.remove(xs, y)
     return y
 
 
@@ -107,8 +120,11 @@ def be_otherwise(way: int) -> None:
     if way == SAME:
         addresses = iter(int, 1)  # 0 for ever
         return
+    dice.seed(way)
+    addresses = count(way << 40, (-1) ** way << 4)
     for kind in (set, frozenset):
-        pointer(kind, TP_ITER).value = address_of(our_iterate)
+        for place in (pointer(kind, TP_ITER), pointer(vars(kind)["__iter__"], D_WRAPPED)):
+            place.value = address_of(our_iterate)
     for kind, name, ours in ((set, "pop", pop), (dict, "fromkeys", classmethod(from_keys))):
         (names,) = gc.get_referents(vars(kind))  # the dict behind the read-only view
         names[name] = ours

@@ -23,6 +23,9 @@ from jail.recorder import FIRST_SLOT, HOOK, Recorder, Site, floating_name
 FILENAME = "<program>"
 RUNS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.Starred, ast.In, ast.NotIn)
 RUNS += (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)  # may run a generator's code
+# What makes objects whose operators, attributes or subscripts run a function of the program's.
+OVERLOADS = {"cmp_to_key", "defaultdict", "property", "ChainMap"}
+OVERLOADS |= {"SortedDict", "SortedKeyList", "SortedList", "SortedSet"}
 PLAIN = ast.Constant | ast.List | ast.Tuple | ast.Load  # these raise nothing
 
 
@@ -329,7 +332,8 @@ class TickSharer:
     def __init__(self, instrumenter: Instrumenter) -> None:
         defs = [n for n in statements(instrumenter.tree) if isinstance(n, ast.FunctionDef)]
         names = {n.name for n in defs if n.name.startswith("__")} - {"__init__"}
-        self.overloads = bool(names) or any(n.decorator_list for n in defs)
+        used = {getattr(n, "id", getattr(n, "attr", "")) for n in ast.walk(instrumenter.tree)}
+        self.overloads = names or used & OVERLOADS or any(n.decorator_list for n in defs)
         self.instrumenter = instrumenter
 
     def share(self, body: list[ast.stmt]) -> list[ast.stmt]:

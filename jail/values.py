@@ -10,8 +10,9 @@ import functools
 import json
 import math
 import sys
+import time
 from collections.abc import Iterable
-from itertools import count
+from itertools import count, islice
 from math import isfinite
 
 # What a program may return: so many values, characters in all, bits of an integer, and levels.
@@ -19,6 +20,7 @@ from math import isfinite
 CAPS = {"max_nodes": 200_000, "max_chars": 1_000_000, "max_bits": 4_000_000, "max_depth": 150}
 NO_CAPS = dict.fromkeys(CAPS, 1 << 40)  # for our own values
 MAX_COMPARISONS = 500_000  # of items with equal hashes in one value: less than 0.1 s
+MAX_BUILD_S = 1.0  # of CPU time, for one set or dict; 200,000 items take 0.02 s
 OUTPUT_BYTES = 4 << 20  # a program may print as much per input; some contests want 1e5 numbers
 TYPES = (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict)  # as values
 DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
@@ -179,10 +181,10 @@ def decode(
             if tag == "tuple":
                 return tuple(inner(x, depth))
             if tag == "set" or tag == "frozenset":
-                return getattr(builtins, tag)(hashable(inner(x, depth)))
+                return built(getattr(builtins, tag), hashable(inner(x, depth)))
             if tag == "dict":
                 keys = hashable(inner([k for k, _ in x], depth))
-                return dict(zip(keys, inner([v for _, v in x], depth), strict=True))
+                return built(dict, zip(keys, inner([v for _, v in x], depth), strict=True))
             if tag == "type":
                 return {known.__name__: known for known in TYPES}[x]
             if tag == "bytes":
@@ -217,13 +219,26 @@ class Comparisons:
 
     def hashable(self, items: list) -> list:
         """`items`; ValueError if a set of them, with those before, would cost too much."""
-        if len(set(map(hash, items))) < len(items):
+        if len(built(set, map(hash, items))) < len(items):
             for group in by_hash(items):
                 for x in group if len(group) > 1 else ():
                     self.left -= len(group) * comparisons(x)
                     if self.left < 0:
                         raise ValueError("not an encoded value: too many equal hashes")
         return items
+
+
+def built(kind: type, items: Iterable) -> set | frozenset | dict:
+    """kind(items). ValueError if it takes longer than any honest value: keys can lie in each
+    other's way though their hashes differ, and building a set in one go lets no other thread run.
+    """
+    whole: set | dict = {} if kind is dict else set()
+    items, end = iter(items), time.thread_time() + MAX_BUILD_S
+    while part := list(islice(items, 1000)):
+        whole.update(part)
+        if time.thread_time() > end:
+            raise ValueError("not an encoded value: keys in each other's way")
+    return frozenset(whole) if kind is frozenset else whole
 
 
 def by_hash(items: Iterable) -> Iterable[list]:

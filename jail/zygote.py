@@ -362,7 +362,8 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
     def work() -> object:
         nonlocal variables, limited
         code, recorder = compile_program(job)
-        names = fresh_module("program" if fn_name else "__main__")
+        other = job["seed"] if job.get("traced") else ""  # str() of a class says its module
+        names = fresh_module(f"program{other or ''}" if fn_name else "__main__")
         if recorder:
             names[instrument.HOOK] = recorder.hook
             recorder.active = not fn_name

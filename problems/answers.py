@@ -42,14 +42,22 @@ NAME = re.compile(
     r"(?:is|will be|has)(?: equal to| the value)?+\b|equals\b)",
     re.IGNORECASE,
 )
+# Their insides: no backtracking, for an answer may hold a thousand that nothing closes.
+IN_TRIPLES = (r'(?:[^"\\]++|\\.|"(?!""))*+', r"(?:[^'\\]++|\\.|'(?!''))*+")
 STRING = re.compile(
-    r"[bBrRuU]{0,2}(?:\"\"\"(?:[^\\]|\\.)*?\"\"\"|'''(?:[^\\]|\\.)*?'''"
+    rf"[bBrRuU]{{0,2}}(?:\"\"\"{IN_TRIPLES[0]}\"\"\"|'''{IN_TRIPLES[1]}'''"
     r"|\"(?:[^\"\\\n]|\\.)*+\"|'(?:[^'\\\n]|\\.)*+')",
     re.DOTALL,
 )
 ATOM = re.compile(r"[-+]?(?:0[xXbBoO]\w+|[\d.][\d._]*(?:[eE][-+]?\d+)?j?|[A-Za-z][\w.]*)")
 CALLED = re.compile(r"-?[A-Za-z][\w.]*(?=\()")
-TOKEN = re.compile(STRING.pattern + r"|[\[\](){}]", re.DOTALL)
+# A triple quote that nothing closes takes all: else each one is followed to the end of the text.
+TOKEN = re.compile(
+    rf"\"\"\"{IN_TRIPLES[0]}(?:\"\"\"|\\?\Z)|'''{IN_TRIPLES[1]}(?:'''|\\?\Z)|"
+    + STRING.pattern
+    + r"|[\[\](){}]",
+    re.DOTALL,
+)
 SEVERAL = re.compile(r"[A-Za-z_]\w*(?:[ \t]*,[ \t]*[A-Za-z_]\w*)+[ \t]*=(?!=)")  # x, y = 1, 2
 WORDS = re.compile(r"[^=:\n]{1,80}:[ \t*`$]*+")
 BLANK = re.compile(r"[ \t`*$]*+")

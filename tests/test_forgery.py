@@ -263,6 +263,8 @@ ADDRESSES = [  # `y` depends on whether an object has the address of one that is
     "def f():\n    g = [].append\n    return str(g)\ny = f() == f()",
     "def f():\n    g = iter('ab')\n    return str(g)\ny = f() == f()",
     "class A:\n    def m(self): pass\ndef f(): return str(A().m)\ny = f() == f()",
+    HOLD + "a, b = A(), A()\ny = repr(a) <= repr(b)",
+    HOLD + "a, b = A(), A()\ny = repr(a) >= repr(b)",
     "import re\ndef f():\n    b = bytearray(b'ab')\n    it = re.finditer(b'a', b)\n    next(it)\n"
     "    it = 0\n    try: b.append(1)\n    except Exception: return 1\ny = f()",
 ]
@@ -283,6 +285,9 @@ ORDERS = [
     "y = ' '.join(frozenset({{'a{0}', 'b{0}'}}))",
     "y = [*dict.fromkeys({{'a{0}', 'b{0}'}})]",
     "y = [*{{('a{0}', 1), None}}][0] is None",
+    "y = [*{{'a{0}', 'b{0}', 'c{0}'}}][1]",
+    "y = next({{'a{0}', 'b{0}'}}.__iter__())",
+    "y = [*({{'a{0}': 1}}.keys() | {{'b{0}': 1}}.keys())][0]",
     "class A: pass\na, b = A(), A()\ny = [*{{a, b}}][0] is a\nz = {0}",
 ]
 
@@ -301,6 +306,11 @@ def test_what_is_the_same_in_each_order_is_a_target(sandbox):
     )
     made = make_question(sandbox, program, "", None, CFG)
     assert made.target == {"y": ["a", "b"], "n": [1, 3], "x": 1, "output": "True"}
+
+
+def test_in_which_module_a_function_is_run_is_no_target(sandbox):
+    program = "class A: pass\ndef f():\n    y = str(A)\n    return 1"
+    assert make_question(sandbox, program, [], "f", CFG) == "nondeterministic"
 
 
 DIVE = "def dive():\n    dive()\n"
