@@ -21,7 +21,7 @@ from checks.checkpoint import load_checkpoint
 from config import Config, UserError
 from jail import clock, seccomp
 from jail.protocol import RUN_STATUSES, parse_run
-from jail.values import OUTPUT_BYTES
+from jail.values import OUTPUT_BYTES, decode, encode
 from problems import failures
 from problems.answers import agrees, same_stdout
 from problems.assertions import Assertion, grade_assertion
@@ -397,3 +397,13 @@ def test_hostile_answers_change_nothing_but_their_rewards(
     _, rows, metrics, equal = hostile.compare(*given)
     assert equal and [m["step"] for m in metrics] == [1, 2] and len(rows) == 32
     assert sum(m["judge_errors"] for m in metrics) == 0
+
+
+@pytest.mark.parametrize("kind", [set, frozenset, dict.fromkeys])
+def test_a_set_that_takes_too_long_to_build_is_given_up(monkeypatch, kind):
+    """As one of keys whose hashes differ, but which a table looks for in the same places."""
+    data = encode(kind(range(5_000)))
+    assert decode(data) == kind(range(5_000))
+    monkeypatch.setattr("jail.values.MAX_BUILD_S", 0.0)
+    with pytest.raises(ValueError, match="in each other's way"):
+        decode(data)

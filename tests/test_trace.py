@@ -1140,3 +1140,18 @@ def test_a_call_with_keywords_is_traced(tmp_path):
 def test_an_input_may_be_as_large_as_those_of_the_tests(sandbox):
     traced = trace_program(sandbox, "def f(x):\n    n = len(x)\n    return n", [[0] * 300_000], "f")
     assert {v.name: v.value for v in traced.variables}["n"] == 300_000
+
+
+@pytest.mark.parametrize(
+    "made, used",
+    [
+        ("from collections import defaultdict\nd = defaultdict(g)", "d[0]"),
+        ("class A:\n    x = property(g)\nd = A()", "d.x"),
+        ("from functools import cmp_to_key\nd = cmp_to_key(g)(0)", "d < d"),
+    ],
+)
+def test_an_operator_that_runs_a_function_takes_no_tick_of_its_neighbour(made, used):
+    source = (
+        f"def g(*_):\n    x = 6\n    return -7\n{made}\ndef f():\n    z = 1\n    x = {used}\nf()"
+    )
+    assert [v["scope"] for v in rows(source) if v["name"] == "x" and v["last"]] == ["f"]
