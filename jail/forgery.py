@@ -312,6 +312,8 @@ class Reader(ast.NodeVisitor):
             if self.origin(called) & DECORATES:
                 if getattr(decorator, "args", []):
                     raise Refused(f"{name} of a given class")
+                if any(word.arg in ("slots", None) for word in getattr(decorator, "keywords", [])):
+                    raise Refused(f"{name} with slots")  # the variables of its body are gone then
                 self.placed.add(called)
             self.visit(decorator)
 

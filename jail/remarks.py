@@ -27,9 +27,12 @@ def without_remarks(program: str) -> str:
     program = program.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     lines = io.StringIO(program).readlines()
     try:
-        cuts = [cut for node in ast.walk(ast.parse(program)) for cut in inert_parts(node, lines)]
+        tree = ast.parse(program)
+        cuts = [cut for node in ast.walk(tree) for cut in inert_parts(node, lines)]
         tokens = list(tokenize.generate_tokens(io.StringIO(program).readline))
-    except (tokenize.TokenError, SyntaxError, ValueError, RecursionError, MemoryError):
+    except tokenize.TokenError:  # which does not know all that the parser takes
+        return without_remarks(ast.unparse(tree))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return program
     inside = [(start, end) for start, end, _ in cuts]
     cuts += [

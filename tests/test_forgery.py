@@ -413,6 +413,7 @@ def test_a_comment_gives_no_value_away(sandbox):
 
 
 REMARKS = [
+    "x = 1  # y = 3\n \\\n\n",  # which the tokenizer does not know
     'def f():\n    "a"\n',
     'class A:\n    """a\n    b"""\n    # c\nx = 1',
     '"é" # é\n"b"',
@@ -568,6 +569,7 @@ BY_OTHER_NAMES += [  # the library's own classes and functions, misused
     "import sys\nx = sys.stdin.buffer\nx = x.mode",
     "from sys import stdin as f\nx = f'{f}'",
     "from sys import *\nwith stdin as f: x = f.name",
+    "from dataclasses import dataclass\n@dataclass(slots=True)\nclass P: y: int = 2 + 3",
     "import sys\nx = next(iter([]), sys.stdin)",
     "x = __name__",
     COUNTER + "from typing import List\nclass X:\n    def __getitem__(self, k): k.update = 5\n"
