@@ -282,8 +282,10 @@ def disagreement(source: str, seen: Counter) -> str:
     ours = {(row["scope"], row["name"]): row["value"] for row in recorder.snapshot()}
     seen["values"] += len(ours)
     seen["values of the oracle alone"] += len(true.keys() - ours.keys())
-    wrong = [k for k in ours if k not in true or repr(ours[k]) != repr(true[k])]
-    return ", ".join(f"{k}: {ours[k]!r}, not {true.get(k, 'unbound')!r}" for k in wrong)
+    for scope, name in ours.keys() - true.keys():  # a class declared global has a short name
+        true[scope, name] = true.get((scope.rpartition(".")[2], name), UNFIT)
+    wrong = [k for k in ours if repr(ours[k]) != repr(true[k])]
+    return ", ".join(f"{k}: {ours[k]!r}, not {true[k]!r}" for k in wrong)
 
 
 class TooLong(BaseException):
