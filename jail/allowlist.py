@@ -148,7 +148,7 @@ METHODS = {  # that a class may define, and a program may call by name
     f"__{name}__"
     for name in [
         *"""abs bool bytes call ceil complex contains delitem enter eq exit float floor floordiv
-        format ge getitem gt hash index init int invert iter le len lt missing ne neg next pos
+        format ge getitem gt hash init int invert iter le len lt missing ne neg next pos
         post_init repr reversed round setitem str trunc""".split(),
         *(prefix + name for prefix in ("", "i", "r") for name in OPERATORS.split()),
     ]

@@ -390,7 +390,7 @@ class Reader(ast.NodeVisitor):
 
     def visit_If(self, node: ast.If) -> None:
         match node.test:  # __name__ is no value, because a tested function's module is not the main
-            case ast.Compare(ast.Name("__name__") as name, [ast.Eq()], [ast.Constant()]):
+            case ast.Compare(ast.Name("__name__") as name, [ast.Eq()], [ast.Constant("__main__")]):
                 self.fine.add(name)
         self.generic_visit(node)
 

@@ -569,6 +569,9 @@ BY_OTHER_NAMES += [  # the library's own classes and functions, misused
     "import sys\nx = sys.stdin.buffer\nx = x.mode",
     "from sys import stdin as f\nx = f'{f}'",
     "from sys import *\nwith stdin as f: x = f.name",
+    # array reads the number after it has checked the place, and so may write beyond its end
+    "class I:\n    def __index__(self): return 1\nx = [1, 2][I()]",
+    "if __name__ == 'program': x = 1",
     "from dataclasses import dataclass\n@dataclass(slots=True)\nclass P: y: int = 2 + 3",
     "import sys\nx = next(iter([]), sys.stdin)",
     "x = __name__",
