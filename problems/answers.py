@@ -359,7 +359,7 @@ def close(expected: float, got: float) -> bool:
 
 
 INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d*+)")
-FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?")
+FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?", re.ASCII)
 PARTS = re.compile(r"[\[\](){},]|[^\s\[\](){},]+")
 
 
@@ -384,7 +384,7 @@ def same_token(expected: str, got: str) -> bool:
     if expected == got:
         return True
     if FLOAT.fullmatch(expected) and math.isfinite(float(expected)):
-        is_number = FLOAT.fullmatch(got) or re.fullmatch(r"[+-]?\d+", got)
+        is_number = FLOAT.fullmatch(got) or re.fullmatch(r"[+-]?[0-9]+", got)
         return bool(is_number) and close(float(expected), float(got))
     if not ((INTEGER.fullmatch(expected) or FLOAT.fullmatch(expected)) and FLOAT.fullmatch(got)):
         return False
