@@ -575,6 +575,6 @@ def test_numbers_beyond_all_floats_are_compared_exactly(expected, got, same):
 
 
 def test_numbers_of_other_scripts_are_no_numbers():
-    """Python's float() reads them; the official graders of contests do not."""
+    """Although Python's float() reads them."""
     assert not same_stdout("15", "١٥.٠") and not same_stdout("7.5", "٧.٥")
     assert not same_stdout("2.5", "٢") and same_stdout("15", "15.0")
