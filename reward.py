@@ -126,12 +126,15 @@ def run_tests(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdic
     def alone(i: int) -> Compared:
         return compared(i, sandbox.run(program, [inputs[i]], name, room=room)[0])
 
-    runs = sandbox.run(program, inputs, name, room=room, keep=compared)
-    first = next((i for i, run in enumerate(runs) if not run.right), 0)
-    # State can leak between the tests of one child. Where the first failure (not the first test,
-    # which had a child of its own) passes alone, all tests are run alone, so that each program is
-    # judged in one way: one that knew which try it is in could have the better of both.
-    if first and alone(first).right:
+    def together() -> tuple[int, list[Compared]]:
+        runs = sandbox.run(program, inputs, name, room=room, keep=compared)
+        return next((i for i, run in enumerate(runs) if not run.right), 0), runs
+
+    first, runs = together()
+    # State can leak between the tests of one child. Where a failure (not that of the first test,
+    # which had a child of its own) passes alone and comes again at the same test, which luck does
+    # not, all are run alone, so that no program has the better of two ways to be judged.
+    if first and alone(first).right and together()[0] == first:
         end = time.monotonic() + WALL_FACTOR * len(inputs) * sandbox.timeout_s + WALL_S
         runs = []
         for i in range(len(inputs)):
@@ -226,11 +229,8 @@ def score_answer(
     printed = OUTPUT if question.fn_name is None and OUTPUT in question.target else ""
     predicted = answers.parse_answer(text, list(question.target), printed)
     target = {name: decode(value) for name, value in question.target.items()}
-    correct = [
-        name
-        for name, value in predicted.items()
-        if (answers.same_printed if name == printed else answers.same_answer)(target[name], value)
-    ]
+    same = {True: answers.same_printed, False: answers.same_answer}
+    correct = [name for name, x in predicted.items() if same[name == printed](target[name], x)]
     share = len(correct) / len(target)
     parsed = len(predicted) == len(target)
     in_form = parsed and finished and answers.ends_with_values(text, list(target), printed)

@@ -50,7 +50,6 @@ MODULES = {
     module: set(names.split())
     for module, names in {
         "abc": "ABC abstractmethod",
-        "array": "array",
         "bisect": "bisect bisect_left bisect_right insort insort_left insort_right",
         "cmath": """acos asin atan cos e exp inf infj isclose isfinite isinf isnan log log10 nan
             nanj phase pi polar rect sin sqrt tan tau""",

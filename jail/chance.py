@@ -1,10 +1,10 @@
 """What a program must not depend on: where its objects lie, and the order of its sets.
 
 A traced run is repeated in ways in which these are otherwise, so that a variable that depends on
-them differs. SAME: all objects seem to lie at one address. APART and more: no address is shown
-twice, and sets are iterated in another order each time. A record keeps objects alive, and so an
-address that would be used again may not be; what is the same in both ways cannot depend on it. The
-order of numbers in a set is the same in every run, so it stays as it is.
+them differs. SAME: all objects seem to lie at one address. APART and more: addresses are drawn, and
+sets are iterated in an order that is drawn, then in that one backwards. A record keeps objects
+alive, and so an address that would be used again may not be; what is the same in both ways cannot
+depend on it. The order of numbers in a set is the same in every run, so it stays as it is.
 
 CPython writes an address into a text in a few C functions, to which its types point. We point them
 to ours, in the child that the program runs in. No program may name what could tell (forgery.py).
@@ -21,7 +21,7 @@ import random
 from itertools import count
 
 AS_IT_IS, SAME, APART = 1, 2, 3  # ways to run a traced program
-N_ORDERS = 6  # of a program that makes sets; the order of two survives all with a chance of 1 in 64
+N_ORDERS = 6  # of a program that makes sets: three, and each of them backwards
 # The places, in pointers, of slots in CPython's PyTypeObject, and of the slot that
 # `object.__repr__` calls in PyWrapperDescrObject.
 TP_REPR, TP_HASH, TP_ITER, D_WRAPPED = 11, 15, 27, 6
@@ -30,7 +30,7 @@ NUMBERS = (int, bool, float, complex)
 Slot = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)
 HashSlot = ctypes.PYFUNCTYPE(ctypes.c_ssize_t, ctypes.py_object)
 addresses = count()
-dice = random.Random()
+dice, mirrored = random.Random(), False
 
 
 def otherwise(program: str) -> list[tuple[int, int]]:
@@ -38,7 +38,7 @@ def otherwise(program: str) -> list[tuple[int, int]]:
     nodes = list(ast.walk(ast.parse(program)))
     names = {getattr(node, "id", getattr(node, "attr", "")) for node in nodes}
     sets = names & MAKES_SETS or any(isinstance(n, ast.Set | ast.SetComp) for n in nodes)
-    return [(0, SAME), *((k % 3, APART + k) for k in range(N_ORDERS if sets else 2))]
+    return [(0, SAME), *((k // 2, APART + k) for k in range(N_ORDERS if sets else 2))]
 
 
 def generator() -> object:
@@ -53,6 +53,7 @@ def iterate(xs: set | frozenset) -> object:
     found = [*plain_iterate(xs)]
     if not all(map(has_fixed_hash, found)):
         dice.shuffle(found)
+        found = found[::-1] if mirrored else found
     return iter(found)
 
 
@@ -106,9 +107,10 @@ plain_iterate = Slot(pointer(set, TP_ITER).value)
 our_show, our_iterate, our_hash = Slot(show), Slot(iterate), HashSlot(lambda x: 0)
 
 
-def be_otherwise(way: int) -> None:
-    """From now on, in this process. Call it before the program makes a class of its own."""
-    global addresses
+def be_otherwise(way: int, program: str) -> None:
+    """From now on, in this process. Call it before the program makes a class of its own. What is
+    drawn hangs on the program's text, so that no way to write programs survives it always."""
+    global addresses, mirrored
     if way == AS_IT_IS:
         return
     for kind in shown_by_address():
@@ -120,8 +122,10 @@ def be_otherwise(way: int) -> None:
     if way == SAME:
         addresses = iter(int, 1)  # 0 for ever
         return
-    dice.seed(way)
-    addresses = count(way << 40, (-1) ** way << 4)
+    pair, mirrored = divmod(way - APART, 2)
+    dice.seed(f"{pair} {program}")
+    mask = (1 << 42) - 1 if mirrored else 0  # which turns the order of addresses, as texts too
+    addresses = (1 << 46 | (dice.getrandbits(42) ^ mask) << 4 for _ in count())
     for kind in (set, frozenset):
         for place in (pointer(kind, TP_ITER), pointer(vars(kind)["__iter__"], D_WRAPPED)):
             place.value = address_of(our_iterate)

@@ -368,7 +368,7 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
             names[instrument.HOOK] = recorder.hook
             recorder.active = not fn_name
             differ_by(job["seed"])
-            chance.be_otherwise(job["traced"])
+            chance.be_otherwise(job["traced"], job["program"])
         try:
             exec(code, names)
             if fn_name:
@@ -390,11 +390,13 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
 
 
 def differ_by(seed: int) -> None:
-    """Change what a program cannot know: how deep it may recurse, where its objects lie, and that
-    we let it write long numbers and lone surrogates."""
+    """Change what a program cannot know: how deep it may recurse, where its objects lie, that we
+    let it write long numbers and lone surrogates, and that our stack is large."""
     if seed:
         sys.set_int_max_str_digits(4300)
         sys.stdout.reconfigure(errors="strict")
+        hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+        resource.setrlimit(resource.RLIMIT_STACK, (8 << 20, hard))
     sys.setrecursionlimit(1000 + seed)
     strewn.extend(bytes(size) for size in range(1, 500, 16) for _ in range(seed % 5))
 

@@ -265,6 +265,7 @@ ADDRESSES = [  # `y` depends on whether an object has the address of one that is
     "class A:\n    def m(self): pass\ndef f(): return str(A().m)\ny = f() == f()",
     HOLD + "a, b = A(), A()\ny = repr(a) <= repr(b)",
     HOLD + "a, b = A(), A()\ny = repr(a) >= repr(b)",
+    HOLD + "xs = A(), A(), A()\ny = xs.index(sorted(xs, key=repr)[0])",
     "import re\ndef f():\n    b = bytearray(b'ab')\n    it = re.finditer(b'a', b)\n    next(it)\n"
     "    it = 0\n    try: b.append(1)\n    except Exception: return 1\ny = f()",
 ]
@@ -572,6 +573,7 @@ BY_OTHER_NAMES += [  # the library's own classes and functions, misused
     # array reads the number after it has checked the place, and so may write beyond its end
     "class I:\n    def __index__(self): return 1\nx = [1, 2][I()]",
     "if __name__ == 'program': x = 1",
+    "import array\nx = array.array('d', [0.5])",  # the same, by a __float__
     "from dataclasses import dataclass\n@dataclass(slots=True)\nclass P: y: int = 2 + 3",
     "import sys\nx = next(iter([]), sys.stdin)",
     "x = __name__",

@@ -19,7 +19,7 @@ from reward import (
     make_question,
     score_answer,
 )
-from sandbox import Sandbox
+from sandbox import Run, Sandbox
 
 SUM = "def f(nums):\n    total = 0\n    for n in nums:\n        total += n\n    return total"
 CFG = Config()
@@ -578,3 +578,19 @@ def test_numbers_of_other_scripts_are_no_numbers():
     """Although Python's float() reads them."""
     assert not same_stdout("15", "١٥.٠") and not same_stdout("7.5", "٧.٥")
     assert not same_stdout("2.5", "٢") and same_stdout("15", "15.0")
+
+
+@pytest.mark.parametrize("failing, status", [([3, 3], "passed"), ([3, 5], "failed")])
+def test_what_leaks_comes_again_and_what_is_luck_does_not(failing, status):
+    """Only in the first case are the tests run alone, where all are right here."""
+
+    class Box:
+        timeout_s = 2.0
+
+        def run(self, program, inputs, name, room, keep=lambda i, run: run):
+            bad = failing.pop(0) if len(inputs) > 1 else -1
+            runs = [Run("ok", value=-1 if i == bad else x) for i, (x,) in enumerate(inputs)]
+            return [keep(i, run) for i, run in enumerate(runs)]
+
+    numbers = [*range(1, 9)]
+    assert judge(Box(), problem([[n] for n in numbers], numbers), "def f(x): ...").status == status
