@@ -9,8 +9,8 @@ depend on it. The order of numbers in a set is the same in every run, so it stay
 CPython writes an address into a text in a few C functions, to which its types point. We point them
 to ours, in the child that the program runs in. No program may name what could tell (forgery.py).
 
-Left out: the order in which a set is copied into another one, and of list(set) from Python 3.13 on,
-for which each way has another hash seed.
+Left out: the order in which a set is copied into another one, and from Python 3.13 on that of
+list(set), which asks no slot; there each way has another hash seed.
 """
 
 import ast
@@ -18,6 +18,7 @@ import ctypes
 import functools
 import gc
 import random
+import sys
 from itertools import count
 
 AS_IT_IS, SAME, APART = 1, 2, 3  # ways to run a traced program
@@ -26,11 +27,12 @@ N_ORDERS = 6  # of a program that makes sets: three, and each of them backwards
 # `object.__repr__` calls in PyWrapperDescrObject.
 TP_REPR, TP_HASH, TP_ITER, D_WRAPPED = 11, 15, 27, 6
 MAKES_SETS = {"set", "frozenset", "keys", "items"}  # of the last two, & and - make some
+DIRECT = sys.version_info >= (3, 13)
 NUMBERS = (int, bool, float, complex)
 Slot = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)
 HashSlot = ctypes.PYFUNCTYPE(ctypes.c_ssize_t, ctypes.py_object)
 addresses = count()
-dice, mirrored = random.Random(), False
+dice, mirrored, factor = random.Random(), False, 0
 
 
 def otherwise(program: str) -> list[tuple[int, int]]:
@@ -38,7 +40,9 @@ def otherwise(program: str) -> list[tuple[int, int]]:
     nodes = list(ast.walk(ast.parse(program)))
     names = {getattr(node, "id", getattr(node, "attr", "")) for node in nodes}
     sets = names & MAKES_SETS or any(isinstance(n, ast.Set | ast.SetComp) for n in nodes)
-    return [(0, SAME), *((k // 2, APART + k) for k in range(N_ORDERS if sets else 2))]
+    seeds = range(N_ORDERS) if DIRECT else [k // 2 for k in range(N_ORDERS)]
+    ways = range(APART, APART + (N_ORDERS if sets else 2))
+    return [(0, SAME), *zip(seeds, ways, strict=False)]
 
 
 def generator() -> object:
@@ -47,6 +51,10 @@ def generator() -> object:
 
 def show(x: object) -> str:
     return f"<{type(x).__name__} object at {next(addresses):#x}>"
+
+
+def hash_of(x: object) -> int:
+    return id(x) // 16 * factor % (1 << 61)
 
 
 def iterate(xs: set | frozenset) -> object:
@@ -103,14 +111,14 @@ def address_of(function: Slot | HashSlot) -> int:
 SHOW_ADDRESS = [object, type(show), type(generator()), type([].append), type((1).__add__)]
 plain_pop, plain_from_keys = set.pop, vars(dict)["fromkeys"]
 plain_iterate = Slot(pointer(set, TP_ITER).value)
-# They are kept here as long as types point to them. One hash orders a set by its insertions.
-our_show, our_iterate, our_hash = Slot(show), Slot(iterate), HashSlot(lambda x: 0)
+# They are kept here as long as types point to them.
+our_show, our_iterate, our_hash = Slot(show), Slot(iterate), HashSlot(hash_of)
 
 
 def be_otherwise(way: int, program: str) -> None:
     """From now on, in this process. Call it before the program makes a class of its own. What is
     drawn hangs on the program's text, so that no way to write programs survives it always."""
-    global addresses, mirrored
+    global addresses, mirrored, factor
     if way == AS_IT_IS:
         return
     for kind in shown_by_address():
@@ -124,6 +132,7 @@ def be_otherwise(way: int, program: str) -> None:
         return
     pair, mirrored = divmod(way - APART, 2)
     dice.seed(f"{pair} {program}")
+    factor = dice.getrandbits(60) | 1
     mask = (1 << 42) - 1 if mirrored else 0  # which turns the order of addresses, as texts too
     addresses = (1 << 46 | (dice.getrandbits(42) ^ mask) << 4 for _ in count())
     for kind in (set, frozenset):
