@@ -21,6 +21,8 @@ import random
 import sys
 from itertools import count
 
+from jail.allowlist import MODULES
+
 AS_IT_IS, SAME, APART = 1, 2, 3  # ways to run a traced program
 N_ORDERS = 6  # of a program that makes sets: three, and each of them backwards
 # The places, in pointers, of slots in CPython's PyTypeObject, and of the slot that
@@ -98,10 +100,13 @@ def all_types(kind: type) -> set[type]:
 
 
 @functools.cache
-def shown_by_address() -> list[type]:
-    """The types whose text is an address. Those made later have it from one of these."""
+def shown_by_address() -> list[ctypes.c_void_p]:
+    """Where the types that a program can reach keep how they are shown, if that is by an address.
+    Those made later have it from one of these. Each that is changed costs a child a page."""
     originals = {pointer(kind, TP_REPR).value for kind in SHOW_ADDRESS}
-    return [kind for kind in all_types(object) if pointer(kind, TP_REPR).value in originals]
+    near = {name.partition(".")[0] for name in (*MODULES, "builtins", "io", "types")}
+    kinds = [k for k in all_types(object) if k.__module__.lstrip("_").partition(".")[0] in near]
+    return [p for p in (pointer(kind, TP_REPR) for kind in kinds) if p.value in originals]
 
 
 def address_of(function: Slot | HashSlot) -> int:
@@ -121,8 +126,8 @@ def be_otherwise(way: int, program: str) -> None:
     global addresses, mirrored, factor
     if way == AS_IT_IS:
         return
-    for kind in shown_by_address():
-        pointer(kind, TP_REPR).value = address_of(our_show)
+    for place in shown_by_address():
+        place.value = address_of(our_show)
     for kind in SHOW_ADDRESS:
         pointer(vars(kind)["__repr__"], D_WRAPPED).value = address_of(our_show)
     for place in (pointer(object, TP_HASH), pointer(vars(object)["__hash__"], D_WRAPPED)):

@@ -116,6 +116,7 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
 
 def warm_up() -> None:
     """Do what a child does until Python has specialized our bytecode, which writes to its pages."""
+    chance.shown_by_address()  # looks at all types
     null = os.dup(0)
     job = {"program": "def f(x): return x", "fn_name": "f", "room": 1, "output_bytes": 1}
     for _ in range(30):
