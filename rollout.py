@@ -179,8 +179,7 @@ class VllmEngine:
     def __init__(self, cfg: Config, directory: str, device: torch.device) -> None:
         from vllm import LLM
 
-        self.names = expected_names(directory)
-        self.on_gpu = device.type == "cuda"
+        self.names, self.on_gpu = expected_names(directory), device.type == "cuda"
         length = cfg.max_prompt_tokens + cfg.max_tokens
         on_cpu = {"kv_cache_memory_bytes": int(cfg.kv_cache_gb * 2**30), "enforce_eager": True}
         on_cpu["block_size"] = 32  # 128, the default, would cache next to nothing of a prompt
@@ -204,6 +203,8 @@ class VllmEngine:
         try:
             self.llm = LLM(directory, **settings)
         except ValueError:  # without prefill in pieces no prefix of a hybrid model can be cached
+            if self.on_gpu:
+                raise
             self.llm = LLM(directory, **settings, enable_prefix_caching=False)
         torch.set_num_threads(threads)  # on GPUs the constructor leaves torch one
         self.asleep, self.calls = False, 0
@@ -302,8 +303,7 @@ class HfEngine:
         self.model = load_sampler(cfg, directory).to(device).eval()
         self.longest = cfg.max_prompt_tokens + cfg.max_tokens
         self.tokenizer = AutoTokenizer.from_pretrained(directory)
-        self.names = expected_names(directory)
-        self.device = device
+        self.names, self.device = expected_names(directory), device
 
     @torch.no_grad()
     def sample(self, requests: list[Request], on_finish: OnFinish | None = None) -> list[Response]:

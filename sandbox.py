@@ -101,7 +101,7 @@ class Sandbox:
         room: int = 1, check: tuple = (), keep: Callable[[int, Run], object] = lambda i, run: run,
     ) -> list[Run]:  # fmt: skip
         """One Run per input: a text for stdin, or a list of arguments for fn_name, such as "f" or
-        "Solution().f". traced: a way of jail/chance.py; the Runs hold variables, too. room: what
+        "Solution().f". traced: 0, or a way of jail/chance.py to hold variables, too. room: what
         values.room_for() says of the expected values. check: what must not be forgery.forgeable().
         keep(i, run) is asked when input i is done, and its answer kept in place of the Run: all
         runs together may be larger than our memory.

@@ -34,7 +34,7 @@ class Variable:
     value: object  # at the end of the run
     parameter: bool  # its last definition was as a parameter
     last: bool  # no variable of its name, fit to ask for or not, was defined later
-    given: bool  # it is a parameter of the call under test, with the value that the caller gave
+    given: bool  # the prompt says its value: as an argument of the call, or see jail/remarks.py
 
 
 @dataclass

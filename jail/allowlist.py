@@ -160,24 +160,14 @@ DECORATORS = set(
 # more, what changes the class that it is given, and files, which no other Python has like ours.
 DECORATES = {"abc.abstractmethod", "dataclasses.dataclass", "functools.total_ordering"}
 FILES = {"sys.stderr", "sys.stdin", "sys.stdout"}
-FILE_ATTRIBUTES = set(
-    "buffer close flush read readable readline readlines write writelines".split()
-)
+FILE_ATTRIBUTES = set(ATTRIBUTES_OF["files"].split()) - {"closed", "mode", "name", "peek"}
 PLACED = {"copy.deepcopy", "dataclasses.field", *DECORATES, *FILES}
 ITERATE = set("all any enumerate filter list map next set sorted tuple zip".split())
 MAY_BE_SAID = {*METHODS, "__main__", "__name__", "__class__", "__slots__", "__doc__"}  # in a text
 
 
-BASE_MODULES = (
-    "abc",
-    "collections",
-    "datetime",
-    "decimal",
-    "fractions",
-    "numbers",
-    "sorted",
-    "typing",
-)
+# The classes of these modules may be derived from.
+BASE_MODULES = tuple("abc collections datetime decimal fractions numbers typing".split())
 
 
 def is_exception(name: str) -> bool:

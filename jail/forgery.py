@@ -31,12 +31,7 @@ from jail.allowlist import (
     SYNTAX,
     TYPES,
 )
-from jail.forms import (
-    fields,
-    has_plain_fields,
-    is_type_call,
-    without_lazy_annotations,
-)
+from jail.forms import fields, has_plain_fields, is_type_call, without_lazy_annotations
 from jail.names import binds, identifiers, origins, own_attributes, since, stars, words
 
 # The compiler turns __x, in a class A, into _A__x: a name that is spelled in two ways.

@@ -92,7 +92,6 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
     _thread.stack_size(16 << 20)  # the default is that of the main thread, now 1 GB
     open_standard_files()
     warm_up()
-    chance.shown_by_address()
     gc.collect()
     with contextlib.suppress(AttributeError):  # only glibc has it; a freed page is not copied
         isolation.libc.malloc_trim(0)
@@ -363,8 +362,8 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
     def work() -> object:
         nonlocal variables, limited
         code, recorder = compile_program(job)
-        other = job["seed"] if job.get("traced") else ""  # str() of a class says its module
-        names = fresh_module(f"program{other or ''}" if fn_name else "__main__")
+        twin = job["seed"] or "" if job.get("traced") else ""  # str() of a class says its module
+        names = fresh_module(f"program{twin}" if fn_name else "__main__")
         if recorder:
             names[instrument.HOOK] = recorder.hook
             recorder.active = not fn_name

@@ -227,3 +227,34 @@ def test_ranks_tell_each_other_what_they_sampled_and_no_tests(one_process, monke
         made = rollout(Config(samples_per_prompt=1), 0, groups, Drafts(), pool, accept, Clock())
     assert [group.samples[0].response.text for group in made] == ["a draft", "of rank 1"]
     assert max(sent) < 10_000
+
+
+class Llm:
+    """vLLM's, as far as the start goes, for a model of which no prefix can be cached."""
+
+    asked: list[dict] = []
+
+    def __init__(self, directory, **settings):
+        self.asked.append(settings)
+        if "enable_prefix_caching" not in settings:
+            raise ValueError("chunked prefill is required")
+
+
+def test_a_hybrid_starts_on_a_cpu_without_cached_prefixes(random_model, monkeypatch):
+    monkeypatch.setattr("vllm.LLM", Llm)
+    monkeypatch.setattr(Llm, "asked", [])
+    make_engine(FP32, random_model, torch.device("cpu"))
+    assert [asked.get("enable_prefix_caching") for asked in Llm.asked] == [None, False]
+    Llm.asked.clear()  # a GPU's error is about something else, and comes once
+    with pytest.raises(UserError, match="chunked prefill is required.*--engine=hf"):
+        make_engine(FP32, random_model, torch.device("cuda"))
+    assert len(Llm.asked) == 1
+
+
+def test_a_model_that_vllm_does_not_know_is_one_sentence(random_model, monkeypatch):
+    def fail(directory, **settings):
+        raise AttributeError("'Config' object has\nno attribute 'conv_dim'")
+
+    monkeypatch.setattr("vllm.LLM", fail)
+    with pytest.raises(UserError, match="AttributeError: .* has no attribute 'conv_dim'.*hf"):
+        make_engine(FP32, random_model, torch.device("cpu"))
