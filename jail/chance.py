@@ -2,8 +2,9 @@
 
 A traced run is repeated in ways in which these are otherwise, so that a variable that depends on
 them differs. SAME: all objects seem to lie at one address. APART and more: addresses are drawn, and
-sets are iterated in an order that is drawn, then in that one backwards. A record keeps objects
-alive, and so an address that would be used again may not be; what is the same in both ways cannot
+sets are iterated in an order that is drawn, then in that one backwards, then from its second
+element on, so that no place holds the same element in all of them. A record keeps objects alive,
+and so an address that would be used again may not be; what is the same in SAME and APART cannot
 depend on it. The order of numbers in a set is the same in every run, so it stays as it is.
 
 CPython writes an address into a text in a few C functions, to which its types point. We point them
@@ -24,17 +25,18 @@ from itertools import count
 from jail.allowlist import MODULES
 
 AS_IT_IS, SAME, APART = 1, 2, 3  # ways to run a traced program
-N_ORDERS = 6  # of a program that makes sets: three, and each of them backwards
+TURNS = 3  # of an order that is drawn: as it is, backwards, and from its second element on
+N_ORDERS = 3 * TURNS  # of a program that makes sets
 # The places, in pointers, of slots in CPython's PyTypeObject, and of the slot that
 # `object.__repr__` calls in PyWrapperDescrObject.
 TP_REPR, TP_HASH, TP_ITER, D_WRAPPED = 11, 15, 27, 6
 MAKES_SETS = {"set", "frozenset", "keys", "items"}  # of the last two, & and - make some
-DIRECT = sys.version_info >= (3, 13)
+DIRECT = sys.version_info >= (3, 13)  # list(set) looks into the set, and asks no slot
 NUMBERS = (int, bool, float, complex)
 Slot = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)
 HashSlot = ctypes.PYFUNCTYPE(ctypes.c_ssize_t, ctypes.py_object)
 addresses = count()
-dice, mirrored, factor = random.Random(), False, 0
+dice, turn, factor = random.Random(), 0, 0
 
 
 def otherwise(program: str) -> list[tuple[int, int]]:
@@ -42,7 +44,7 @@ def otherwise(program: str) -> list[tuple[int, int]]:
     nodes = list(ast.walk(ast.parse(program)))
     names = {getattr(node, "id", getattr(node, "attr", "")) for node in nodes}
     sets = names & MAKES_SETS or any(isinstance(n, ast.Set | ast.SetComp) for n in nodes)
-    seeds = range(N_ORDERS) if DIRECT else [k // 2 for k in range(N_ORDERS)]
+    seeds = range(N_ORDERS) if DIRECT else [k // TURNS for k in range(N_ORDERS)]
     ways = range(APART, APART + (N_ORDERS if sets else 2))
     return [(0, SAME), *zip(seeds, ways, strict=False)]
 
@@ -63,7 +65,7 @@ def iterate(xs: set | frozenset) -> object:
     found = [*plain_iterate(xs)]
     if not all(map(has_fixed_hash, found)):
         dice.shuffle(found)
-        found = found[::-1] if mirrored else found
+        found = (found, found[::-1], found[1:] + found[:1])[turn]
     return iter(found)
 
 
@@ -123,7 +125,7 @@ our_show, our_iterate, our_hash = Slot(show), Slot(iterate), HashSlot(hash_of)
 def be_otherwise(way: int, program: str) -> None:
     """From now on, in this process. Call it before the program makes a class of its own. What is
     drawn hangs on the program's text, so that no way to write programs survives it always."""
-    global addresses, mirrored, factor
+    global addresses, turn, factor
     if way == AS_IT_IS:
         return
     for place in shown_by_address():
@@ -135,10 +137,10 @@ def be_otherwise(way: int, program: str) -> None:
     if way == SAME:
         addresses = iter(int, 1)  # 0 for ever
         return
-    pair, mirrored = divmod(way - APART, 2)
-    dice.seed(f"{pair} {program}")
+    draw, turn = divmod(way - APART, TURNS)
+    dice.seed(f"{draw} {program}")
     factor = dice.getrandbits(60) | 1
-    mask = (1 << 42) - 1 if mirrored else 0  # which turns the order of addresses, as texts too
+    mask = (1 << 42) - 1 if turn == 1 else 0  # which turns the order of addresses, as texts too
     addresses = (1 << 46 | (dice.getrandbits(42) ^ mask) << 4 for _ in count())
     for kind in (set, frozenset):
         for place in (pointer(kind, TP_ITER), pointer(vars(kind)["__iter__"], D_WRAPPED)):

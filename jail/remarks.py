@@ -29,11 +29,12 @@ def without_remarks(program: str) -> str:
     try:
         tree = ast.parse(program)
         cuts = [cut for node in ast.walk(tree) for cut in inert_parts(node, lines)]
-        tokens = list(tokenize.generate_tokens(io.StringIO(program).readline))
-    except tokenize.TokenError:  # which does not know all that the parser takes
-        return without_remarks(ast.unparse(tree))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return program
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(program).readline))
+    except (tokenize.TokenError, SyntaxError):  # it does not know all that the parser takes
+        return without_remarks(ast.unparse(tree))
     inside = [(start, end) for start, end, _ in cuts]
     cuts += [
         (token.start, token.end, "")

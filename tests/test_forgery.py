@@ -8,6 +8,7 @@ import pytest
 
 from bench import tracefuzz
 from config import Config
+from jail import chance
 from jail.allowlist import INSIDES, MODULES
 from jail.forgery import forgeable
 from jail.instrument import compile_traced
@@ -233,7 +234,7 @@ def test_code_that_runs_after_the_end_changes_no_record(sandbox):
 
 CHANCE = [
     "try: y = len(str(10 ** 5000))\nexcept ValueError: y = 1 + 1",  # longer than Python writes
-    "try: y = print('\\ud800')\nexcept UnicodeEncodeError: y = 1 + 1",
+    "y = 1 + 1\ntry: print('\\ud800')\nexcept ValueError: y = 2 + 1",
     "import random\ny = random.randrange(2)",
     "from random import *\ny = randrange(2)",
     "y = hash('a') % 2",
@@ -263,8 +264,6 @@ ADDRESSES = [  # `y` depends on whether an object has the address of one that is
     "def f():\n    g = [].append\n    return str(g)\ny = f() == f()",
     "def f():\n    g = iter('ab')\n    return str(g)\ny = f() == f()",
     "class A:\n    def m(self): pass\ndef f(): return str(A().m)\ny = f() == f()",
-    HOLD + "a, b = A(), A()\ny = repr(a) <= repr(b)",
-    HOLD + "a, b = A(), A()\ny = repr(a) >= repr(b)",
     HOLD + "xs = A(), A(), A()\ny = xs.index(sorted(xs, key=repr)[0])",
     "import re\ndef f():\n    b = bytearray(b'ab')\n    it = re.finditer(b'a', b)\n    next(it)\n"
     "    it = 0\n    try: b.append(1)\n    except Exception: return 1\ny = f()",
@@ -275,6 +274,40 @@ ADDRESSES = [  # `y` depends on whether an object has the address of one that is
 def test_how_long_an_object_lives_is_no_target(sandbox, program):
     made = make_question(sandbox, f"{program}\nprint(1)", "", None, CFG)
     assert made in ("forgeable", "nondeterministic")
+
+
+@pytest.mark.parametrize("test", ["<=", ">="])
+def test_which_address_is_higher_is_no_target(sandbox, test):
+    """Where all are one, as in one of the runs, both tests hold."""
+    program = HOLD + f"a, b = A(), A()\ny = repr(a) {test} repr(b)\nprint"
+    made = [make_question(sandbox, f"{program}({k})", "", None, CFG) for k in range(6)]
+    assert made == ["nondeterministic"] * 6
+
+
+def test_sets_are_iterated_in_orders_that_are_drawn(monkeypatch):
+    words, nans = set("abcdefgh"), {float("nan") for _ in range(8)}
+    for xs in (words, nans):
+        chance.dice.seed("1")
+        one, other = ([*chance.iterate(xs)] for _ in range(2))
+        assert {*one} == {*other} == xs and one != other
+        for turn, order in enumerate((one, one[::-1], one[1:] + one[:1])):
+            monkeypatch.setattr(chance, "turn", turn)
+            chance.dice.seed("1")
+            assert [*chance.iterate(xs)] == order
+        monkeypatch.setattr(chance, "turn", 0)
+    numbers = {5, 1, 9, (2, 3)}  # which have one order everywhere
+    assert [*chance.iterate(numbers)] == [*numbers]
+
+
+def test_objects_hash_alike_or_by_a_factor_that_is_drawn(monkeypatch):
+    objects = [object() for _ in range(64)]
+    assert {*map(chance.hash_of, objects)} == {0}
+    orders = []
+    for factor in (3, 2**59 + 7):
+        monkeypatch.setattr(chance, "factor", factor)
+        orders.append(sorted(range(64), key=lambda k: chance.hash_of(objects[k])))
+        assert len({*map(chance.hash_of, objects)}) == 64
+    assert orders[0] != orders[1]
 
 
 # Of every set of two, whatever their hashes. {} is another text each time.
@@ -290,6 +323,8 @@ ORDERS = [
     "y = next({{'a{0}', 'b{0}'}}.__iter__())",
     "y = [*({{'a{0}': 1}}.keys() | {{'b{0}': 1}}.keys())][0]",
     "class A: pass\na, b = A(), A()\ny = [*{{a, b}}][0] is a\nz = {0}",
+    "a, b = float('nan'), float('nan')\ny = [*{{a, b}}][0] is a\nz = {0}",
+    "def f(): return 1\ndef g(): return 2\ndef h(): return 3\ny = [*{{f, g, h}}][1]()\nz = {0}",
 ]
 
 
@@ -307,6 +342,13 @@ def test_what_is_the_same_in_each_order_is_a_target(sandbox):
     )
     made = make_question(sandbox, program, "", None, CFG)
     assert made.target == {"y": ["a", "b"], "n": [1, 3], "x": 1, "output": "True"}
+
+
+def test_how_large_our_stack_is_is_no_target(sandbox):
+    """The calls go through C, which takes stack that Python has not counted since 3.11."""
+    program = "import sys\nsys.setrecursionlimit(10**6)\n"
+    program += "def g(n): return 0 if n == 0 else 1 + max(map(g, [n - 1]))\ny = g(60000)\nprint(1)"
+    assert make_question(sandbox, program, "", None, CFG) == "nondeterministic"
 
 
 def test_in_which_module_a_function_is_run_is_no_target(sandbox):
@@ -414,7 +456,7 @@ def test_a_comment_gives_no_value_away(sandbox):
 
 
 REMARKS = [
-    "x = 1  # y = 3\n \\\n\n",  # which the tokenizer does not know
+    "def f(x):\n    return x  # y = 3\n \\\n\n",  # which the tokenizer does not know
     'def f():\n    "a"\n',
     'class A:\n    """a\n    b"""\n    # c\nx = 1',
     '"é" # é\n"b"',
@@ -572,6 +614,7 @@ BY_OTHER_NAMES += [  # the library's own classes and functions, misused
     "from sys import *\nwith stdin as f: x = f.name",
     # array reads the number after it has checked the place, and so may write beyond its end
     "class I:\n    def __index__(self): return 1\nx = [1, 2][I()]",
+    "import datetime\nx = datetime.datetime.strptime('EST', '%Z')",  # asks for the time zone
     "if __name__ == 'program': x = 1",
     "import array\nx = array.array('d', [0.5])",  # the same, by a __float__
     "from dataclasses import dataclass\n@dataclass(slots=True)\nclass P: y: int = 2 + 3",

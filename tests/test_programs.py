@@ -1,5 +1,7 @@
 """Which text of an answer is the program, and what runs before it. ``` is F, and ADD is right."""
 
+import ast
+
 import pytest
 
 from config import Config
@@ -419,3 +421,10 @@ def test_tags_and_marks_of_a_quotation_are_no_code(text):
 def test_a_list_that_the_program_defines_is_no_tag():
     program = f"{ADD}\nDONE = add(1, 2)\n[DONE]"
     check(program, program)
+
+
+def test_a_text_that_takes_much_memory_to_parse_is_not_parsed(monkeypatch):
+    seen, parse = [], ast.parse
+    monkeypatch.setattr(ast, "parse", lambda text, *more: seen.append(len(text)) or parse(text))
+    assert extract_program("a\n" * 40_000, "f") is None
+    assert max(seen, default=0) <= 50_000
