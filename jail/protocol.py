@@ -15,14 +15,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from jail.values import OUTPUT_BYTES, caps, decode, encode
+from jail.values import OUTPUT_BYTES, caps, decode, encode, share
 
 RUN_STATUSES = ("ok", "error", "timeout", "memory", "output", "killed", "syntax")
 STATUSES = (*RUN_STATUSES, "passed", "failed", "unjudged")  # only check() gives the last three
 TRACE_STATUSES = (*RUN_STATUSES, "forgeable")  # the last one if a traced run was to be checked
 ROW = {"scope": str, "name": str, "line": int, "order": int, "parameter": bool, "last": bool}
 WIDE_BYTES = 1 << 20  # so much we decode unseen
-MOST = {b"[": 250_000, b"{": 250_000, b",": 500_000}  # in a report with room 1
+MOST = 125_000  # of each of b"[{," in a report with room 1
 MALFORMED = "malformed report"  # how the error of such a Run begins
 STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)  # in JSON; it may lack its end
 REPORT_BYTES = 8 << 20  # the longest message that a child may send, with room 1
@@ -68,7 +68,7 @@ def patiently(start: Callable, *args: object, **options: object) -> object:
 def parse_run(report: bytes, statuses: tuple, traced: bool = False, room: int = 1) -> Run:
     """Read a child's report. It may be anything, and then the Run is an error."""
     try:
-        if len(report) > MOST[b"["]:  # most reports are short
+        if len(report) > MOST:  # most reports are short
             refuse_many(report, room)
         if len(report) > WIDE_BYTES and not report.isascii():
             # beside one emoji each character takes four bytes, so we look at the bytes first
@@ -98,22 +98,22 @@ def parse_run(report: bytes, statuses: tuple, traced: bool = False, room: int = 
 
 
 def refuse_many(report: bytes, room: int) -> None:
-    """ValueError if the JSON has more values than an honest child sends, which are 200,000.
+    """ValueError if the JSON has more values than an honest child sends, which are 100,000.
 
-    "{}," is 3 bytes, and 64 once parsed. A complex number has two commas, all others have fewer.
+    "{}," is 3 bytes, and 64 once parsed.
     """
-    for look in (bytes, lambda report: STRING.sub(b"", report, 500_000 * room)):
+    for look in (bytes, lambda report: STRING.sub(b"", report, 2 * MOST * room)):
         seen = look(report)  # second without the texts, which may hold more of them
-        if all(seen.count(mark) <= n * room for mark, n in MOST.items()):
+        if all(seen.count(mark) <= MOST * room for mark in (b"[", b"{", b",")):
             return
     raise ValueError("too many values")
 
 
 def read_value(data: object, depth_room: int, room: int) -> object:
     """The decoded value; ValueError if it is more than an honest child sends."""
-    most = caps(room)
-    value = decode(data, max_depth=200 * depth_room, max_nodes=most["max_nodes"])
-    encode(value, **most, ordered=False)
+    value = decode(data, max_depth=200 * depth_room, max_nodes=caps(room)["max_nodes"])
+    if share(value) > room:
+        raise ValueError("a value over the caps")
     return value
 
 

@@ -10,7 +10,7 @@ import io
 import re
 import tokenize
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Protocol
 
 from jail.names import binds
@@ -83,27 +83,59 @@ class Variable(Protocol):
 def mark_given(program: str, variables: list[Variable]) -> None:
     """Set `given` where the program's text says the value.
 
-    So it does if all statements that bind the name, or the last of them and on no condition, bind
-    it to this very literal, or if a text in the program holds both the name and the value.
+    It says a long value, such as 777 or "ab", wherever that stands as a literal or in a text; but
+    where the name is bound to several literals, which of them it is is the question. It says a
+    short one where all statements that bind the name, or the last of them and on no condition, bind
+    it to this very literal, where a statement only claims it, where a text is nothing else, and
+    where a text holds the name, too.
     """
     nodes = list(ast.walk(ast.parse(program)))
     texts = [str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)]
+    stated = {text.strip() for text in texts} | {literal(n) for n in nodes if is_literal(n)}
+    words = {word for text in texts for word in re.findall(r"-?\w+(?:\.\w+)*", text)}
     read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     depends = {part for n in nodes if isinstance(n, CONDITIONS) for part in ast.walk(n)}
     literals = {name: value for node in nodes for name, value in literal_bindings(node)}
+    claimed = {claim for node in nodes for claim in claims(node)}
     bindings = defaultdict(list)
     for node in sorted((n for n in nodes if binds(n)), key=lambda n: (n.lineno, n.col_offset)):
         for name in binds(node):
             bindings[name].append(node)
     for v in variables:
-        value = repr(v.value)
+        value, plain = repr(v.value), str(v.value)
         says = [text for text in texts if re.search(rf"\b{v.name}\b", text)]
-        v.given |= any((value.strip("'") or value) in text for text in says)
+        v.given |= any((plain or value) in text for text in says)
         if value in ("[]", "{}", "set()") and v.name in read:
             continue  # whether it has grown is the question
+        v.given |= (v.name, value) in claimed
+        choice = len({literals.get(place) for place in bindings[v.name]} - {None}) > 1
+        if is_long(v.value) and not choice:
+            v.given |= value in stated or plain in stated | words
+        v.given |= type(v.value) is not str and plain in texts
         if places := bindings[v.name]:
             deciding = places if places[-1] in depends else places[-1:]
             v.given |= all(literals.get(place) == value for place in deciding)
+
+
+def is_long(value: object) -> bool:
+    """Whether few programs name it, so that to see it in one says something."""
+    if isinstance(value, str | bytes):
+        return len(value) > 1
+    if isinstance(value, Collection):
+        return len(value) > 1 or any(map(is_long, value))
+    return value not in (None, True, False) and (type(value) is not int or abs(value) > 10)
+
+
+def is_literal(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant | ast.UnaryOp | ast.List | ast.Tuple | ast.Set | ast.Dict)
+
+
+def literal(node: ast.AST) -> str | None:
+    """The repr of what a literal stands for; None for any other expression."""
+    try:
+        return repr(ast.literal_eval(node))
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
 
 
 def literal_bindings(node: ast.AST) -> Iterator[tuple[ast.Name, str]]:
@@ -115,17 +147,31 @@ def literal_bindings(node: ast.AST) -> Iterator[tuple[ast.Name, str]]:
             pairs = [(target, value)]
         case ast.NamedExpr(target=target, value=value):
             pairs = [(target, value)]
+        case ast.arguments():
+            plain = [*node.posonlyargs, *node.args]
+            pairs = [*zip(plain[::-1], node.defaults[::-1], strict=False)]
+            pairs += zip(node.kwonlyargs, node.kw_defaults, strict=True)
         case _:
             return
     for target, value in pairs:
         match target, value:
-            case ast.Name(), _:
-                try:
-                    yield target, repr(ast.literal_eval(value))
-                except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-                    continue
+            case ((ast.Name() | ast.arg()), _):
+                if value and (said := literal(value)) is not None:
+                    yield target, said
             case ((ast.Tuple() | ast.List()), (ast.Tuple() | ast.List())):
                 pairs += zip(target.elts, value.elts, strict=False)
+
+
+def claims(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """What one statement that only compares says: (name, repr of the value), for `assert y == 3`.
+
+    What a comparison decides, as in `if n == 1`, is what a question asks for.
+    """
+    idle = ast.walk(node) if isinstance(node, ast.Assert | ast.Expr) else ()
+    for part in (part for part in idle if isinstance(part, ast.Compare)):
+        sides = [part.left, *part.comparators]
+        names = [side.id for side in sides if isinstance(side, ast.Name)]
+        yield from ((name, said) for name in names for said in map(literal, sides) if said)
 
 
 def complexity(program: str) -> int:

@@ -17,7 +17,7 @@ from math import isfinite
 
 # What a program may return: so many values, characters in all, bits of an integer, and levels.
 # Where more is expected, it gets more room: a power of two that multiplies them all.
-CAPS = {"max_nodes": 200_000, "max_chars": 1_000_000, "max_bits": 4_000_000, "max_depth": 150}
+CAPS = {"max_nodes": 100_000, "max_chars": 1_000_000, "max_bits": 4_000_000, "max_depth": 150}
 NO_CAPS = dict.fromkeys(CAPS, 1 << 40)  # for our own values
 MAX_COMPARISONS = 500_000  # of items with equal hashes in one value: less than 0.1 s
 MAX_BUILD_S = 1.0  # of CPU time, for one set or dict; 200,000 items take 0.02 s
@@ -36,16 +36,13 @@ def room_for(expected: list) -> int:
 
     It is coarse, because the program may see it: it says next to nothing of what is expected.
     """
-    need = max(map(share, expected), default=0.0)
+    texts = [len(x.encode(errors="replace")) / OUTPUT_BYTES for x in expected if type(x) is str]
+    need = max([*map(share, expected), *texts], default=0.0)
     return 1 << max(0, math.ceil(math.log2(need * 2 or 1)))
 
 
 def share(value: object) -> float:
     """How much of the room 1 a value takes; 1.0 is all of one of the caps."""
-    if type(value) is str:
-        return max(
-            len(value) / CAPS["max_chars"], len(value.encode(errors="replace")) / OUTPUT_BYTES
-        )
     sizes, todo = dict.fromkeys(CAPS, 0), [(value, 1)]
     while todo:
         x, depth = todo.pop()
@@ -110,7 +107,7 @@ def encode(
         if kind is type and any(x is known for known in TYPES):
             return {"type": x.__name__}
         if kind is complex:
-            return {"complex": [repr(x.real), repr(x.imag)]}
+            return {"complex": repr(x)}
         if id(x) in path or len(path) >= max_depth:
             raise ValueError("a value inside itself, or nested too deeply")
         path.add(id(x))
@@ -194,7 +191,7 @@ def decode(
             if tag == "float":
                 return float(x)
             if tag == "complex":
-                return complex(*map(float, x))
+                return complex(x)
             kind = classes[x[0]]
             if tag == "object" and type(kind) is type and kind.__module__ == classes["__name__"]:
                 instance = object.__new__(kind)  # a class of that module; its __init__ does not run

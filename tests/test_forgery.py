@@ -498,6 +498,19 @@ PLANTS = {  # a program f(x), called with 3, and what may be asked of it besides
     "a, (b, n) = 1, (2, 0)\n    for _ in range(x): n += 1": {"n"},
     "res = []\n    kept = []\n    dp = [0]\n    zs = [x]\n    kept.extend(dp)": {"kept", "zs"},
     "a = 0\n    for i in range(x): a = 0": {"i"},
+    "y = x + 774\n    assert y == 777": set(),
+    "y = x + 2\n    assert y == 5": set(),
+    "y = x + 2\n    5 == y": set(),
+    "y = x + 2\n    a = 1 if y == 5 else 0": {"y", "a"},
+    "y = int('777') + x - x": set(),
+    "y = int('5') + x - x": set(),
+    "y = x * 259\n    if x < 0: y = 777": set(),
+    "y = x * 20\n    if x < 0: z = 60": set(),
+    "y = [x, 2]\n    lambda: [3, 2]": set(),
+    "y = -x * 7\n    print('it is -21.')": set(),
+    "y = 'no'\n    if x > 2: y = 'yes'": {"y"},
+    "def g(z=7): return z + x\n    y = g()": {"y"},
+    "def g(a, /, *, z=7): return z + a\n    y = g(x + 1)": {"y", "a"},
 }
 
 

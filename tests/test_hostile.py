@@ -105,6 +105,14 @@ def test_a_report_is_measured_in_bytes_before_its_characters_are_made():
     assert parse_run(report, RUN_STATUSES).status == "ok"
 
 
+def test_a_value_is_measured_without_a_copy():
+    report = json.dumps({"status": "ok", "value": encode([complex(n, 0.5) for n in range(99_000)])})
+    assert peak_mb(lambda: parse_run(report.encode(), RUN_STATUSES)) < 60
+    assert parse_run(report.encode(), RUN_STATUSES).value[-1] == 98_999 + 0.5j
+    report = json.dumps({"status": "ok", "value": ["ab" * 300_000] * 2})
+    assert parse_run(report.encode(), RUN_STATUSES).status == "error"
+
+
 def test_an_oracle_hashes_only_what_is_expected():
     """A set of integers with one hash takes quadratic time; the oracles take any list."""
     compared = []

@@ -522,8 +522,8 @@ def more_memory(box: Sandbox):
 
 
 def test_the_room_says_next_to_nothing_of_what_is_expected():
-    assert room_for([]) == room_for([[1] * 99_000, "x" * 400_000, {1: {2: "y"}}, None]) == 1
-    assert {room_for([[0] * n]) for n in range(210_000, 400_000, 20_000)} == {4}
+    assert room_for([]) == room_for([[1] * 49_000, "x" * 400_000, {1: {2: "y"}}, None]) == 1
+    assert {room_for([[0] * n]) for n in range(110_000, 200_000, 10_000)} == {4}
 
 
 def test_there_may_be_more_inputs_than_files(box):
