@@ -175,7 +175,7 @@ def read_config_file(path: Path) -> dict[str, object]:
             raise UserError(f"{where}: {key} is set twice in this file; keep one of them")
         try:
             value = ast.literal_eval(node.value)
-        except (ValueError, TypeError, MemoryError, RecursionError) as error:
+        except (ValueError, TypeError, ArithmeticError, MemoryError, RecursionError) as error:
             why = f"the value of {key} is not a literal; config files are not executed"
             raise UserError(f"{where}: {why}") from error
         values[key] = convert(key, value, where)
@@ -188,7 +188,7 @@ def literal(text: str) -> object:
         return text == "true"
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, ArithmeticError):
         return text
 
 

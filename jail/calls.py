@@ -19,7 +19,7 @@ def parse_call(text: str, program: str = "") -> tuple[str, list]:
         return fn_name, [ast.literal_eval(node) for node in nodes]
     except TypeError as error:  # the arguments do not fit
         raise ValueError(f"{text}: {error}") from None
-    except (AttributeError, SyntaxError, ValueError, RecursionError, MemoryError):
+    except (AttributeError, SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError):
         wanted = "a call whose arguments, and defaults before a keyword, are literals"
         raise ValueError(f"cannot read {text}; write {wanted}, like f([1, 2], k=3)") from None
 

@@ -23,6 +23,7 @@ import sys
 from itertools import count
 
 from jail.allowlist import MODULES
+from jail.names import identifiers
 
 AS_IT_IS, SAME, APART = 1, 2, 3  # ways to run a traced program
 TURNS = 3  # of an order that is drawn: as it is, backwards, and from its second element on
@@ -31,6 +32,7 @@ N_ORDERS = 3 * TURNS  # of a program that makes sets
 # `object.__repr__` calls in PyWrapperDescrObject.
 TP_REPR, TP_HASH, TP_ITER, D_WRAPPED = 11, 15, 27, 6
 MAKES_SETS = {"set", "frozenset", "keys", "items"}  # of the last two, & and - make some
+MAKES_SETS |= {"Set", "FrozenSet", "AbstractSet", "MutableSet", "SortedSet"}
 DIRECT = sys.version_info >= (3, 13)  # list(set) looks into the set, and asks no slot
 NUMBERS = (int, bool, float, complex)
 Slot = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)
@@ -41,12 +43,17 @@ dice, turn, factor = random.Random(), 0, 0
 
 def otherwise(program: str) -> list[tuple[int, int]]:
     """(twin, way): how to run it again, to see that it depends on nothing of the kind."""
-    nodes = list(ast.walk(ast.parse(program)))
-    names = {getattr(node, "id", getattr(node, "attr", "")) for node in nodes}
-    sets = names & MAKES_SETS or any(isinstance(n, ast.Set | ast.SetComp) for n in nodes)
+    sets = makes_sets(ast.parse(program))
     seeds = range(N_ORDERS) if DIRECT else [k // TURNS for k in range(N_ORDERS)]
     ways = range(APART, APART + (N_ORDERS if sets else 2))
     return [(0, SAME), *zip(seeds, ways, strict=False)]
+
+
+def makes_sets(tree: ast.Module) -> bool:
+    """Whether it can: it has a display of one, or a name for one of their types."""
+    nodes = list(ast.walk(tree))
+    names = {name for node in nodes for name in identifiers(node)}
+    return bool(names & MAKES_SETS) or any(isinstance(n, ast.Set | ast.SetComp) for n in nodes)
 
 
 def generator() -> object:

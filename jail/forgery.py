@@ -31,6 +31,7 @@ from jail.allowlist import (
     SYNTAX,
     TYPES,
 )
+from jail.chance import makes_sets
 from jail.forms import fields, has_plain_fields, is_type_call, without_lazy_annotations
 from jail.names import binds, identifiers, origins, own_attributes, since, stars, words
 
@@ -61,6 +62,8 @@ def forgeable(program: str, prefix: str = "") -> str:
         names = {name for node in ast.walk(tree) for name in identifiers(node)}
         if "finditer" in names and "bytearray" in names:
             raise Refused("finditer, which locks the size of what it reads for as long as it lives")
+        if "__eq__" in names and makes_sets(tree):
+            raise Refused("sets beside an __eq__, which they call in the order of their hashes")
     except Refused as refused:
         return str(refused)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -18,14 +18,11 @@ import symtable
 from collections.abc import Iterator
 from types import CodeType
 
-from jail.recorder import FIRST_SLOT, HOOK, Recorder, Site, floating_name
+from jail.recorder import FIRST_SLOT, HOOK, LIMITED, MIXED, Recorder, Site, floating_name
 
 FILENAME = "<program>"
 RUNS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.Starred, ast.In, ast.NotIn)
 RUNS += (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)  # may run a generator's code
-# What makes objects whose operators, attributes or subscripts run a function of the program's.
-OVERLOADS = {"cmp_to_key", "defaultdict", "property", "ChainMap"}
-OVERLOADS |= {"SortedDict", "SortedKeyList", "SortedList", "SortedSet"}
 PLAIN = ast.Constant | ast.List | ast.Tuple | ast.Load  # these raise nothing
 
 
@@ -35,10 +32,11 @@ class Instrumenter(ast.NodeTransformer):
     def __init__(self, source: str) -> None:
         tables = [symtable.symtable(source, FILENAME, "exec")]
         self.scopes = [("", tables[0])]  # (qualified name, symbols), innermost last
-        self.tables = {}  # (name, line) of a function or class -> its symbols
+        # (name, line) of a function or class -> its symbols; not of a comprehension, which takes .0
+        self.tables = {}
         for table in tables:
             tables += table.get_children()  # the loop goes on through these
-            if table.get_type() in ("function", "class"):
+            if table.get_type() in ("function", "class") and ".0" not in table.get_identifiers():
                 self.tables[table.get_name(), table.get_lineno()] = table
         self.tree = ast.parse(source, FILENAME)
         some = ast.walk(self.tree) if ":=" in source or "case" in source else []
@@ -305,7 +303,7 @@ def runs_later(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 def watched(body: list[ast.stmt]) -> list[ast.stmt]:
     """`body`, with a note if RecursionError or MemoryError leaves it."""
-    note = added(f"{HOOK}[4] = True\nraise", body[0])
+    note = added(f"{HOOK}[4] = {LIMITED!r}\nraise", body[0])
     kind = ast.parse(f"{HOOK}[3]", mode="eval").body
     handler = placed(ast.ExceptHandler(kind, None, note), body[0])
     return [ast.copy_location(ast.Try(body, [handler], [], []), body[0])]
@@ -326,14 +324,14 @@ class TickSharer:
     """Lets definitions that follow each other share a tick, if nothing between them runs code.
 
     If one of them raises, it and the next ones would look as if they had been defined again, so
-    their names are marked then.
+    their names are marked then. Whether code has run cannot be seen from a program's text alone
+    (`a += b` runs the generator b), so the last one looks whose tick was taken last.
     """
 
     def __init__(self, instrumenter: Instrumenter) -> None:
         defs = [n for n in statements(instrumenter.tree) if isinstance(n, ast.FunctionDef)]
         names = {n.name for n in defs if n.name.startswith("__")} - {"__init__"}
-        used = {getattr(n, "id", getattr(n, "attr", "")) for n in ast.walk(instrumenter.tree)}
-        self.overloads = names or used & OVERLOADS or any(n.decorator_list for n in defs)
+        self.overloads = names or any(n.decorator_list for n in defs)
         self.instrumenter = instrumenter
 
     def share(self, body: list[ast.stmt]) -> list[ast.stmt]:
@@ -349,6 +347,8 @@ class TickSharer:
                 continue
             if sites or not statement or not self.runs_nothing(statement):
                 if later:
+                    look = f"if {HOOK}[2] != {tick}: {HOOK}[4] = {MIXED!r}"
+                    kept += added(look, kept[-1])
                     kept[start:] = [self.guarded(kept[start:], later)]
                 tick, place, start, later = sites[0].tick if sites else 0, 0, 0, []
             elif tick and not start and not raises_nothing(statement):
@@ -360,7 +360,7 @@ class TickSharer:
         return kept
 
     def runs_nothing(self, statement: ast.stmt) -> bool:
-        """Whether it can run no other code of the program's."""
+        """Whether it is not likely to run other code of the program's."""
         if raises_nothing(statement):
             return True
         match statement:

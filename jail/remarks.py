@@ -22,7 +22,7 @@ Cut = tuple[tuple[int, int], tuple[int, int], str]  # from and to (line, column)
 def without_remarks(program: str) -> str:
     """The program without comments, docstrings and statements that are nothing but a constant.
 
-    What does not parse stays as it is.
+    What does not parse stays as it is. Of what cannot be written anew without them, nothing stays.
     """
     program = program.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     lines = io.StringIO(program).readlines()
@@ -34,7 +34,10 @@ def without_remarks(program: str) -> str:
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(program).readline))
     except (tokenize.TokenError, SyntaxError):  # it does not know all that the parser takes
-        return without_remarks(ast.unparse(tree))
+        try:
+            return without_remarks(ast.unparse(tree))
+        except (ValueError, RecursionError):  # digits, or levels, that Python does not write
+            return ""
     inside = [(start, end) for start, end, _ in cuts]
     cuts += [
         (token.start, token.end, "")
@@ -134,7 +137,7 @@ def literal(node: ast.AST) -> str | None:
     """The repr of what a literal stands for; None for any other expression."""
     try:
         return repr(ast.literal_eval(node))
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+    except (ValueError, TypeError, ArithmeticError, SyntaxError, RecursionError, MemoryError):
         return None
 
 

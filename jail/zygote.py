@@ -357,10 +357,10 @@ def run_inputs(job_fd: int, out: int, report: int) -> None:
 
 
 def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
-    fn_name, variables, limited = job["fn_name"], None, False
+    fn_name, variables, unfit = job["fn_name"], None, ""
 
     def work() -> object:
-        nonlocal variables, limited
+        nonlocal variables, unfit
         code, recorder = compile_program(job)
         twin = job["seed"] or "" if job.get("traced") else ""  # str() of a class says its module
         names = fresh_module(f"program{twin}" if fn_name else "__main__")
@@ -380,12 +380,12 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
         finally:  # at once, before anything else runs that the program may have prepared
             sys.setrecursionlimit(max(sys.getrecursionlimit(), 5000))  # encode() is recursive
             if recorder:
-                variables, limited = recorder.snapshot(), recorder.hook[4]
+                variables, unfit = recorder.snapshot(), recorder.hook[4]
         return encode(value, **caps(job["room"]), arrays=True, ordered=False) if fn_name else None
 
     result = attempt(job, work, out, stdin, may_exit=not fn_name)
-    if limited and result["status"] == "ok":
-        result |= {"status": "error", "error": "it went on after the machine's limits had ended it"}
+    if unfit and result["status"] == "ok":
+        result |= {"status": "error", "error": unfit}
     return result | {"variables": variables}
 
 

@@ -249,7 +249,7 @@ def read_literal(text: str) -> object:
     for read in (ast.literal_eval, read_printed_value, json.loads):
         try:
             return read(text)
-        except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        except (SyntaxError, ValueError, TypeError, ArithmeticError, MemoryError, RecursionError):
             continue
     raise ValueError("not a literal")
 

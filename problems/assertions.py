@@ -101,7 +101,7 @@ def literal(node: ast.expr) -> tuple[object] | None:
     """The value of a literal, as a tuple of one."""
     try:
         return (ast.literal_eval(node),)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, ArithmeticError, SyntaxError, MemoryError, RecursionError):
         return None
 
 

@@ -14,7 +14,7 @@ from jail.forgery import forgeable
 from jail.instrument import compile_traced
 from jail.remarks import without_remarks
 from problems.problem import Question, question_text
-from reward import make_question
+from reward import make_question, score_answer
 from sandbox import Sandbox
 from trace import trace_program
 
@@ -238,6 +238,7 @@ CHANCE = [
     "import random\ny = random.randrange(2)",
     "from random import *\ny = randrange(2)",
     "y = hash('a') % 2",
+    "class A:\n def __hash__(self): return 1\n def __eq__(self, o): return 0\ny = {A()} == {A()}",
     "y = list({'pear', 'fig', 'kiwi', 'plum', 'lime', 'date', 'nut'})",
     "class A:\n    x = 0\ny = repr(A())",
     "import datetime\ntoday = 1\ny = datetime.date.today().day",
@@ -325,6 +326,7 @@ ORDERS = [
     "class A: pass\na, b = A(), A()\ny = [*{{a, b}}][0] is a\nz = {0}",
     "a, b = float('nan'), float('nan')\ny = [*{{a, b}}][0] is a\nz = {0}",
     "def f(): return 1\ndef g(): return 2\ndef h(): return 3\ny = [*{{f, g, h}}][1]()\nz = {0}",
+    "from sortedcontainers import SortedSet as S\ny = S(['a{0}', 'b{0}', 'c{0}'], len)[1]",
 ]
 
 
@@ -403,6 +405,7 @@ BLIND_SPOTS = {
     },
     DELETES + "a: D().__setitem__() = 5": {},
     "try: x: (1 // 0) = 5\nexcept ZeroDivisionError: pass": {},
+    "try:\n class listcomp: x: (1 // 0) = [5 for i in 'a']\nexcept ZeroDivisionError: pass": {},
     "n = 0\nwhile (n := n + 1) < 5: pass": {"n": 5},
     "match 3:\n case x if x > 5: pass\n case y: pass": {"x": 3, "y": 3},
     "def f(a):\n def g(): return (a := 7)\n return g()\nf(1)": {},  # which `a` came last?
@@ -453,6 +456,19 @@ def test_a_comment_gives_no_value_away(sandbox):
     shown = 'def f(xs):\n    y = len("# y")\n    total = sum(xs)\n    return total\n'
     assert made.program == shown and made.target == {"y": 3, "total": 9, "output": 9}
     assert isinstance(made, Question) and "total = 9" not in question_text(made, CFG)
+
+
+def test_what_cannot_be_written_without_its_remarks_is_not_asked_about(sandbox):
+    for long in ("x" + " + x" * 2000, "0x" + "f" * 4000):
+        program = f"def f(x):\n    y = x + 3 # y = 5\n    z = {long}\n    return y\n \\\n\n"
+        assert isinstance(make_question(sandbox, program, [2], "f", CFG), str)
+
+
+def test_a_literal_that_overflows_is_none(sandbox):
+    huge = f"1{'0' * 400} + 1j"
+    made = make_question(sandbox, f"y = len('ab')\ndef g(): return {huge}\nprint(3)", "", None, CFG)
+    assert made.target == {"y": 2, "output": "3"}
+    assert score_answer(f"y = {huge}\noutput = 3", made, 0.1).correct == ["output"]
 
 
 REMARKS = [

@@ -14,6 +14,7 @@ from test_sandbox import limits
 from jail import instrument
 from jail.forgery import forgeable
 from jail.instrument import HOOK, compile_traced
+from jail.recorder import MIXED
 from jail.values import decode, encode
 from sandbox import Sandbox
 from trace import choose_variables, parse_call, trace_program
@@ -1145,13 +1146,21 @@ def test_an_input_may_be_as_large_as_those_of_the_tests(sandbox):
 @pytest.mark.parametrize(
     "made, used",
     [
-        ("from collections import defaultdict\nd = defaultdict(g)", "d[0]"),
-        ("class A:\n    x = property(g)\nd = A()", "d.x"),
-        ("from functools import cmp_to_key\nd = cmp_to_key(g)(0)", "d < d"),
+        ("def g():\n    x = 6\n    yield x\nb = g()", "[]\n    a += b"),
+        ("def g(k):\n    x = (k, 1)\n    return x\nb = map(g, 'ab')", "{}\n    a |= b"),
+        ("class B(list):\n    def keys(self):\n        x = 6\n        return []\nb = B()", "{**b}"),
+        (
+            "def g():\n    x = 6\n    return x\nfrom typing import DefaultDict as d\nb = d(g)",
+            "b[0]",
+        ),
+        ("def g(_):\n    x = 6\n    return x\nclass B: z = property(g)\nb = B()", "b.z"),
+        ("from functools import cmp_to_key as k\ndef g(x, _): return -x\nb = k(g)(1)", "b < b"),
     ],
 )
-def test_an_operator_that_runs_a_function_takes_no_tick_of_its_neighbour(made, used):
-    source = (
-        f"def g(*_):\n    x = 6\n    return -7\n{made}\ndef f():\n    z = 1\n    x = {used}\nf()"
-    )
-    assert [v["scope"] for v in rows(source) if v["name"] == "x" and v["last"]] == ["f"]
+def test_code_that_no_text_shows_between_two_definitions_is_noticed(sandbox, made, used):
+    program = f"{made}\nn = 7\ndef f():\n    z = 1\n    a = {used}\n    x = n * 5\nf()\nprint(1)"
+    found = trace_program(sandbox, program, "", trusted=True)
+    assert (found.reason, found.error) == ("error", MIXED)
+    program = program.replace("    z = 1\n", "").replace("    x = n", "    print()\n    x = n")
+    found = trace_program(sandbox, program, "", trusted=True)
+    assert [v.value for v in found.variables if v.name == "x" and v.last] == [35]
