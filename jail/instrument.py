@@ -21,6 +21,7 @@ from types import CodeType
 from jail.recorder import FIRST_SLOT, HOOK, LIMITED, MIXED, Recorder, Site, floating_name
 
 FILENAME = "<program>"
+FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 RUNS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.Starred, ast.In, ast.NotIn)
 RUNS += (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)  # may run a generator's code
 PLAIN = ast.Constant | ast.List | ast.Tuple | ast.Load  # these raise nothing
@@ -293,7 +294,7 @@ def runs_later(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether a call of it, a generator or coroutine, runs nothing of its body yet."""
     parts: list[ast.AST] = [*function.body]
     for part in parts:
-        inner = part.body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) else []
+        inner = part.body if isinstance(part, FUNCTIONS) else []
         inner = [part.body] if isinstance(part, ast.Lambda) else inner
         parts += [child for child in ast.iter_child_nodes(part) if child not in inner]
     return isinstance(function, ast.AsyncFunctionDef) or any(
@@ -329,9 +330,10 @@ class TickSharer:
     """
 
     def __init__(self, instrumenter: Instrumenter) -> None:
-        defs = [n for n in statements(instrumenter.tree) if isinstance(n, ast.FunctionDef)]
+        defs = [n for n in ast.walk(instrumenter.tree) if isinstance(n, FUNCTIONS)]
         names = {n.name for n in defs if n.name.startswith("__")} - {"__init__"}
         self.overloads = names or any(n.decorator_list for n in defs)
+        self.functions = bool(defs)
         self.instrumenter = instrumenter
 
     def share(self, body: list[ast.stmt]) -> list[ast.stmt]:
@@ -348,7 +350,7 @@ class TickSharer:
             if sites or not statement or not self.runs_nothing(statement):
                 if later:
                     look = f"if {HOOK}[2] != {tick}: {HOOK}[4] = {MIXED!r}"
-                    kept += added(look, kept[-1])
+                    kept += added(look, kept[-1]) if self.functions else []
                     kept[start:] = [self.guarded(kept[start:], later)]
                 tick, place, start, later = sites[0].tick if sites else 0, 0, 0, []
             elif tick and not start and not raises_nothing(statement):
