@@ -35,6 +35,8 @@ from transformers.core_model_loading import revert_weight_conversion
 from config import Config, UserError
 
 BLOCK_TOKENS = 128  # queries of one matrix product, where there is no kernel for ragged segments
+EDGE = 64  # sides of these products are multiples of it: oneDNN compiles a kernel for each shape
+UNSEEN = 2**31  # a distance
 # Tokens whose logits exist at the same time. Each slice is one more bf16 sum in the gradient of the
 # head, which slices of 128 make twice as slowly; 512 logits of Qwen2.5 take 0.9 GiB with gradients.
 HEAD_TOKENS = {"cpu": 256, "cuda": 512}
@@ -233,12 +235,14 @@ class Segment(NamedTuple):
 
 
 class Block(NamedTuple):
-    """n neighbouring tokens that follow the same segments: queries of one matrix product."""
+    """Neighbouring tokens that follow the same segments: queries of one matrix product.
 
-    length: int
-    keys: tuple[int, ...]  # blocks whose k tokens, in all, are the keys
-    visible: Tensor  # (n, k), True where a query may see a key
-    distance: Tensor  # (n, k), how many tokens lie between them, for sliding windows
+    Both sides of it are filled up to multiples of EDGE, with queries that see all, unseen keys.
+    """
+
+    length: int  # tokens, at most n
+    keys: tuple[int, ...]  # blocks whose tokens, at most k in all, are the keys
+    distance: Tensor  # (n, k), how far before a query a key stands; UNSEEN where it may not see it
 
 
 class Pack:
@@ -302,15 +306,16 @@ class Pack:
         blocks = []
         for own, part in zip(spans, parts, strict=True):
             lengths = torch.tensor([len(segment.own) for segment in part])
-            owner = torch.arange(len(part)).repeat_interleave(lengths)
-            inside = (owner[:, None] == owner).tril()  # (n, n)
+            owner = torch.arange(len(part)).repeat_interleave(lengths).to(self.ids.device)
+            inside = (owner[:, None] == owner).tril()
             keys = (*part[0].before, own)
             places = torch.cat([self.positions[span.start : span.stop] for span in keys])
-            before = torch.ones(len(owner), len(places) - len(owner), dtype=torch.bool)
-            visible = torch.cat([before, inside], dim=1).to(self.ids.device)
             distance = self.positions[own.start : own.stop, None] - places
+            distance[:, -len(owner) :][~inside] = UNSEEN
+            rows, columns = (-side % EDGE for side in distance.shape)
+            distance = F.pad(F.pad(distance, (0, columns), value=UNSEEN), (0, 0, 0, rows))
             numbers = tuple(spans.index(span) for span in keys)
-            blocks.append(Block(len(owner), numbers, visible, distance))
+            blocks.append(Block(len(owner), numbers, distance))
         return blocks
 
     @cached_property
@@ -332,7 +337,7 @@ class Pack:
     def additive_masks(self, window: int | None, dtype: torch.dtype) -> list[Tensor]:
         """One (n, k) for each block: 0 where a query sees a key, -inf elsewhere."""
         if (window, dtype) not in self.masks:
-            seen = [b.visible & (b.distance < (window or 2**31)) for b in self.blocks]
+            seen = [block.distance < (window or UNSEEN) for block in self.blocks]
             self.masks[window, dtype] = [torch.where(s, 0.0, -torch.inf).to(dtype) for s in seen]
         return self.masks[window, dtype]
 
@@ -414,15 +419,16 @@ def varlen_attention(
     places, *lengths = pack.ragged
     # torch 2.11 knows no enable_gqa: its kernel, as the later one, counts the heads itself.
     gqa = {"enable_gqa": True} if "enable_gqa" in varlen_attn.__kwdefaults__ else {}
-    return varlen_attn(
-        query.transpose(0, 1),
-        key.transpose(0, 1)[places],
-        value.transpose(0, 1)[places],
-        *lengths,
-        scale=scale,
-        window_size=(window - 1 if window else -1, 0),
-        **gqa,
-    )
+    options = {"scale": scale, "window_size": (window - 1 if window else -1, 0)} | gqa
+    key, value = (x.transpose(0, 1)[places] for x in (key, value))
+    return varlen_attn(query.transpose(0, 1), key, value, *lengths, **options)
+
+
+def fill_up(parts: list[Tensor], length: int) -> Tensor:
+    """Tensors (heads, tokens, D), one after another, then zeros: (heads, length, D)."""
+    heads, _, size = parts[0].shape
+    rest = length - sum(part.shape[1] for part in parts)
+    return torch.cat([*parts, parts[0].new_zeros(heads, rest, size)], dim=1)
 
 
 def grouped_attention(
@@ -433,17 +439,16 @@ def grouped_attention(
     On CPUs the backward pass of torch's own attention is slow. Heads that share a key are rows of
     one product. A softmax of bf16 computes in fp32 and rounds once, without copies in between.
     """
-    heads, _, size = query.shape
-    kv_heads = key.shape[0]
+    (heads, _, size), kv_heads = query.shape, len(key)
     lengths = [block.length for block in pack.blocks]
-    queries, keys, values = (x.split(lengths, dim=1) for x in (query * scale, key, value))
+    queries, keys, values = (x.split(lengths, dim=1) for x in (query, key * scale, value))
     masks = pack.additive_masks(window, query.dtype)
     mixed = []
     for rows, block, mask in zip(queries, pack.blocks, masks, strict=True):
-        k = torch.cat([keys[n] for n in block.keys], dim=1)  # (kv_heads, k, D)
-        v = torch.cat([values[n] for n in block.keys], dim=1)
-        rows = rows.reshape(kv_heads, -1, size)  # (kv_heads, heads / kv_heads * n, D)
-        scores = (rows @ k.transpose(1, 2)).view(kv_heads, -1, *mask.shape) + mask
-        part = scores.softmax(-1).view(kv_heads, -1, mask.shape[1]) @ v
-        mixed.append(part.view(heads, -1, v.shape[-1]))
-    return torch.cat(mixed, dim=1).transpose(0, 1)  # (T, heads, D')
+        n, width = mask.shape
+        k, v = (fill_up([x[m] for m in block.keys], width) for x in (keys, values))
+        rows = fill_up([rows], n).view(kv_heads, -1, size)  # (kv_heads, heads / kv_heads * n, D)
+        scores = (rows @ k.transpose(1, 2)).view(kv_heads, -1, n, width) + mask
+        part = scores.softmax(-1).view(kv_heads, -1, width) @ v
+        mixed.append(part.view(heads, n, -1)[:, : block.length].transpose(0, 1))
+    return torch.cat(mixed)  # (T, heads, D')
