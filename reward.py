@@ -10,7 +10,6 @@ Left out: partial credit for "almost equal" values, and any reward a program rep
 """
 
 import re
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ from typing import NamedTuple
 
 import trace
 from config import Config
-from jail.clock import WALL_FACTOR, WALL_S
 from jail.recorder import UNFIT, plain
 from jail.remarks import complexity, mark_given, without_remarks
 from jail.values import decode, encode, room_for
@@ -123,23 +121,9 @@ def run_tests(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdic
             shown = show(run.value) if name else run.stdout
         return Compared(run.status, run.error, ok, shown[:500])
 
-    def alone(i: int) -> Compared:
-        return compared(i, sandbox.run(program, [inputs[i]], name, room=room)[0])
-
-    def together() -> tuple[int, list[Compared]]:
-        runs = sandbox.run(program, inputs, name, room=room, keep=compared)
-        return next((i for i, run in enumerate(runs) if not run.right), 0), runs
-
-    first, runs = together()
-    # State can leak between the tests of one child. Where a failure (not that of the first test,
-    # which had a child of its own) passes alone and comes again at the same test, which luck does
-    # not, all are run alone, so that no program has the better of two ways to be judged.
-    if first and alone(first).right and together()[0] == first:
-        end = time.monotonic() + WALL_FACTOR * len(inputs) * sandbox.timeout_s + WALL_S
-        runs = []
-        for i in range(len(inputs)):
-            over = time.monotonic() > end or (runs and runs[-1].status == "timeout")
-            runs.append(Compared("timeout", "not run", False, "") if over else alone(i))
+    # Once, whatever fails: if a result were a reason to run a program again, the program would know
+    # that result, and have two ways to be judged.
+    runs = sandbox.run(program, inputs, name, room=room, keep=compared)
     passed = [run.right for run in runs]
     if all(passed):
         return Verdict("passed", len(runs), len(runs))
@@ -173,7 +157,7 @@ def make_question(
     output = traced.value if fn_name else traced.stdout.strip() or None
     if output is None:
         return "no output"
-    if cfg.align_output:
+    if cfg.align_output and not re.search(rf"\b{OUTPUT}\b", program):  # or two have that name
         target[OUTPUT] = plain(output)
         if target[OUTPUT] is UNFIT:
             return "output too long"
@@ -189,9 +173,10 @@ def ask(sandbox: Sandbox, problem: Problem, verdict: Verdict, cfg: Config) -> li
     program, tests = verdict.program, problem.tests
     if not program or verdict.status in ("passed", "timeout"):
         return []
-    name = problem.fn_name
-    if name and name.startswith("Solution") and not re.search(r"^class Solution\b", program, re.M):
-        name = name.rpartition(".")[2]  # a small model often writes a plain f for Solution().f
+    name, in_class = problem.fn_name, re.search(r"^class Solution\b", program, re.M)
+    if name and name.startswith("Solution") != bool(in_class):  # a small model often writes a
+        bare = name.rpartition(".")[2]  # plain f for Solution().f; sandbox.py finds both
+        name = f"Solution().{bare}" if in_class else bare
     inputs = tests.get("inputs") or tests.get("calls", [])
     prefix = tests.get("prefix", "")
     made = [

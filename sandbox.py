@@ -8,8 +8,9 @@ through the frames earns nothing. An assert-style check runs in a second, truste
 function under test is a proxy that asks the first child. We keep the (CPU) time on this side too,
 and end a late program with SIGKILL: no program is asked to stop.
 
-Left out: a failed test is not run again on its own (reward.py does that). State can leak between
-the inputs of one run(), but never from one run() to the next.
+Left out: all that a kernel counts (process numbers, say) is common to the programs of one Sandbox,
+so one can leave a sign for the next. It cannot say what was right: each runs once, whatever comes
+of it, and what depends on a result, such as a trace, runs in a twin().
 
     python sandbox.py program.py < stdin    # prints the Run as JSON; exit status 0 if it is "ok"
 """
@@ -119,10 +120,13 @@ class Sandbox:
                 runs += [keep(i, rest) for i in range(len(runs), len(inputs))]
         return runs
 
-    def twin(self, number: int = 0) -> "Sandbox":
-        """Another one, in which strings hash otherwise, objects lie elsewhere and limits differ."""
+    def twin(self, number: int = -1) -> "Sandbox":
+        """Another one, so that a program can see of this one's runs only that they were. From 0 on,
+        strings hash otherwise in it, objects lie elsewhere and limits differ."""
         if number not in self._twins:
-            limits = {"memory_mb": self._limits["memory_mb"] * 7 // 8, "seed": TWIN_SEED + number}
+            limits = {"memory_mb": self._limits["memory_mb"]}
+            if number >= 0:
+                limits = {"memory_mb": limits["memory_mb"] * 7 // 8, "seed": TWIN_SEED + number}
             self._twins[number] = Sandbox(**self._settings, **limits)
         self._twins[number].timeout_s = self.timeout_s
         return self._twins[number]

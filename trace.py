@@ -24,6 +24,8 @@ from jail.values import NO_CAPS, encode
 from problems.programs import with_prefix
 from sandbox import Sandbox
 
+LONG = 1 << 16  # characters of an output, or of a value as JSON: no question can ask for as many
+
 
 @dataclass
 class Variable:
@@ -61,6 +63,7 @@ def trace_program(
     trusted: skip the check for forgery; for one's own programs, never for a model's. prefix: what
     the problem's data set runs before the program; its variables are left out.
     """
+    sandbox = sandbox.twin()  # whoever is judged next must not see that this was worth a trace
     text, own = (with_prefix(before, program, fn_name) for before in (prefix, ""))
     before = text[: text.find(prefix)].count("\n") + 1
     of_prefix = range(before, before + len(prefix.splitlines()))
@@ -78,7 +81,9 @@ def trace_program(
         of_call = row["parameter"] and row["scope"].split(".")[-1] == entry
         variables.append(Variable(**row, given=of_call and encode(row["value"]) in arguments))
     trace = Trace(variables, first.stdout, first.value, first.status, first.error)
-    if first.status != "ok":
+    if first.status == "ok" and not trusted and max(map(len, observed[0])) > LONG:
+        trace.reason = "output too long"
+    if trace.reason != "ok":
         return trace
     if any(run(sandbox.twin(k), way)[1:] != (*observed,) for k, way in otherwise(text)):
         trace.reason = "nondeterministic"

@@ -150,6 +150,8 @@ def literal_bindings(node: ast.AST) -> Iterator[tuple[ast.Name, str]]:
             pairs = [(target, value)]
         case ast.NamedExpr(target=target, value=value):
             pairs = [(target, value)]
+        case ast.For(target=target, iter=ast.List(elts=[value]) | ast.Tuple(elts=[value])):
+            pairs = [(target, value)]
         case ast.arguments():
             plain = [*node.posonlyargs, *node.args]
             pairs = [*zip(plain[::-1], node.defaults[::-1], strict=False)]
@@ -170,11 +172,18 @@ def claims(node: ast.AST) -> Iterator[tuple[str, str]]:
 
     What a comparison decides, as in `if n == 1`, is what a question asks for.
     """
-    idle = ast.walk(node) if isinstance(node, ast.Assert | ast.Expr) else ()
-    for part in (part for part in idle if isinstance(part, ast.Compare)):
-        sides = [part.left, *part.comparators]
-        names = [side.id for side in sides if isinstance(side, ast.Name)]
-        yield from ((name, said) for name in names for said in map(literal, sides) if said)
+    match node:
+        case ast.Assert(test=said) | ast.Expr(value=said):
+            pass
+        case ast.If(test=said, body=[ast.Pass() | ast.Raise()], orelse=[]):
+            pass
+        case _:
+            return
+    parts = [*ast.walk(said)]
+    if any(isinstance(part, ast.Compare) for part in parts):
+        names = [part.id for part in parts if isinstance(part, ast.Name)]
+        values = [value for value in map(literal, filter(is_literal, parts)) if value]
+        yield from ((name, value) for name in names for value in values)
 
 
 def complexity(program: str) -> int:

@@ -12,6 +12,7 @@ input of a program gets a fresh module instead and, if it is for stdin, fresh st
 # ruff: noqa: SIM115 - the children's standard files stay open until their end
 
 import _thread
+import ast
 import atexit
 import builtins
 import contextlib
@@ -44,7 +45,9 @@ PRELOAD = """math collections itertools functools heapq bisect re string random 
 compile_once = functools.lru_cache(maxsize=1)(compile)
 STANDARD = {f"/dev/std{name}": fd for fd, name in enumerate(("in", "out", "err"))}
 STANDARD |= {f"{place}/fd/{fd}": fd for fd in range(3) for place in ("/dev", "/proc/self")}
-plain_open = open
+plain_open, collect = open, gc.collect
+FAILED = "__failed__"  # what a check calls with an assert's exception
+LARGE_KB = 128 << 10  # a child that has become so large frees what an earlier input has left
 old_stdouts = []  # kept: when one is collected it writes its rest into the next input's output
 strewn = []  # see differ_by
 files_are_new = True  # this child's standard files are as the zygote opened them
@@ -235,6 +238,8 @@ def confine(job: dict, stdin_bytes: int = 0, trusted: bool = False) -> None:
 def fresh_module(name: str) -> dict:
     """The names of a new module. It stands in sys.modules, where dataclasses and pickle look."""
     sys.modules[name] = types.ModuleType(name)
+    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > LARGE_KB:
+        collect()  # the names of the last module and its functions hold each other
     return vars(sys.modules[name])
 
 
@@ -439,29 +444,57 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
     confine(job, trusted=True)
 
     peer.kind = job["entry_point"].isidentifier() and job["entry_point"][0].isupper()
-    begun = False
+    begun, first = False, None  # first: what the first assert that failed says
 
     def candidate(*args: object, **kwargs: object) -> object:
         nonlocal begun
         begun = True
         return peer.call(0, "__call__", args, kwargs)
 
+    def verdict_of(error: BaseException) -> Run:
+        if error is peer.raised[0]:
+            return peer.raised[1]
+        if not begun:
+            return Run("unjudged", error=f"the check is broken: {last_line(error)}")
+        if isinstance(error, AssertionError):
+            return Run("failed", error=failed_test(error, job["check"]))
+        return Run("error", error=last_line(error))
+
+    def failed(error: Exception) -> None:
+        nonlocal first
+        if peer.lost or not begun:
+            raise error
+        first = first or verdict_of(error)
+
     try:
         exec(job["preamble"], names)
-        names |= under_its_name(candidate, job["entry_point"], names)
-        exec(compile(job["check"], "<check>", "exec"), names)
+        names |= under_its_name(candidate, job["entry_point"], names) | {FAILED: failed}
+        tree = GoingOn().visit(ast.parse(job["check"], "<check>"))
+        exec(compile(tree, "<check>", "exec"), names)
         names["check"](candidate)
-        verdict = Run("passed")
+        verdict = first or Run("passed")
     except BaseException as error:
-        if error is peer.raised[0]:
-            verdict = peer.raised[1]
-        elif not begun:
-            verdict = Run("unjudged", error=f"the check is broken: {last_line(error)}")
-        elif isinstance(error, AssertionError):
-            verdict = Run("failed", error=failed_test(error, job["check"]))
-        else:
-            verdict = Run("error", error=last_line(error))
-    send(report, asdict(peer.lost or verdict))  # a check may have caught that the program is lost
+        verdict = first or verdict_of(error)
+    send(
+        report, asdict(first or peer.lost or verdict)
+    )  # a check may have caught that the program is lost
+
+
+class GoingOn(ast.NodeTransformer):
+    """Lets a check go on after an assert that failed. Else the program would see which of its
+    answers was wrong, for it was asked no more, and could leave a sign for those after it."""
+
+    def visit_Assert(self, node: ast.Assert) -> ast.Try:
+        told = ast.parse(f"try: pass\nexcept Exception as {FAILED}e: {FAILED}({FAILED}e)").body[0]
+        for part in ast.walk(told):
+            ast.copy_location(part, node)
+        told.body = [node]
+        return told
+
+    def visit_Try(self, node: ast.Try | ast.With) -> ast.AST:
+        return node  # which may wait for the exception
+
+    visit_With = visit_Try
 
 
 def under_its_name(candidate: Callable, entry_point: str, names: dict) -> dict:

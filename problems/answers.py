@@ -331,7 +331,7 @@ def same_value(expected: object, got: object, strict: bool = False) -> bool:
     if strict and type(expected) is not type(got) and {type(expected), type(got)} != {int, float}:
         return False
     if isinstance(expected, float) and isinstance(got, int | float):
-        return close(expected, got)
+        return close(expected, got, 0.0 if strict else 1.0)
     if type(expected) is type(got) is complex:
         return close(expected.real, got.real) and close(expected.imag, got.imag)
     return expected == got
@@ -346,16 +346,17 @@ def exact(key: object) -> object:
     """What tells apart the members of a set that Python takes for one: 1 and True."""
     if isinstance(key, tuple | frozenset):
         return type(key)(map(exact, key))
-    return ("bool", key) if isinstance(key, bool) else key
+    return (exact, key) if isinstance(key, bool) else key
 
 
-def close(expected: float, got: float) -> bool:
-    """Within 1e-6, absolute or relative to `expected`; nan and infinity equal themselves only."""
+def close(expected: float, got: float, least: float = 1.0) -> bool:
+    """Within 1e-6 of `expected`, or of `least` if that is more; nan and infinity equal themselves
+    only."""
     if expected == got or not math.isfinite(expected):
         return expected == got or (expected != expected and got != got)
     if abs(got) > sys.float_info.max:  # a large int has no float
         return False
-    return abs(expected - got) <= 1e-6 * max(1.0, abs(expected))
+    return abs(expected - got) <= 1e-6 * max(least, abs(expected))
 
 
 INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d*+)")

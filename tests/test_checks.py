@@ -1,11 +1,13 @@
 """Assert-style checks, whose values cross a pipe, judge as the same asserts in one process do."""
 
+import ast
 import contextlib
 import json
 
 import pytest
 from test_sandbox import limits
 
+from jail import zygote
 from sandbox import Sandbox
 
 NODES = """
@@ -531,3 +533,25 @@ def test_a_program_may_only_call_what_it_was_given(box, call):
     with limits(box, timeout_s=1.0):
         run = verdict(box, program, "secret = 5", "assert candidate(lambda: 1) == secret")
     assert run.status == "error" and run.error.startswith("malformed call"), run
+
+
+def test_a_check_asks_the_same_whatever_fails(box):
+    """What is asked no more after a failure would tell the program which answer was wrong."""
+    check = """
+def check(candidate):
+    for n in range(2):
+        assert candidate(n) == 5
+    assert candidate(2) is None
+    try:
+        assert candidate(3), "it waits for this"
+    except AssertionError:
+        candidate(4)
+    with context: assert candidate(5) is None
+"""
+    asked, told = [], []
+    names = {zygote.FAILED: told.append, "context": contextlib.nullcontext()}
+    exec(compile(zygote.GoingOn().visit(ast.parse(check)), "<check>", "exec"), names)
+    names["check"](asked.append)
+    assert asked == [0, 1, 2, 3, 4, 5] and len(told) == 2
+    run = verdict(box, SAME, "assert candidate(1) == 2", "assert candidate(2) == 3", "1 / 0")
+    assert (run.status, run.error) == ("failed", "assert candidate(1) == 2")

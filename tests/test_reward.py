@@ -19,7 +19,7 @@ from reward import (
     make_question,
     score_answer,
 )
-from sandbox import Run, Sandbox
+from sandbox import Sandbox
 
 SUM = "def f(nums):\n    total = 0\n    for n in nums:\n        total += n\n    return total"
 CFG = Config()
@@ -84,40 +84,31 @@ def test_cheats_earn_nothing(sandbox, cheat):
     assert verdict.reward == REWARDS["fraction"](verdict) == 0
 
 
-def test_state_that_leaks_between_tests_does_not_fail_a_right_program(sandbox):
-    program = (
-        "import math\ndef f(x):\n"
-        "    math.seen = getattr(math, 'seen', 0) + 1\n    return x + math.seen"
-    )
-    assert judge(sandbox, problem([[1], [1], [1]], [2, 2, 2]), program).status == "passed"
+def test_the_names_and_the_memory_of_one_test_are_gone_at_the_next(sandbox):
+    program = "seen = []\nkept = bytearray(200 << 20)\ndef f(x):\n    seen.append(len(kept))\n"
+    program += "    return x + len(seen)"
+    verdict = judge(sandbox, problem([[1]] * 5, [2] * 5), program)
+    assert verdict.status == "passed", verdict
 
 
-def test_a_program_that_knows_its_try_gains_nothing_by_it(sandbox):
-    """It says 0 to whatever comes first in a process, and 1 later."""
-    two_faced = "import builtins\nn = builtins.n = getattr(builtins, 'n', -1) + 1\n"
-    two_faced += "def f(x): return int(n > 0)"
-    tests = problem([[i] for i in range(8)], [0, 1, 1, 0, 1, 0, 0, 1])
-    verdict = judge(sandbox, tests, two_faced)
-    assert (verdict.status, verdict.passed) == ("failed", 4)  # those of a program that says 0
-
-
-def test_tests_run_alone_have_one_limit_together(sandbox, monkeypatch):
-    monkeypatch.setattr("reward.WALL_S", -1e9)  # it is over before the first of them
-    leaky = "import math\ndef f(x):\n    math.n = getattr(math, 'n', 0) + 1\n    return math.n"
-    verdict = judge(sandbox, problem([[1]] * 3, [1] * 3), leaky)
-    assert (verdict.status, verdict.passed) == ("timeout", 0)
-
-
-def test_a_failed_test_is_run_again_unless_it_ran_first(sandbox, monkeypatch):
+def test_a_program_runs_once_whatever_comes_of_it(sandbox, monkeypatch):
+    """A run that only a failure gives would tell the program that it failed."""
     counts, run = [], sandbox.run
     monkeypatch.setattr(
         sandbox, "run", lambda p, x, *a, **k: counts.append(len(x)) or run(p, x, *a, **k)
     )
     tests = problem([[1], [2], [3]], [1, 2, 3])
-    assert judge(sandbox, tests, "def f(x):\n    return -x").status == "failed"
-    assert counts == [3]
-    assert judge(sandbox, tests, "def f(x):\n    return x % 2").status == "failed"
-    assert counts == [3, 3, 1]
+    for program in ("def f(x): return x", "def f(x): return -x", "def f(x): return x % 2"):
+        judge(sandbox, tests, program)
+    assert counts == [3, 3, 3]
+
+
+def test_a_program_of_two_faces_is_judged_by_one(sandbox):
+    program = "import builtins\nn = builtins.n = getattr(builtins, 'n', -1) + 1\n"
+    program += "def f(x): return x + x if n else x * x"
+    results = [[x * x for x in (2, 3, 4)], [x + x for x in (2, 3, 4)]]
+    passed = [judge(sandbox, problem([[2], [3], [4]], wanted), program) for wanted in results]
+    assert [verdict.status for verdict in passed] == ["failed", "passed"]
 
 
 def test_fraction_counts_passed_tests(sandbox):
@@ -578,19 +569,3 @@ def test_numbers_of_other_scripts_are_no_numbers():
     """Although Python's float() reads them."""
     assert not same_stdout("15", "١٥.٠") and not same_stdout("7.5", "٧.٥")
     assert not same_stdout("2.5", "٢") and same_stdout("15", "15.0")
-
-
-@pytest.mark.parametrize("failing, status", [([3, 3], "passed"), ([3, 5], "failed")])
-def test_what_leaks_comes_again_and_what_is_luck_does_not(failing, status):
-    """Only in the first case are the tests run alone, where all are right here."""
-
-    class Box:
-        timeout_s = 2.0
-
-        def run(self, program, inputs, name, room, keep=lambda i, run: run):
-            bad = failing.pop(0) if len(inputs) > 1 else -1
-            runs = [Run("ok", value=-1 if i == bad else x) for i, (x,) in enumerate(inputs)]
-            return [keep(i, run) for i, run in enumerate(runs)]
-
-    numbers = [*range(1, 9)]
-    assert judge(Box(), problem([[n] for n in numbers], numbers), "def f(x): ...").status == status
