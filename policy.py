@@ -235,10 +235,8 @@ class Segment(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Neighbouring tokens that follow the same segments: queries of one matrix product.
-
-    Both sides of it are filled up to multiples of EDGE, with queries that see all, unseen keys.
-    """
+    """Neighbouring tokens that follow the same segments: queries of one matrix product. Its sides
+    are filled up to multiples of EDGE, with queries that see all, and unseen keys."""
 
     length: int  # tokens, at most n
     keys: tuple[int, ...]  # blocks whose tokens, at most k in all, are the keys
@@ -314,8 +312,7 @@ class Pack:
             distance[:, -len(owner) :][~inside] = UNSEEN
             rows, columns = (-side % EDGE for side in distance.shape)
             distance = F.pad(F.pad(distance, (0, columns), value=UNSEEN), (0, 0, 0, rows))
-            numbers = tuple(spans.index(span) for span in keys)
-            blocks.append(Block(len(owner), numbers, distance))
+            blocks.append(Block(len(owner), tuple(map(spans.index, keys)), distance))
         return blocks
 
     @cached_property
@@ -426,9 +423,8 @@ def varlen_attention(
 
 def fill_up(parts: list[Tensor], length: int) -> Tensor:
     """Tensors (heads, tokens, D), one after another, then zeros: (heads, length, D)."""
-    heads, _, size = parts[0].shape
-    rest = length - sum(part.shape[1] for part in parts)
-    return torch.cat([*parts, parts[0].new_zeros(heads, rest, size)], dim=1)
+    (heads, _, size), filled = parts[0].shape, sum(part.shape[1] for part in parts)
+    return torch.cat([*parts, parts[0].new_zeros(heads, length - filled, size)], dim=1)
 
 
 def grouped_attention(
