@@ -8,6 +8,7 @@ import pytest
 
 from checks.start import worked_examples
 from config import ALIGN_TEMPLATE, Config
+from jail.values import encode
 from problems.answers import is_literal, parse_answer, same_answer, same_stdout, same_value
 from problems.problem import Problem, Question, answer_text, question_messages, question_text
 from reward import (
@@ -569,3 +570,36 @@ def test_numbers_of_other_scripts_are_no_numbers():
     """Although Python's float() reads them."""
     assert not same_stdout("15", "١٥.٠") and not same_stdout("7.5", "٧.٥")
     assert not same_stdout("2.5", "٢") and same_stdout("15", "15.0")
+
+
+@pytest.mark.parametrize(
+    ("value", "answer", "right"),
+    [
+        (5e-9, "0", False),
+        (5e-9, "0.000000005", True),
+        (0.1 + 0.2, "0.3", True),
+        (0.0, "1e-7", False),
+        ({True}, "{('bool', 1)}", False),
+        ({True}, "{True}", True),
+    ],
+)
+def test_an_answer_is_no_nearer_to_a_small_value_than_to_a_large_one(value, answer, right):
+    question = Question("x = 1", "", None, {"x": encode(value)})
+    assert bool(score_answer(f"x = {answer}", question, 0.1).correct) is right
+
+
+def test_a_question_says_which_of_two_functions_is_called(sandbox):
+    """A method of Solution comes before a function of its name (see zygote.find)."""
+    program = "def f(x):\n    y = x + 1\n    return y\nclass Solution:\n    def f(self, x):\n"
+    program += "        y = x * 100\n        return y"
+    for name in ("f", "Solution().f"):
+        tests = {"inputs": [[3]], "outputs": [4], "fn_name": name}
+        asked_of = Problem("p", "", tests)
+        (question,) = ask(sandbox, asked_of, judge(sandbox, asked_of, program), Config())
+        assert (question.call, question.target["y"]) == ("Solution().f(3)", 300)
+
+
+def test_a_trace_leaves_no_sign_where_programs_are_judged(sandbox, monkeypatch):
+    monkeypatch.setattr(sandbox, "run", lambda *args, **options: pytest.fail("they could see it"))
+    made = make_question(sandbox, "y = len('ab')\nprint(y)", "", None, Config())
+    assert made.target["y"] == 2
