@@ -3,8 +3,9 @@
     python bench/tracefuzz.py values [--n=20000] [--seed=0]     random programs over the grammar
     python bench/tracefuzz.py attacks [--n=2000] [--seed=0]     mutants of tests/test_forgery.py
 
-Every value that we record must be the one that the oracle saw last, or the program is refused. An
-attack must never make a target of 777. Exits with 1, and prints the program, if one does.
+Every value that we record must be the one that the oracle saw last, and of the scopes that share a
+name the same one must have bound it last, or the program is refused. An attack must never make a
+target of 777. Exits with 1, and prints the program, if one does.
 
 Left out: async, and programs that end a value observably, which are refused before they run.
 """
@@ -224,6 +225,7 @@ class Oracle:
         elif frame not in self.before:
             n = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4)
             for name in code.co_varnames[: n + bool(code.co_flags & 8)]:
+                self.bound.pop((scope_of(code), name), None)
                 self.bound[scope_of(code), name] = frame.f_locals[name]
         else:
             self.look(frame, self.before[frame])
@@ -279,13 +281,20 @@ def disagreement(source: str, seen: Counter) -> str:
             exec(code, {"__name__": "__main__", HOOK: recorder.hook})  # noqa: S102
     true = {key: plain(value) for key, value in oracle.bound.items()}
     true = {key: value for key, value in true.items() if value is not UNFIT and key[1] != "_"}
-    ours = {(row["scope"], row["name"]): row["value"] for row in recorder.snapshot()}
+    rows = recorder.snapshot()
+    ours = {(row["scope"], row["name"]): row["value"] for row in rows}
     seen["values"] += len(ours)
     seen["values of the oracle alone"] += len(true.keys() - ours.keys())
     for scope, name in ours.keys() - true.keys():  # a class declared global has a short name
         true[scope, name] = true.get((scope.rpartition(".")[2], name), UNFIT)
     wrong = [k for k in ours if repr(ours[k]) != repr(true[k])]
-    return ", ".join(f"{k}: {ours[k]!r}, not {true[k]!r}" for k in wrong)
+    told = [f"{k}: {ours[k]!r}, not {true[k]!r}" for k in wrong]
+    if not recorder.hook[4]:  # else it is refused
+        scopes = {name: scope for scope, name in oracle.bound}  # of its last definition
+        last = [(row["scope"], row["name"]) for row in rows if row["last"]]
+        seen["last of a name"] += len(last)
+        told += [f"{k}: not the last" for k in last if scopes.get(k[1], k[0]) != k[0]]
+    return ", ".join(told)
 
 
 class TooLong(BaseException):
