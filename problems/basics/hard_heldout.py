@@ -1,0 +1,297 @@
+"""Held-out families of the harder tier over numbers and lists; `family.py` explains the form.
+
+None of them is the task of a training family of either tier; tests compare what programs do.
+"""
+# ruff: noqa: B007 - a loop variable is one more value to trace, used or not
+
+from problems.basics.family import (
+    BITS,
+    COUNT,
+    LONG_INTS,
+    LONG_POSITIVES,
+    NATURAL,
+    REPEATS,
+    hard,
+    many,
+    whole,
+)
+
+START = whole(1, 40)
+FIVE = many(lambda rng, constants: rng.randint(1, 4), 5, 5)
+
+
+@hard(k=[50, 80, 100])
+def steps_above(n: START, *, k):
+    """counts the steps that it takes until the number `n` is greater than {k}: in each step, `n` is
+    doubled if it is even, and 3 is added to it if it is odd; it returns the number of steps"""
+    steps = 0
+    while n <= k:
+        odd = n % 2 == 1
+        if odd:
+            n += 3
+        else:
+            n *= 2
+        steps += 1
+    return steps
+
+
+@hard(k=[1, 10, 20])
+def digit_list(n: whole(100, 9999, 40), *, k):
+    """goes through the decimal digits of the number `n`, from the first to the last, and builds a
+    list: an even digit is appended unchanged, and an odd digit is appended plus {k}; it returns the
+    list"""
+    result = []
+    for ch in str(n):
+        digit = int(ch)
+        if digit % 2 == 0:
+            result.append(digit)
+        else:
+            result.append(digit + k)
+    return result
+
+
+@hard(a=[7, 12, 15], b=[3, 5, 4])
+def coins_used(n: whole(20, 400, 7), *, a, b):
+    """returns a list of three numbers: how many coins of {a}, of {b} and of 1 are used to pay the
+    amount `n` when one takes as many coins of {a} as fit, then of the rest as many coins of {b} as
+    fit, and pays what is left with coins of 1"""
+    first = n // a
+    rest = n % a
+    second = rest // b
+    third = rest % b
+    return [first, second, third]
+
+
+@hard(a=[3, 4, 5], b=[1, 2, 7])
+def range_points(n: NATURAL, *, a, b):
+    """goes through the numbers from 1 to `n` with a score that is 0 at first: a number divisible by
+    {a} adds 2 to the score, and any other number whose last decimal digit is {b} subtracts 1 from
+    it; it returns the score"""
+    score = 0
+    for i in range(1, n + 1):
+        last = i % 10
+        if i % a == 0:
+            score += 2
+        elif last == b:
+            score -= 1
+    return score
+
+
+@hard(k=[1, 2, 3])
+def grow_and_drop(n: COUNT, *, k):
+    """repeats the following `n` times with a value that is {k} at first: the value is doubled if it
+    is less than 10, and 7 is subtracted from it if it is not; it returns the value"""
+    value = k
+    for i in range(n):
+        if value < 10:
+            value *= 2
+        else:
+            value -= 7
+    return value
+
+
+@hard(k=[2, 3, 4])
+def odd_sum_down(n: NATURAL, *, k):
+    """repeats the following while the number `n` is greater than 0, with a total that is 0 at
+    first: `n` is added to the total if it is odd, and then {k} is subtracted from `n`; it returns
+    the total"""
+    total = 0
+    steps = 0
+    while n > 0:
+        if n % 2 == 1:
+            total += n
+        n -= k
+        steps += 1
+    return total
+
+
+@hard(k=[1, 2, 3])
+def lower_the_larger(a: NATURAL, b: NATURAL, *, k):
+    """counts the steps that it takes until one of the numbers `a` and `b` is 0 or less: in each
+    step, the larger one of them is halved (with //), or, if they are equal, {k} is subtracted from
+    both; it returns the number of steps"""
+    steps = 0
+    while a > 0 and b > 0:
+        if a > b:
+            a //= 2
+        elif b > a:
+            b //= 2
+        else:
+            a -= k
+            b -= k
+        steps += 1
+    return steps
+
+
+@hard(k=[2, 3, 4])
+def best_window(nums: LONG_INTS, *, k):
+    """returns the largest sum of {k} consecutive numbers of the list `nums`; 0 if the list has
+    fewer than {k} numbers"""
+    best = 0
+    for start in range(len(nums) - k + 1):
+        total = 0
+        for i in range(start, start + k):
+            total += nums[i]
+        if start == 0 or total > best:
+            best = total
+    return best
+
+
+@hard(k=[0, 1, 2])
+def places_of_ones(bits: BITS, *, k):
+    """returns the list of the indices i from 1 on at which bits[i] is 1 and bits[i - 1] is 0 in the
+    list `bits`, each plus {k}"""
+    result = []
+    for i in range(1, len(bits)):
+        before = bits[i - 1]
+        if bits[i] == 1 and before == 0:
+            result.append(i + k)
+    return result
+
+
+@hard(k=[1, 3, 5])
+def two_way_balance(nums: LONG_INTS, *, k):
+    """goes through the list `nums` with a balance that is 0 at first: a number greater than {k} is
+    added to the balance, and any other number subtracts {k} from it; it returns the balance"""
+    balance = 0
+    others = 0
+    for x in nums:
+        if x > k:
+            balance += x
+        else:
+            balance -= k
+            others += 1
+    return balance
+
+
+@hard(k=[2, 3])
+def flip_by_index(nums: LONG_INTS, *, k):
+    """goes through the indices i of the list `nums` and builds a new list: if i is divisible by
+    {k}, -nums[i] is appended; otherwise nums[i] is appended if it is positive, and left out if it
+    is not; it returns the new list"""
+    result = []
+    for i in range(len(nums)):
+        x = nums[i]
+        if i % k == 0:
+            result.append(-x)
+        elif x > 0:
+            result.append(x)
+    return result
+
+
+@hard(k=[2, 3, 4])
+def neighbour_steps(nums: REPEATS, *, k):
+    """goes through the indices i from 1 to the end of the list `nums` with a score that is 0 at
+    first: if nums[i] is nums[i - 1] + 1, 1 is added to the score; otherwise, if nums[i] is not 0,
+    {k} is subtracted from it; it returns the score"""
+    score = 0
+    for i in range(1, len(nums)):
+        before = nums[i - 1]
+        if nums[i] == before + 1:
+            score += 1
+        elif nums[i] != 0:
+            score -= k
+    return score
+
+
+@hard(low=[1, 2, 3], high=[7, 8, 9])
+def clip_and_double(nums: LONG_INTS, *, low, high):
+    """goes through the list `nums` and builds a new list: for a number less than {low}, 0 is
+    appended, for a number greater than {high}, {high} is appended, and any other number is
+    multiplied by 2 and appended; it returns the new list"""
+    result = []
+    for x in nums:
+        if x < low:
+            result.append(0)
+        elif x > high:
+            result.append(high)
+        else:
+            double = x * 2
+            result.append(double)
+    return result
+
+
+@hard(k=[4, 5, 6])
+def add_or_halve(bits: BITS, *, k):
+    """goes through the list `bits` with a value that is 0 at first: a 1 adds {k} to the value, and
+    a 0 halves it (with //); it returns the list of the values after each of the bits"""
+    result = []
+    value = 0
+    for bit in bits:
+        if bit == 1:
+            value += k
+        else:
+            value //= 2
+        result.append(value)
+    return result
+
+
+@hard(k=[2, 3, 5])
+def longest_fall(nums: LONG_INTS, *, k):
+    """goes through the indices i from 1 to the end of the list `nums` with a counter that is 0 at
+    first: if nums[i] is less than nums[i - 1], {k} is added to the counter, and otherwise 1 is
+    subtracted from it; it returns the list of the values that the counter has after each index"""
+    result = []
+    counter = 0
+    for i in range(1, len(nums)):
+        if nums[i] < nums[i - 1]:
+            counter += k
+        else:
+            counter -= 1
+        result.append(counter)
+    return result
+
+
+@hard(k=[8, 10, 12])
+def products_of_small_pairs(nums: LONG_POSITIVES, *, k):
+    """returns the sum of nums[i] * nums[j] over all pairs of indices i < j of the list `nums` for
+    which nums[i] + nums[j] is less than {k}"""
+    total = 0
+    for i in range(len(nums)):
+        for j in range(i + 1, len(nums)):
+            if nums[i] + nums[j] < k:
+                total += nums[i] * nums[j]
+    return total
+
+
+@hard(k=[1, 3, 4])
+def smallest_above(nums: LONG_INTS, *, k):
+    """returns the smallest number of the list `nums` that is greater than {k}; -1 if no number is
+    greater than {k}"""
+    best = -1
+    found = False
+    for x in nums:
+        if x > k and (not found or x < best):
+            best = x
+            found = True
+    return best
+
+
+@hard(k=[2, 3, 5])
+def rounds_won(first: FIVE, second: FIVE, *, k):
+    """compares first[i] with second[i] for each index i of the lists `first` and `second`, which
+    have the same length, with a score that is 0 at first: where first[i] is greater, 1 is added to
+    the score, and where both are equal, {k} is added; it returns the score"""
+    score = 0
+    for i in range(len(first)):
+        a = first[i]
+        b = second[i]
+        if a > b:
+            score += 1
+        elif a == b:
+            score += k
+    return score
+
+
+@hard(k=[2, 4, 6])
+def sum_and_count(nums: LONG_INTS, *, k):
+    """returns a list of two numbers: the sum of the odd numbers of the list `nums`, and how many
+    even numbers of `nums` are greater than {k}"""
+    total = 0
+    count = 0
+    for x in nums:
+        if x % 2 == 1:
+            total += x
+        elif x > k:
+            count += 1
+    return [total, count]

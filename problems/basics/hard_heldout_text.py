@@ -1,0 +1,292 @@
+"""Held-out families of the harder tier over strings, dicts and lists of lists; `family.py` explains
+the form."""
+
+from problems.basics.family import (
+    GRID,
+    INTERVALS,
+    LONG_PAIRS,
+    LONG_WORDS,
+    SENTENCE,
+    TABLE,
+    TEXT,
+    hard,
+    text_of,
+)
+
+BRACKETS = text_of("((()))[", 3, 8, "")
+MIXED = text_of("aab123456789", 6, 10, "", "a7")
+CAPITALS = text_of("abcABC", 5, 8, "")
+
+
+@hard(k=[1, 2, 3])
+def bracket_depth(text: BRACKETS, *, k):
+    """goes through the string `text` with a depth that is {k} at first: '(' adds 1 to the depth,
+    ')' subtracts 1 from it, and other characters set it to 0; it returns the list of the values
+    that the depth has after each character"""
+    result = []
+    depth = k
+    for ch in text:
+        if ch == "(":
+            depth += 1
+        elif ch == ")":
+            depth -= 1
+        else:
+            depth = 0
+        result.append(depth)
+    return result
+
+
+@hard(k=[3, 4, 5], sign=["*", "#", "*"])
+def mask_words(words: LONG_WORDS, *, k, sign):
+    """returns the list of the words of the list `words`, where each word with at least {k} letters
+    is replaced by its first letter, then {sign!r}, and then its last letter"""
+    result = []
+    for word in words:
+        size = len(word)
+        if size >= k:
+            word = word[0] + sign + word[-1]
+        result.append(word)
+    return result
+
+
+@hard(k=[4, 6, 8])
+def lines_wrapped(words: LONG_WORDS, *, k):
+    """goes through the list `words` with a line, a string that is empty at first: each word is
+    added at the end of the line, but when the line has more than {k} letters then, the line is
+    replaced by the word; it returns the line"""
+    line = ""
+    changes = 0
+    for word in words:
+        line += word
+        if len(line) > k:
+            line = word
+            changes += 1
+    return line
+
+
+@hard(k=[2, 3])
+def every_nth_upper(line: SENTENCE, *, k):
+    """goes through the indices i of the string `line` and builds a new string: if i is divisible by
+    {k}, the character at i is added in upper case, and otherwise it is added twice; it returns the
+    new string"""
+    result = ""
+    for i in range(len(line)):
+        ch = line[i]
+        if i % k == 0:
+            result += ch.upper()
+        else:
+            result += ch * 2
+    return result
+
+
+@hard(sign=["-", ".", "*"])
+def lower_and_mark(text: CAPITALS, *, sign):
+    """goes through the string `text` and builds a new string: a capital letter is added in lower
+    case, and for any other letter, {sign!r} and the letter in upper case are added; it returns the
+    new string"""
+    result = ""
+    for ch in text:
+        if ch.isupper():
+            small = ch.lower()
+            result += small
+        else:
+            result += sign + ch.upper()
+    return result
+
+
+@hard(k=[1, 2, 3])
+def mixed_score(text: MIXED, *, k):
+    """goes through the string `text` with a score that is 0 at first: a digit is added to the
+    score, a letter 'a' subtracts {k} from it, and any other letter doubles it; it returns the
+    score"""
+    score = 0
+    for ch in text:
+        if ch.isdigit():
+            digit = int(ch)
+            score += digit
+        elif ch == "a":
+            score -= k
+        else:
+            score *= 2
+    return score
+
+
+@hard(k=[3, 4])
+def sort_out_words(line: SENTENCE, *, k):
+    """goes through the words of the string `line`, which are separated by spaces, and builds a
+    list: a word with more than {k} letters is appended reversed, any other word that begins with a
+    vowel (a, e, i, o, u) is appended in upper case, and all other words are appended unchanged; it
+    returns the list"""
+    result = []
+    for word in line.split():
+        size = len(word)
+        if size > k:
+            result.append(word[::-1])
+        elif word[0] in "aeiou":
+            result.append(word.upper())
+        else:
+            result.append(word)
+    return result
+
+
+@hard(k=[2, 3, 5])
+def vowel_pairs(text: TEXT, *, k):
+    """goes through the indices i from 1 to the end of the string `text` with a score that is 0 at
+    first: if the letters at i - 1 and i are both vowels (a, e, i, o, u), {k} is added to the score,
+    and otherwise 1 is subtracted from it; it returns the score"""
+    score = 0
+    for i in range(1, len(text)):
+        first = text[i - 1] in "aeiou"
+        second = text[i] in "aeiou"
+        if first and second:
+            score += k
+        else:
+            score -= 1
+    return score
+
+
+@hard(k=[3, 4])
+def first_or_last(words: LONG_WORDS, *, k):
+    """goes through the list `words` and builds a string that is empty at first: of a word with more
+    than {k} letters, only the first letter is added, and any other word is added reversed; it
+    returns the string"""
+    result = ""
+    for word in words:
+        size = len(word)
+        if size > k:
+            result += word[0]
+        else:
+            result += word[::-1]
+    return result
+
+
+@hard(ch=["e", "a", "o"])
+def longest_free(words: LONG_WORDS, *, ch):
+    """returns the longest word of the list `words` that does not contain the letter {ch!r}; of
+    several, the first one; the empty string if there is none"""
+    best = ""
+    for word in words:
+        free = ch not in word
+        if free and len(word) > len(best):
+            best = word
+    return best
+
+
+@hard(k=[8, 10, 12])
+def marks_of_scores(scores: TABLE, *, k):
+    """returns a dict with the names of the dict `scores`, where a value of at least {k} is replaced
+    by 'good', a negative value by 'bad', and any other value by 'fair'"""
+    result = {}
+    for name, value in scores.items():
+        mark = "fair"
+        if value >= k:
+            mark = "good"
+        elif value < 0:
+            mark = "bad"
+        result[name] = mark
+    return result
+
+
+@hard(k=[2, 3, 5])
+def counts_of_names(pairs: LONG_PAIRS, *, k):
+    """returns a dict that maps each name of the list `pairs`, whose elements are lists of a name
+    and a number, to how many of its numbers are greater than {k}; names without such a number have
+    0"""
+    result = {}
+    for name, number in pairs:
+        count = result.get(name, 0)
+        if number > k:
+            count += 1
+        result[name] = count
+    return result
+
+
+@hard(k=[1, 2, 3])
+def grid_score(grid: GRID, *, k):
+    """goes through the rows of `grid`, a list of lists of numbers, with a score that is 0 at first:
+    a row whose first number is greater than its last number adds {k} to the score, and any other
+    row adds its first number to it; it returns the score"""
+    score = 0
+    for row in grid:
+        first = row[0]
+        last = row[-1]
+        if first > last:
+            score += k
+        else:
+            score += first
+    return score
+
+
+@hard(k=[0, 1, 3])
+def row_values(grid: GRID, *, k):
+    """returns a list with one number for each row of `grid`, a list of lists of numbers: the
+    largest number of the row if its sum is greater than {k}, and its smallest number otherwise"""
+    result = []
+    for row in grid:
+        total = sum(row)
+        if total > k:
+            result.append(max(row))
+        else:
+            result.append(min(row))
+    return result
+
+
+@hard(k=[2, 3, 4])
+def interval_points(intervals: INTERVALS, *, k):
+    """goes through the list `intervals` of lists [start, end] and builds a new list: if end - start
+    is greater than {k}, start is appended, and otherwise end is appended; it returns the new
+    list"""
+    result = []
+    for start, end in intervals:
+        length = end - start
+        if length > k:
+            result.append(start)
+        else:
+            result.append(end)
+    return result
+
+
+@hard(k=[0, 1, 2])
+def names_better(first: TABLE, second: TABLE, *, k):
+    """returns the list of the names of the dict `first` that are not in the dict `second`, or whose
+    value in `first` is greater than their value in `second` by more than {k}, in the order of
+    `first`"""
+    result = []
+    for name, value in first.items():
+        if name not in second:
+            result.append(name)
+        else:
+            other = second[name]
+            if value - other > k:
+                result.append(name)
+    return result
+
+
+@hard(k=[2, 3, 4])
+def even_names(pairs: LONG_PAIRS, *, k):
+    """goes through the list `pairs`, whose elements are lists of a name and a number, and builds a
+    string that is empty at first: if the number is greater than {k}, the first letter of the name
+    is added to the string, and otherwise '-' is added; it returns the string"""
+    result = ""
+    for name, number in pairs:
+        letter = name[0]
+        if number > k:
+            result += letter
+        else:
+            result += "-"
+    return result
+
+
+@hard(k=[1, 2, 3])
+def count_in_rows(grid: GRID, *, k):
+    """goes through the indices i of `grid`, a list of lists of numbers, with a total that is 0 at
+    first: if i is even, the sum of the row grid[i] is added to the total, and if i is odd, the
+    largest number of the row is subtracted from it; it returns the total plus {k}"""
+    total = 0
+    for i in range(len(grid)):
+        row = grid[i]
+        if i % 2 == 0:
+            total += sum(row)
+        else:
+            total -= max(row)
+    return total + k

@@ -1,0 +1,386 @@
+"""Training families of the harder tier over lists of numbers; `family.py` explains the form."""
+
+from problems.basics.family import LONG_INTS, LONG_POSITIVES, REPEATS, SOME_LONG_INTS, hard
+
+
+@hard(k=[0, 2, 4, 6])
+def peaks_above(nums: LONG_INTS, *, k):
+    """returns how many numbers of the list `nums` are greater than {k} and greater than the number
+    before and the number after them; the first and the last number never count"""
+    count = 0
+    for i in range(1, len(nums) - 1):
+        before = nums[i - 1]
+        after = nums[i + 1]
+        if nums[i] > k and nums[i] > before and nums[i] > after:
+            count += 1
+    return count
+
+
+@hard(k=[5, 6, 7, 8])
+def sum_before_large(nums: LONG_INTS, *, k):
+    """goes through the list `nums` from left to right, adds up the positive numbers, and stops at
+    the first number that is greater than {k}, which is not added; it returns the sum"""
+    total = 0
+    for x in nums:
+        if x > k:
+            break
+        if x > 0:
+            total += x
+    return total
+
+
+@hard(k=[2, 3, 4])
+def rises_minus_falls(nums: LONG_INTS, *, k):
+    """goes through the list `nums` with a score that is 0 at first: each number that is greater
+    than the number before it adds {k} to the score, and each number that is less than the number
+    before it subtracts 1; it returns the score"""
+    score = 0
+    for i in range(1, len(nums)):
+        step = nums[i] - nums[i - 1]
+        if step > 0:
+            score += k
+        elif step < 0:
+            score -= 1
+    return score
+
+
+@hard(k=[8, 10, 12, 15])
+def totals_with_reset(nums: LONG_POSITIVES, *, k):
+    """returns the list of the running totals of the list `nums`; each time a total is greater than
+    {k}, 0 stands in the list instead, and the total starts again at 0"""
+    result = []
+    total = 0
+    for x in nums:
+        total += x
+        if total > k:
+            total = 0
+        result.append(total)
+    return result
+
+
+@hard(k=[0, 2, 3, 5])
+def longest_run_above(nums: LONG_INTS, *, k):
+    """goes through the list `nums` with a counter that is 0 at first: a number greater than {k}
+    adds 1 to the counter, a number less than {k} sets it back to 0, and {k} itself changes nothing;
+    it returns the largest value that the counter has had"""
+    largest = 0
+    counter = 0
+    for x in nums:
+        if x > k:
+            counter += 1
+        elif x < k:
+            counter = 0
+        if counter > largest:
+            largest = counter
+    return largest
+
+
+@hard(k=[0, 1, 2, 3])
+def keep_rising(nums: LONG_INTS, *, k):
+    """builds a new list that begins with {k}: each number of the list `nums`, from left to right,
+    is appended if it is greater than the last number of the new list; it returns the new list"""
+    result = [k]
+    for x in nums:
+        last = result[-1]
+        if x > last:
+            result.append(x)
+    return result
+
+
+@hard(k=[2, 4, 5, 7])
+def evens_minus_large_odds(nums: LONG_INTS, *, k):
+    """goes through the list `nums` with a total that is 0 at first: an even number is added to the
+    total, an odd number that is greater than {k} is subtracted from it, and other numbers are
+    skipped; it returns the total"""
+    total = 0
+    skipped = 0
+    for x in nums:
+        if x % 2 == 0:
+            total += x
+        elif x > k:
+            total -= x
+        else:
+            skipped += 1
+    return total
+
+
+@hard(k=[0, 1, 2, 5])
+def first_equal_neighbours(nums: REPEATS, *, k):
+    """returns the first index i for which the numbers at i and i + 1 of the list `nums` are equal,
+    plus {k}; -1 if there is no such index"""
+    found = -1
+    for i in range(len(nums) - 1):
+        here = nums[i]
+        following = nums[i + 1]
+        if here == following:
+            found = i + k
+            break
+    return found
+
+
+@hard(k=[3, 5, 6, 8])
+def small_ones_last(nums: LONG_INTS, *, k):
+    """puts the numbers of the list `nums` that are at least {k} into one list and all others into a
+    second list, reverses the second list, and returns the first list followed by it"""
+    large = []
+    small = []
+    for x in nums:
+        if x >= k:
+            large.append(x)
+        else:
+            small.append(x)
+    small.reverse()
+    return large + small
+
+
+@hard(k=[3, 4, 5])
+def pairs_divisible(nums: LONG_POSITIVES, *, k):
+    """returns the number of pairs of indices i < j for which the sum of the numbers at i and j of
+    the list `nums` is divisible by {k} and the number at i is less than the number at j"""
+    count = 0
+    for i in range(len(nums)):
+        for j in range(i + 1, len(nums)):
+            total = nums[i] + nums[j]
+            if total % k == 0 and nums[i] < nums[j]:
+                count += 1
+    return count
+
+
+@hard(k=[0, 3, 4, 6])
+def nearest_to(nums: SOME_LONG_INTS, *, k):
+    """returns the number of the list `nums` with the smallest distance to {k}; of several, the
+    first one; the list is never empty"""
+    best = nums[0]
+    for x in nums:
+        distance = abs(x - k)
+        least = abs(best - k)
+        if distance < least:
+            best = x
+    return best
+
+
+@hard(k=[5, 7, 8, 10])
+def largest_below(nums: LONG_INTS, *, k):
+    """goes through the list `nums` with a number `best` that is -1 at first: each even number that
+    is less than {k} and greater than `best` becomes the new `best`; it returns `best` plus the
+    number of times that `best` has changed"""
+    best = -1
+    changes = 0
+    for x in nums:
+        if x % 2 == 0 and x < k and x > best:
+            best = x
+            changes += 1
+    return best + changes
+
+
+@hard(k=[6, 8, 10])
+def tank_level(nums: LONG_INTS, *, k):
+    """goes through the list `nums` with a level that is 0 at first: each number is added to the
+    level, and then the level is set to {k} if it is greater than {k}, and to 0 if it is less than
+    0; it returns the level"""
+    level = 0
+    for x in nums:
+        level += x
+        if level > k:
+            level = k
+        elif level < 0:
+            level = 0
+    return level
+
+
+@hard(k=[2, 3])
+def at_most_times(nums: REPEATS, *, k):
+    """builds a new list from the list `nums`: each number is put in, but not when the new list
+    already holds it {k} times; it returns the new list"""
+    result = []
+    for x in nums:
+        count = result.count(x)
+        if count < k:
+            result.append(x)
+    return result
+
+
+@hard(k=[1, 2, 3, 5])
+def falling_pairs(nums: LONG_INTS, *, k):
+    """returns how many pairs of indices i and j with i < j there are for which nums[i] - nums[j] is
+    at least {k}, where `nums` is a list of numbers"""
+    count = 0
+    for i in range(len(nums)):
+        for j in range(i + 1, len(nums)):
+            difference = nums[i] - nums[j]
+            if difference >= k:
+                count += 1
+    return count
+
+
+@hard(k=[1, 2, 3, 5])
+def evens_then_odds(nums: LONG_INTS, *, k):
+    """goes through the list `nums` and appends each even number to a list `evens` and each odd
+    number that is greater than {k} to a list `odds`; it returns `evens` followed by the reverse of
+    `odds`"""
+    evens = []
+    odds = []
+    for x in nums:
+        if x % 2 == 0:
+            evens.append(x)
+        elif x > k:
+            odds.append(x)
+    odds.reverse()
+    return evens + odds
+
+
+@hard(k=[1, 2, 3])
+def ends_of_runs(nums: REPEATS, *, k):
+    """goes through the list `nums` and builds a new list: a number that is equal to the number
+    before it is left out, unless it is greater than {k}, and all other numbers are appended; it
+    returns the new list"""
+    result = []
+    for i in range(len(nums)):
+        x = nums[i]
+        if i == 0 or x != nums[i - 1] or x > k:
+            result.append(x)
+    return result
+
+
+@hard(k=[2, 3, 4])
+def add_after_multiples(nums: LONG_POSITIVES, *, k):
+    """goes through the list `nums` and builds a new list: each number is appended, and if the
+    number is divisible by {k}, 0 is appended right after it; it returns the new list"""
+    result = []
+    for x in nums:
+        result.append(x)
+        rest = x % k
+        if rest == 0:
+            result.append(rest)
+    return result
+
+
+@hard(k=[1, 2, 3])
+def position_score(nums: LONG_INTS, *, k):
+    """goes through the indices i of the list `nums` with a score that is 0 at first: if i is even
+    and the number at i is greater than {k}, i is added to the score; if i is odd and the number at
+    i is negative, 1 is subtracted; it returns the score"""
+    score = 0
+    for i in range(len(nums)):
+        x = nums[i]
+        if i % 2 == 0 and x > k:
+            score += i
+        elif i % 2 == 1 and x < 0:
+            score -= 1
+    return score
+
+
+@hard(k=[1, 2, 3])
+def count_valleys(nums: LONG_INTS, *, k):
+    """goes through the indices i from 1 to len(nums) - 2 of the list `nums` with a count that is 0
+    at first: if the number at i is less than both of its neighbours, 1 is added to the count, and
+    if it is equal to one of them, {k} is added; it returns the count"""
+    count = 0
+    for i in range(1, len(nums) - 1):
+        left = nums[i - 1]
+        right = nums[i + 1]
+        if nums[i] < left and nums[i] < right:
+            count += 1
+        elif nums[i] in (left, right):
+            count += k
+    return count
+
+
+@hard(k=[2, 3, 4])
+def change_by_place(nums: LONG_INTS, *, k):
+    """returns a list in which each number of the list `nums` at an even index is multiplied by {k},
+    and each number at an odd index is replaced by 0 if it is negative, and is unchanged otherwise;
+    indices count from 0"""
+    result = []
+    for i in range(len(nums)):
+        x = nums[i]
+        if i % 2 == 0:
+            x = x * k
+        elif x < 0:
+            x = 0
+        result.append(x)
+    return result
+
+
+@hard(k=[0, 3, 5])
+def without_largest(nums: LONG_INTS, *, k):
+    """returns the sum of those numbers of the list `nums` that are greater than {k} and not equal
+    to the largest number of the list; 0 for an empty list"""
+    total = 0
+    largest = max(nums, default=0)
+    for x in nums:
+        if x > k and x != largest:
+            total += x
+    return total
+
+
+@hard(k=[2, 3, 5])
+def differences_over(nums: LONG_INTS, *, k):
+    """returns the list of the differences nums[i] - nums[i - 1] for the indices i from 1 to the end
+    of the list `nums`, without those differences that are less than {k}"""
+    result = []
+    for i in range(1, len(nums)):
+        difference = nums[i] - nums[i - 1]
+        if difference >= k:
+            result.append(difference)
+    return result
+
+
+@hard(k=[0, 2, 4])
+def insert_by_size(nums: LONG_INTS, *, k):
+    """goes through the list `nums` and builds a new list: a number greater than {k} is appended at
+    the end, and any other number is inserted at the beginning; it returns the new list"""
+    result = []
+    for x in nums:
+        large = x > k
+        if large:
+            result.append(x)
+        else:
+            result.insert(0, x)
+    return result
+
+
+@hard(a=[2, 3, 2], b=[3, 4, 5])
+def two_classes(nums: LONG_POSITIVES, *, a, b):
+    """returns a list of two numbers: how many numbers of the list `nums` are divisible by {a}, and
+    how many are divisible by {b} but not by {a}"""
+    first = 0
+    second = 0
+    for x in nums:
+        if x % a == 0:
+            first += 1
+        elif x % b == 0:
+            second += 1
+    return [first, second]
+
+
+@hard(k=[1, 2, 3])
+def compare_halves(nums: LONG_INTS, *, k):
+    """compares nums[i] with nums[-1 - i] for each index i of the first half of the list `nums`,
+    which has len(nums) // 2 numbers: where nums[i] is greater, {k} is added to a score that is 0 at
+    first, and where it is less, 1 is subtracted; it returns the score"""
+    score = 0
+    for i in range(len(nums) // 2):
+        left = nums[i]
+        right = nums[-1 - i]
+        if left > right:
+            score += k
+        elif left < right:
+            score -= 1
+    return score
+
+
+@hard(k=[1, 2, 3])
+def running_maximum(nums: LONG_INTS, *, k):
+    """goes through the list `nums` with a number `top` that is 0 at first: if a number is greater
+    than `top`, it becomes the new `top`, otherwise `top` is lowered by {k}; after each number,
+    `top` is appended to a new list; it returns the new list"""
+    result = []
+    top = 0
+    for x in nums:
+        if x > top:
+            top = x
+        else:
+            top -= k
+        result.append(top)
+    return result

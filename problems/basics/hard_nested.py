@@ -1,0 +1,224 @@
+"""Training families of the harder tier over dicts and lists of lists; `family.py` explains the
+form."""
+
+from problems.basics.family import (
+    FULL_ROWS,
+    GRID,
+    INTERVALS,
+    LONG_PAIRS,
+    LONG_WORDS,
+    ROWS,
+    TABLE,
+    WORDS,
+    hard,
+    many,
+)
+
+VOTES = many(lambda rng, constants: rng.choice(["ann", "bob", "cid", "dan"]), 5, 8, [])
+
+
+@hard(k=[0, 2, 3])
+def best_row(rows: FULL_ROWS, *, k):
+    """goes through the lists in the list `rows` with a total that is 0 at first: if the sum of a
+    list is greater than {k}, it is added to the total, and otherwise the length of the list is
+    subtracted from the total; it returns the total"""
+    total = 0
+    for row in rows:
+        value = sum(row)
+        if value > k:
+            total += value
+        else:
+            total -= len(row)
+    return total
+
+
+@hard(k=[3, 5, 8])
+def rows_over(grid: GRID, *, k):
+    """returns the list of the indices of the rows of `grid`, a list of lists of numbers, whose sum
+    is greater than {k} and whose first number is less than their last number"""
+    result = []
+    for i in range(len(grid)):
+        row = grid[i]
+        total = sum(row)
+        if total > k and row[0] < row[-1]:
+            result.append(i)
+    return result
+
+
+@hard(k=[2, 3, 5])
+def sums_by_name(pairs: LONG_PAIRS, *, k):
+    """returns a dict that maps each name to the sum of its numbers that are at least {k}; the
+    elements of the list `pairs` are lists of a name and a number; names without such a number are
+    no keys"""
+    result = {}
+    for name, number in pairs:
+        before = result.get(name, 0)
+        if number >= k:
+            result[name] = before + number
+    return result
+
+
+@hard(k=[0, 3, 5])
+def names_over(scores: TABLE, *, k):
+    """returns the list of the names in the dict `scores` whose value is greater than {k}, in
+    reverse alphabetical order"""
+    result = []
+    for name, value in scores.items():
+        high = value > k
+        if high:
+            result.append(name)
+    result.sort(reverse=True)
+    return result
+
+
+@hard(k=[2, 3])
+def elected(votes: VOTES, *, k):
+    """counts how often each string occurs in the list `votes`, and returns the list of the strings
+    that occur at least {k} times, each once, in alphabetical order"""
+    counts = {}
+    for vote in votes:
+        counts[vote] = counts.get(vote, 0) + 1
+    result = []
+    for vote in sorted(counts):
+        if counts[vote] >= k:
+            result.append(vote)
+    return result
+
+
+@hard(k=[4, 6, 8])
+def late_intervals(intervals: INTERVALS, *, k):
+    """goes through the list `intervals` of lists [start, end] and builds a new list: if start is at
+    least {k}, end - start is appended; if start is less than {k} and end is greater than {k}, end -
+    {k} is appended; other intervals are left out; it returns the new list"""
+    result = []
+    for start, end in intervals:
+        if start >= k:
+            length = end - start
+            result.append(length)
+        elif end > k:
+            length = end - k
+            result.append(length)
+    return result
+
+
+@hard(k=[2, 3])
+def turn_every_second(grid: GRID, *, k):
+    """goes through the indices i of `grid`, a list of lists of numbers, and builds a list: if i is
+    even, the list grid[i] is appended reversed, and if i is odd, the sum of the numbers of grid[i],
+    multiplied by {k}, is appended; it returns the list"""
+    result = []
+    for i in range(len(grid)):
+        row = grid[i]
+        if i % 2 == 0:
+            result.append(row[::-1])
+        else:
+            total = sum(row)
+            result.append(total * k)
+    return result
+
+
+@hard(k=[1, 2, 5])
+def merge_scores(first: TABLE, second: TABLE, *, k):
+    """starts with a copy of the dict `first` and goes through the dict `second`: a key that is
+    already there gets the larger of both values, and a new key gets its value of `second` plus {k};
+    it returns the new dict"""
+    result = first.copy()
+    for name, value in second.items():
+        if name in result:
+            result[name] = max(result[name], value)
+        else:
+            result[name] = value + k
+    return result
+
+
+@hard(k=[2, 3, 4])
+def longest_by_letter(words: LONG_WORDS, *, k):
+    """returns a dict that maps the first letter of each string of the list `words` to the largest
+    length of a string with this first letter, where lengths less than {k} count as {k}"""
+    result = {}
+    for word in words:
+        letter = word[0]
+        size = max(len(word), k)
+        if letter not in result or size > result[letter]:
+            result[letter] = size
+    return result
+
+
+@hard(k=[0, 2, 3])
+def long_rows(rows: ROWS, *, k):
+    """returns how many of the lists in the list `rows` have at least 3 numbers or a sum that is
+    greater than {k}, minus how many are empty"""
+    count = 0
+    for row in rows:
+        size = len(row)
+        if size >= 3 or sum(row) > k:
+            count += 1
+        elif size == 0:
+            count -= 1
+    return count
+
+
+@hard(k=[1, 2, 10])
+def diagonal_sum(grid: GRID, *, k):
+    """goes through all row indices i and column indices j of `grid`, a list of rows, with a total
+    that is 0 at first: if i is equal to j, grid[i][j] is added to the total, and if i is greater
+    than j, {k} is subtracted from it; it returns the total"""
+    total = 0
+    for i in range(len(grid)):
+        for j in range(len(grid[i])):
+            if i == j:
+                total += grid[i][j]
+            elif i > j:
+                total -= k
+    return total
+
+
+@hard(k=[2, 3])
+def unknown_words(words: WORDS, line: WORDS, *, k):
+    """goes through the strings of the list `line` and builds a new list: a string that is in the
+    list `words` is left out, a string with more than {k} letters is cut to its first {k} letters
+    and appended, and any other string is inserted at the beginning; it returns the new list"""
+    result = []
+    for word in line:
+        known = word in words
+        if not known and len(word) > k:
+            result.append(word[:k])
+        elif not known:
+            result.insert(0, word)
+    return result
+
+
+@hard(k=[1, 2, 3])
+def change_scores(scores: TABLE, *, k):
+    """goes through the dict `scores` and builds a new dict: a name with a negative value gets the
+    value 0, a name with an even value gets half of it (with //), and any other name gets its value
+    plus {k}; it returns the new dict"""
+    result = {}
+    for name, value in scores.items():
+        if value < 0:
+            result[name] = 0
+        elif value % 2 == 0:
+            half = value // 2
+            result[name] = half
+        else:
+            result[name] = value + k
+    return result
+
+
+@hard(k=[0, 1, 2])
+def replace_in_rows(grid: GRID, *, k):
+    """returns a list of lists like `grid`, a list of lists of numbers, in which each number that is
+    less than {k} is replaced by 0, and each number that is the largest of its row is replaced by
+    its double"""
+    result = []
+    for row in grid:
+        largest = max(row)
+        new = []
+        for x in row:
+            if x == largest:
+                x = 2 * x
+            elif x < k:
+                x = 0
+            new.append(x)
+        result.append(new)
+    return result

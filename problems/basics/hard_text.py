@@ -1,0 +1,300 @@
+"""Training families of the harder tier over strings; `family.py` explains the form."""
+
+from problems.basics.family import LONG_WORDS, SENTENCE, TEXT, hard, text_of
+
+STUTTER = text_of("aabbc", 5, 9, "", "a")
+MIXED = text_of("abc0123456789", 6, 10, "", "a7")
+MOVES = text_of("FFBLR", 4, 8, "")
+CAPITALS = text_of("aabBcC", 5, 8, "")
+LETTERS = text_of("aabc", 3, 6, "")
+
+
+@hard(k=[1, 2, 3])
+def shift_vowels(text: TEXT, *, k):
+    """returns the string `text` with each vowel (a, e, i, o, u) replaced by the letter that comes
+    {k} places after it in the alphabet, and each other letter unchanged"""
+    result = ""
+    for ch in text:
+        if ch in "aeiou":
+            code = ord(ch) + k
+            result += chr(code)
+        else:
+            result += ch
+    return result
+
+
+@hard(k=[1, 2, 3])
+def count_same_neighbours(text: STUTTER, *, k):
+    """returns how many characters of the string `text` are equal to the character directly before
+    them, plus {k} if the last character is equal to the first one; 0 for the empty string"""
+    count = 0
+    for i in range(1, len(text)):
+        before = text[i - 1]
+        if text[i] == before:
+            count += 1
+    if text and text[0] == text[-1]:
+        count += k
+    return count
+
+
+@hard(k=[3, 4])
+def turn_short_words(words: LONG_WORDS, *, k):
+    """returns one string: the words of the list `words` joined by single spaces, where a word with
+    more than {k} letters is written with a capital first letter, and a shorter one reversed"""
+    parts = []
+    for word in words:
+        part = word[::-1]
+        if len(word) > k:
+            part = word[0].upper() + word[1:]
+        parts.append(part)
+    return " ".join(parts)
+
+
+@hard(k=[3, 4])
+def word_points(words: LONG_WORDS, *, k):
+    """goes through the list `words` with points that are 0 at first: a word with more than {k}
+    letters adds 2 to the points, any other word that begins with a vowel (a, e, i, o, u) adds 3,
+    and other words subtract 1; it returns the points"""
+    points = 0
+    for word in words:
+        first = word[0]
+        if len(word) > k:
+            points += 2
+        elif first in "aeiou":
+            points += 3
+        else:
+            points -= 1
+    return points
+
+
+@hard(k=[1, 2, 3])
+def walk_position(moves: MOVES, *, k):
+    """goes through the string `moves` with two numbers x and y that are 0 at first: 'R' adds {k} to
+    x, 'L' subtracts {k} from x, 'F' adds 1 to y, and 'B' swaps x and y; it returns the list [x,
+    y]"""
+    x, y = 0, 0
+    for move in moves:
+        if move == "R":
+            x += k
+        elif move == "L":
+            x -= k
+        elif move == "F":
+            y += 1
+        else:
+            x, y = y, x
+    return [x, y]
+
+
+@hard(k=[2, 3, 4])
+def vowel_score(text: TEXT, *, k):
+    """goes through the string `text` with a score that is 0 at first: a vowel (a, e, i, o, u) adds
+    {k} to the score, and any other letter subtracts 1; it returns the score, or 0 if the score is
+    less than 0"""
+    score = 0
+    for ch in text:
+        vowel = ch in "aeiou"
+        if vowel:
+            score += k
+        else:
+            score -= 1
+    if score < 0:
+        score = 0
+    return score
+
+
+@hard(k=[2, 3, 5])
+def alphabet_steps(text: TEXT, *, k):
+    """goes through the indices i from 1 to the end of the string `text` with a score that is 0 at
+    first: if the letter at i is greater than the letter at i - 1, {k} is added to the score; if
+    not, and the score is greater than 0, 1 is subtracted from it; it returns the score"""
+    score = 0
+    for i in range(1, len(text)):
+        here = text[i]
+        before = text[i - 1]
+        if here > before:
+            score += k
+        elif score > 0:
+            score -= 1
+    return score
+
+
+@hard(end=["ay", "y", "zo"])
+def vowel_words(words: LONG_WORDS, *, end):
+    """goes through the list `words` and builds a new list: a word that begins with a vowel (a, e,
+    i, o, u) is appended with {end!r} added to it, any other word with more than 3 letters is
+    appended with {end!r} put before it, and all other words are appended unchanged; it returns the
+    new list"""
+    result = []
+    for word in words:
+        first = word[0]
+        if first in "aeiou":
+            result.append(word + end)
+        elif len(word) > 3:
+            result.append(end + word)
+        else:
+            result.append(word)
+    return result
+
+
+@hard(sep=["_", "-", "."])
+def split_capitals(text: CAPITALS, *, sep):
+    """goes through the string `text` and builds a new string: for a capital letter, {sep!r} and
+    then the letter in lower case are added, and any other letter is added unchanged; it returns the
+    new string"""
+    result = ""
+    for ch in text:
+        if ch.isupper():
+            small = ch.lower()
+            result += sep + small
+        else:
+            result += ch
+    return result
+
+
+@hard(ch=["a", "b", "c"])
+def longest_part(text: STUTTER, *, ch):
+    """goes through the string `text` with a counter that is 0 at first: the letter {ch!r} sets the
+    counter back to 0, and any other letter adds 1 to it; it returns the list of the values that the
+    counter has after each letter"""
+    result = []
+    counter = 0
+    for letter in text:
+        if letter == ch:
+            counter = 0
+        else:
+            counter += 1
+        result.append(counter)
+    return result
+
+
+@hard(k=[1, 2])
+def often_letters(text: STUTTER, *, k):
+    """returns the string of the letters that occur more than {k} times in the string `text`, each
+    of them only once, in the order of their first occurrence"""
+    result = ""
+    for ch in text:
+        count = text.count(ch)
+        if count > k and ch not in result:
+            result += ch
+    return result
+
+
+@hard(a=["F", "R", "L"], b=["L", "F", "B"])
+def highest_balance(moves: MOVES, *, a, b):
+    """goes through the string `moves` with two numbers, `balance` and `most`, that are 0 at first:
+    {a!r} adds 1 to `balance`, {b!r} subtracts 1 from it, and when `balance` is greater than `most`,
+    `most` is set to `balance`; it returns `most`"""
+    most = 0
+    balance = 0
+    for move in moves:
+        if move == a:
+            balance += 1
+        elif move == b:
+            balance -= 1
+        most = max(most, balance)
+    return most
+
+
+@hard(k=[3, 4])
+def ends_upper(words: LONG_WORDS, *, k):
+    """goes through the list `words` and builds a new list: a word with fewer than {k} letters is
+    left out, a word with exactly {k} letters is appended in upper case, and any longer word is
+    appended reversed; it returns the new list"""
+    result = []
+    for word in words:
+        size = len(word)
+        if size == k:
+            result.append(word.upper())
+        elif size > k:
+            result.append(word[::-1])
+    return result
+
+
+@hard(sep=["-", "/", "+"])
+def odd_places(text: TEXT, *, sep):
+    """returns one string: the characters of the string `text` at even indices, then {sep!r}, and
+    then the characters of `text` at odd indices; indices count from 0"""
+    first = ""
+    second = ""
+    for i in range(len(text)):
+        if i % 2 == 0:
+            first += text[i]
+        else:
+            second += text[i]
+    return first + sep + second
+
+
+@hard(k=[4, 6, 8])
+def line_of_words(line: SENTENCE, *, k):
+    """goes through the words of the string `line`, which are separated by spaces, with a count of
+    letters that is 0 at first: the length of each word is added to the count, and when the count is
+    greater than {k}, it goes no further; it returns the count"""
+    letters = 0
+    for word in line.split():
+        size = len(word)
+        letters += size
+        if letters > k:
+            break
+    return letters
+
+
+@hard(k=[1, 2, 5])
+def common_letters(text: LETTERS, other: LETTERS, *, k):
+    """goes through the letters of the string `text` with a score that is 0 at first: a letter that
+    is in the string `other` adds {k} to the score, and any other letter subtracts 1; it returns the
+    score, but 0 if both strings are equal"""
+    score = 0
+    for letter in text:
+        if letter in other:
+            score += k
+        else:
+            score -= 1
+    if text == other:
+        score = 0
+    return score
+
+
+@hard(a=["a", "b", "c"], b=["b", "c", "a"])
+def letter_contest(text: STUTTER, *, a, b):
+    """counts the letters {a!r} and the letters {b!r} in the string `text`; it returns the string
+    {a!r} if there are more of the first, {b!r} if there are more of the second, and 'draw' if there
+    are as many of both"""
+    first = 0
+    second = 0
+    for ch in text:
+        if ch == a:
+            first += 1
+        elif ch == b:
+            second += 1
+    if first == second:
+        return "draw"
+    return a if first > second else b
+
+
+@hard(k=[2, 3, 4])
+def cut_words(words: LONG_WORDS, *, k):
+    """goes through the list `words` and builds a string that is empty at first: of a word with more
+    than {k} letters, the first {k} letters are added to the string, and any other word is added in
+    upper case; it returns the string"""
+    result = ""
+    for word in words:
+        size = len(word)
+        if size > k:
+            result += word[:k]
+        else:
+            result += word.upper()
+    return result
+
+
+@hard(ch=["e", "a", "o"])
+def words_around(words: LONG_WORDS, *, ch):
+    """goes through the list `words` and counts: it returns the number of words that contain the
+    letter {ch!r} but do not begin with it, plus twice the number of words that begin with it"""
+    inside = 0
+    first = 0
+    for word in words:
+        if word[0] == ch:
+            first += 1
+        elif ch in word:
+            inside += 1
+    return inside + 2 * first
