@@ -150,6 +150,7 @@ REPEATS = many(partial(_number, low=0, high=3), 6, 9, [])
 BITS = many(lambda rng, constants: rng.randint(0, 1), 6, 9, [], [1, 1])
 LONG_WORDS = many(_plain_word, 4, 6, [])
 LONG_PAIRS = many(_pair, 4, 5, [])
+SHORT_TABLE = Kind(lambda rng, constants: dict([*_table(rng, constants).items()][:3]), [{}])
 INTERVALS = many(_interval, 3, 5, [])
 GRID = Kind(_grid, [[[4]]])  # rows of one length
 

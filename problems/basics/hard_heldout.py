@@ -6,11 +6,9 @@ None of them is the task of a training family of either tier; tests compare what
 
 from problems.basics.family import (
     BITS,
-    COUNT,
     LONG_INTS,
     LONG_POSITIVES,
     NATURAL,
-    REPEATS,
     hard,
     many,
     whole,
@@ -20,46 +18,20 @@ START = whole(1, 40)
 FIVE = many(lambda rng, constants: rng.randint(1, 4), 5, 5)
 
 
-@hard(k=[50, 80, 100])
-def steps_above(n: START, *, k):
-    """counts the steps that it takes until the number `n` is greater than {k}: in each step, `n` is
-    doubled if it is even, and 3 is added to it if it is odd; it returns the number of steps"""
+@hard(k=[3, 4, 5])
+def steps_below(n: NATURAL, *, k):
+    """counts the steps that it takes until the number `n` is less than {k}: in each step, `n` is
+    divided by 3 (with //) if it is divisible by 3, and 1 is subtracted from it if it is not; it
+    returns the number of steps"""
     steps = 0
-    while n <= k:
-        odd = n % 2 == 1
-        if odd:
-            n += 3
+    while n >= k:
+        rest = n % 3
+        if rest == 0:
+            n //= 3
         else:
-            n *= 2
+            n -= 1
         steps += 1
     return steps
-
-
-@hard(k=[1, 10, 20])
-def digit_list(n: whole(100, 9999, 40), *, k):
-    """goes through the decimal digits of the number `n`, from the first to the last, and builds a
-    list: an even digit is appended unchanged, and an odd digit is appended plus {k}; it returns the
-    list"""
-    result = []
-    for ch in str(n):
-        digit = int(ch)
-        if digit % 2 == 0:
-            result.append(digit)
-        else:
-            result.append(digit + k)
-    return result
-
-
-@hard(a=[7, 12, 15], b=[3, 5, 4])
-def coins_used(n: whole(20, 400, 7), *, a, b):
-    """returns a list of three numbers: how many coins of {a}, of {b} and of 1 are used to pay the
-    amount `n` when one takes as many coins of {a} as fit, then of the rest as many coins of {b} as
-    fit, and pays what is left with coins of 1"""
-    first = n // a
-    rest = n % a
-    second = rest // b
-    third = rest % b
-    return [first, second, third]
 
 
 @hard(a=[3, 4, 5], b=[1, 2, 7])
@@ -75,19 +47,6 @@ def range_points(n: NATURAL, *, a, b):
         elif last == b:
             score -= 1
     return score
-
-
-@hard(k=[1, 2, 3])
-def grow_and_drop(n: COUNT, *, k):
-    """repeats the following `n` times with a value that is {k} at first: the value is doubled if it
-    is less than 10, and 7 is subtracted from it if it is not; it returns the value"""
-    value = k
-    for i in range(n):
-        if value < 10:
-            value *= 2
-        else:
-            value -= 7
-    return value
 
 
 @hard(k=[2, 3, 4])
@@ -112,9 +71,10 @@ def lower_the_larger(a: NATURAL, b: NATURAL, *, k):
     both; it returns the number of steps"""
     steps = 0
     while a > 0 and b > 0:
-        if a > b:
+        difference = a - b
+        if difference > 0:
             a //= 2
-        elif b > a:
+        elif difference < 0:
             b //= 2
         else:
             a -= k
@@ -149,21 +109,6 @@ def places_of_ones(bits: BITS, *, k):
     return result
 
 
-@hard(k=[1, 3, 5])
-def two_way_balance(nums: LONG_INTS, *, k):
-    """goes through the list `nums` with a balance that is 0 at first: a number greater than {k} is
-    added to the balance, and any other number subtracts {k} from it; it returns the balance"""
-    balance = 0
-    others = 0
-    for x in nums:
-        if x > k:
-            balance += x
-        else:
-            balance -= k
-            others += 1
-    return balance
-
-
 @hard(k=[2, 3])
 def flip_by_index(nums: LONG_INTS, *, k):
     """goes through the indices i of the list `nums` and builds a new list: if i is divisible by
@@ -177,21 +122,6 @@ def flip_by_index(nums: LONG_INTS, *, k):
         elif x > 0:
             result.append(x)
     return result
-
-
-@hard(k=[2, 3, 4])
-def neighbour_steps(nums: REPEATS, *, k):
-    """goes through the indices i from 1 to the end of the list `nums` with a score that is 0 at
-    first: if nums[i] is nums[i - 1] + 1, 1 is added to the score; otherwise, if nums[i] is not 0,
-    {k} is subtracted from it; it returns the score"""
-    score = 0
-    for i in range(1, len(nums)):
-        before = nums[i - 1]
-        if nums[i] == before + 1:
-            score += 1
-        elif nums[i] != 0:
-            score -= k
-    return score
 
 
 @hard(low=[1, 2, 3], high=[7, 8, 9])
@@ -223,22 +153,6 @@ def add_or_halve(bits: BITS, *, k):
         else:
             value //= 2
         result.append(value)
-    return result
-
-
-@hard(k=[2, 3, 5])
-def longest_fall(nums: LONG_INTS, *, k):
-    """goes through the indices i from 1 to the end of the list `nums` with a counter that is 0 at
-    first: if nums[i] is less than nums[i - 1], {k} is added to the counter, and otherwise 1 is
-    subtracted from it; it returns the list of the values that the counter has after each index"""
-    result = []
-    counter = 0
-    for i in range(1, len(nums)):
-        if nums[i] < nums[i - 1]:
-            counter += k
-        else:
-            counter -= 1
-        result.append(counter)
     return result
 
 

@@ -3,10 +3,9 @@ the form."""
 
 from problems.basics.family import (
     GRID,
-    INTERVALS,
-    LONG_PAIRS,
     LONG_WORDS,
     SENTENCE,
+    SHORT_TABLE,
     TABLE,
     TEXT,
     hard,
@@ -16,24 +15,6 @@ from problems.basics.family import (
 BRACKETS = text_of("((()))[", 3, 8, "")
 MIXED = text_of("aab123456789", 6, 10, "", "a7")
 CAPITALS = text_of("abcABC", 5, 8, "")
-
-
-@hard(k=[1, 2, 3])
-def bracket_depth(text: BRACKETS, *, k):
-    """goes through the string `text` with a depth that is {k} at first: '(' adds 1 to the depth,
-    ')' subtracts 1 from it, and other characters set it to 0; it returns the list of the values
-    that the depth has after each character"""
-    result = []
-    depth = k
-    for ch in text:
-        if ch == "(":
-            depth += 1
-        elif ch == ")":
-            depth -= 1
-        else:
-            depth = 0
-        result.append(depth)
-    return result
 
 
 @hard(k=[3, 4, 5], sign=["*", "#", "*"])
@@ -49,21 +30,6 @@ def mask_words(words: LONG_WORDS, *, k, sign):
     return result
 
 
-@hard(k=[4, 6, 8])
-def lines_wrapped(words: LONG_WORDS, *, k):
-    """goes through the list `words` with a line, a string that is empty at first: each word is
-    added at the end of the line, but when the line has more than {k} letters then, the line is
-    replaced by the word; it returns the line"""
-    line = ""
-    changes = 0
-    for word in words:
-        line += word
-        if len(line) > k:
-            line = word
-            changes += 1
-    return line
-
-
 @hard(k=[2, 3])
 def every_nth_upper(line: SENTENCE, *, k):
     """goes through the indices i of the string `line` and builds a new string: if i is divisible by
@@ -76,21 +42,6 @@ def every_nth_upper(line: SENTENCE, *, k):
             result += ch.upper()
         else:
             result += ch * 2
-    return result
-
-
-@hard(sign=["-", ".", "*"])
-def lower_and_mark(text: CAPITALS, *, sign):
-    """goes through the string `text` and builds a new string: a capital letter is added in lower
-    case, and for any other letter, {sign!r} and the letter in upper case are added; it returns the
-    new string"""
-    result = ""
-    for ch in text:
-        if ch.isupper():
-            small = ch.lower()
-            result += small
-        else:
-            result += sign + ch.upper()
     return result
 
 
@@ -187,36 +138,6 @@ def marks_of_scores(scores: TABLE, *, k):
     return result
 
 
-@hard(k=[2, 3, 5])
-def counts_of_names(pairs: LONG_PAIRS, *, k):
-    """returns a dict that maps each name of the list `pairs`, whose elements are lists of a name
-    and a number, to how many of its numbers are greater than {k}; names without such a number have
-    0"""
-    result = {}
-    for name, number in pairs:
-        count = result.get(name, 0)
-        if number > k:
-            count += 1
-        result[name] = count
-    return result
-
-
-@hard(k=[1, 2, 3])
-def grid_score(grid: GRID, *, k):
-    """goes through the rows of `grid`, a list of lists of numbers, with a score that is 0 at first:
-    a row whose first number is greater than its last number adds {k} to the score, and any other
-    row adds its first number to it; it returns the score"""
-    score = 0
-    for row in grid:
-        first = row[0]
-        last = row[-1]
-        if first > last:
-            score += k
-        else:
-            score += first
-    return score
-
-
 @hard(k=[0, 1, 3])
 def row_values(grid: GRID, *, k):
     """returns a list with one number for each row of `grid`, a list of lists of numbers: the
@@ -231,23 +152,8 @@ def row_values(grid: GRID, *, k):
     return result
 
 
-@hard(k=[2, 3, 4])
-def interval_points(intervals: INTERVALS, *, k):
-    """goes through the list `intervals` of lists [start, end] and builds a new list: if end - start
-    is greater than {k}, start is appended, and otherwise end is appended; it returns the new
-    list"""
-    result = []
-    for start, end in intervals:
-        length = end - start
-        if length > k:
-            result.append(start)
-        else:
-            result.append(end)
-    return result
-
-
 @hard(k=[0, 1, 2])
-def names_better(first: TABLE, second: TABLE, *, k):
+def names_better(first: SHORT_TABLE, second: SHORT_TABLE, *, k):
     """returns the list of the names of the dict `first` that are not in the dict `second`, or whose
     value in `first` is greater than their value in `second` by more than {k}, in the order of
     `first`"""
@@ -259,21 +165,6 @@ def names_better(first: TABLE, second: TABLE, *, k):
             other = second[name]
             if value - other > k:
                 result.append(name)
-    return result
-
-
-@hard(k=[2, 3, 4])
-def even_names(pairs: LONG_PAIRS, *, k):
-    """goes through the list `pairs`, whose elements are lists of a name and a number, and builds a
-    string that is empty at first: if the number is greater than {k}, the first letter of the name
-    is added to the string, and otherwise '-' is added; it returns the string"""
-    result = ""
-    for name, number in pairs:
-        letter = name[0]
-        if number > k:
-            result += letter
-        else:
-            result += "-"
     return result
 
 

@@ -5,11 +5,9 @@ from problems.basics.family import (
     FULL_ROWS,
     GRID,
     INTERVALS,
-    LONG_PAIRS,
     LONG_WORDS,
-    ROWS,
+    SHORT_TABLE,
     TABLE,
-    WORDS,
     hard,
     many,
 )
@@ -42,19 +40,6 @@ def rows_over(grid: GRID, *, k):
         total = sum(row)
         if total > k and row[0] < row[-1]:
             result.append(i)
-    return result
-
-
-@hard(k=[2, 3, 5])
-def sums_by_name(pairs: LONG_PAIRS, *, k):
-    """returns a dict that maps each name to the sum of its numbers that are at least {k}; the
-    elements of the list `pairs` are lists of a name and a number; names without such a number are
-    no keys"""
-    result = {}
-    for name, number in pairs:
-        before = result.get(name, 0)
-        if number >= k:
-            result[name] = before + number
     return result
 
 
@@ -118,7 +103,7 @@ def turn_every_second(grid: GRID, *, k):
 
 
 @hard(k=[1, 2, 5])
-def merge_scores(first: TABLE, second: TABLE, *, k):
+def merge_scores(first: SHORT_TABLE, second: SHORT_TABLE, *, k):
     """starts with a copy of the dict `first` and goes through the dict `second`: a key that is
     already there gets the larger of both values, and a new key gets its value of `second` plus {k};
     it returns the new dict"""
@@ -144,20 +129,6 @@ def longest_by_letter(words: LONG_WORDS, *, k):
     return result
 
 
-@hard(k=[0, 2, 3])
-def long_rows(rows: ROWS, *, k):
-    """returns how many of the lists in the list `rows` have at least 3 numbers or a sum that is
-    greater than {k}, minus how many are empty"""
-    count = 0
-    for row in rows:
-        size = len(row)
-        if size >= 3 or sum(row) > k:
-            count += 1
-        elif size == 0:
-            count -= 1
-    return count
-
-
 @hard(k=[1, 2, 10])
 def diagonal_sum(grid: GRID, *, k):
     """goes through all row indices i and column indices j of `grid`, a list of rows, with a total
@@ -171,21 +142,6 @@ def diagonal_sum(grid: GRID, *, k):
             elif i > j:
                 total -= k
     return total
-
-
-@hard(k=[2, 3])
-def unknown_words(words: WORDS, line: WORDS, *, k):
-    """goes through the strings of the list `line` and builds a new list: a string that is in the
-    list `words` is left out, a string with more than {k} letters is cut to its first {k} letters
-    and appended, and any other string is inserted at the beginning; it returns the new list"""
-    result = []
-    for word in line:
-        known = word in words
-        if not known and len(word) > k:
-            result.append(word[:k])
-        elif not known:
-            result.insert(0, word)
-    return result
 
 
 @hard(k=[1, 2, 3])

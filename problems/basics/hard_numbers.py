@@ -8,20 +8,6 @@ HOUR = whole(0, 23)
 MINUTE = whole(0, 59)
 
 
-@hard(k=[2, 4, 6])
-def even_and_odd_digits(n: LARGE, *, k):
-    """returns the sum of the decimal digits of the number `n` that are greater than {k}, plus the
-    number of its other digits"""
-    total = 0
-    for ch in str(n):
-        digit = int(ch)
-        if digit > k:
-            total += digit
-        else:
-            total += 1
-    return total
-
-
 @hard(a=[2, 3, 4, 2], b=[3, 5, 6, 5])
 def one_divides(n: NATURAL, *, a, b):
     """returns how many of the numbers from 1 to `n` are divisible by {a} but not by {b}, plus how
@@ -142,19 +128,6 @@ def factor_pairs(n: NATURAL, *, k):
         b = n // a
         if n % a == 0 and a <= b:
             result.append([a, b])
-    return result
-
-
-@hard(k=[1, 2, 10])
-def digits_reversed(n: LARGE, *, k):
-    """returns the list of the decimal digits of the number `n` from the last to the first, where
-    the digit 0 is left out and {k} is added to each other digit"""
-    result = []
-    while n > 0:
-        digit = n % 10
-        if digit > 0:
-            result.append(digit + k)
-        n //= 10
     return result
 
 
