@@ -113,7 +113,10 @@ def test_no_heldout_program_is_a_training_program_with_other_names_and_constants
 
 
 def valued(solve, args: list) -> object:
-    """The value as JSON, so that True is not 1; None where the program does not take such input."""
+    """The value as JSON, so that True is not 1; None where the program does not take such input.
+
+    A reference gets other families' inputs here, so its loops have to end for any whole number.
+    """
     try:
         return json.dumps(solve(*copy.deepcopy(args)))
     except Exception:

@@ -12,6 +12,7 @@ The set shows that training works; how good a model is, other benchmarks say.
 """
 
 from problems.basics import (
+    hard_cases,
     hard_heldout,
     hard_heldout_text,
     hard_lists,
@@ -35,7 +36,7 @@ TIERS = {
         "heldout": [heldout, heldout_text],
     },
     "basics-hard": {
-        "train": [hard_numbers, hard_lists, hard_text, hard_nested, hard_machines],
+        "train": [hard_numbers, hard_lists, hard_text, hard_nested, hard_machines, hard_cases],
         "heldout": [hard_heldout, hard_heldout_text],
     },
 }

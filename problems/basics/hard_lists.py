@@ -230,32 +230,6 @@ def evens_then_odds(nums: LONG_INTS, *, k):
 
 
 @hard(k=[1, 2, 3])
-def ends_of_runs(nums: REPEATS, *, k):
-    """goes through the list `nums` and builds a new list: a number that is equal to the number
-    before it is left out, unless it is greater than {k}, and all other numbers are appended; it
-    returns the new list"""
-    result = []
-    for i in range(len(nums)):
-        x = nums[i]
-        if i == 0 or x != nums[i - 1] or x > k:
-            result.append(x)
-    return result
-
-
-@hard(k=[2, 3, 4])
-def add_after_multiples(nums: LONG_POSITIVES, *, k):
-    """goes through the list `nums` and builds a new list: each number is appended, and if the
-    number is divisible by {k}, 0 is appended right after it; it returns the new list"""
-    result = []
-    for x in nums:
-        result.append(x)
-        rest = x % k
-        if rest == 0:
-            result.append(rest)
-    return result
-
-
-@hard(k=[1, 2, 3])
 def position_score(nums: LONG_INTS, *, k):
     """goes through the indices i of the list `nums` with a score that is 0 at first: if i is even
     and the number at i is greater than {k}, i is added to the score; if i is odd and the number at
@@ -312,18 +286,6 @@ def without_largest(nums: LONG_INTS, *, k):
         if x > k and x != largest:
             total += x
     return total
-
-
-@hard(k=[2, 3, 5])
-def differences_over(nums: LONG_INTS, *, k):
-    """returns the list of the differences nums[i] - nums[i - 1] for the indices i from 1 to the end
-    of the list `nums`, without those differences that are less than {k}"""
-    result = []
-    for i in range(1, len(nums)):
-        difference = nums[i] - nums[i - 1]
-        if difference >= k:
-            result.append(difference)
-    return result
 
 
 @hard(k=[0, 2, 4])

@@ -3,7 +3,6 @@ the form."""
 
 from problems.basics.family import (
     LONG_INTS,
-    LONG_PAIRS,
     LONG_POSITIVES,
     hard,
     text_of,
@@ -105,25 +104,6 @@ def game_points(scores: LONG_INTS, *, bonus):
         if i > 0 and score > scores[i - 1]:
             points += bonus
     return points
-
-
-@hard(k=[5, 8, 10])
-def first_over(pairs: LONG_PAIRS, *, k):
-    """goes through the list `pairs`, whose elements are lists of a name and a number, with a total
-    that is 0 at first: the number is added to the total if the name is not 'bob', and subtracted
-    from it otherwise; as soon as the total is greater than {k}, it returns the name, and the empty
-    string if that never happens"""
-    total = 0
-    result = ""
-    for name, number in pairs:
-        if name == "bob":
-            total -= number
-        else:
-            total += number
-        if total > k:
-            result = name
-            break
-    return result
 
 
 @hard(k=[1, 2, 10])

@@ -164,8 +164,8 @@ def change_scores(scores: TABLE, *, k):
 @hard(k=[0, 1, 2])
 def replace_in_rows(grid: GRID, *, k):
     """returns a list of lists like `grid`, a list of lists of numbers, in which each number that is
-    less than {k} is replaced by 0, and each number that is the largest of its row is replaced by
-    its double"""
+    the largest of its row is replaced by its double, and each other number that is less than {k} is
+    replaced by 0"""
     result = []
     for row in grid:
         largest = max(row)

@@ -30,7 +30,7 @@ def near_divisors(n: NATURAL, *, k):
         rest = n % d
         if rest < k and d % 2 == 1:
             result.append(d)
-    return result[:20]
+    return result
 
 
 @hard(k=[1, 2, 3])
@@ -46,22 +46,6 @@ def divisor_score(n: NATURAL, *, k):
         elif rest == 0:
             score -= k
     return score
-
-
-@hard(k=[10, 20, 30])
-def digit_chain(n: LARGE, *, k):
-    """replaces the number `n` by the sum of the squares of its decimal digits as long as `n` is
-    greater than 99, and returns the list of all numbers that it becomes, in their order, with {k}
-    at the end of the list"""
-    result = []
-    while n > 99:
-        total = 0
-        for ch in str(n):
-            total += int(ch) ** 2
-        n = total
-        result.append(n)
-    result.append(k)
-    return result
 
 
 @hard(k=[10, 12, 15])
@@ -102,21 +86,6 @@ def tax_due(income: whole(20, 400, 7), *, low, rate):
     if over:
         tax += 20
     return tax
-
-
-@hard(k=[5, 10, 15])
-def minutes_later(hour: HOUR, minute: MINUTE, *, k):
-    """returns the list [hour, minute] of the time that is {k} minutes after `hour`:`minute`: when
-    the minutes become 60 or more, 60 is subtracted from them and 1 is added to the hour, and an
-    hour of 24 becomes 0"""
-    minutes = minute + k
-    hours = hour
-    if minutes >= 60:
-        minutes -= 60
-        hours += 1
-    if hours == 24:
-        hours = 0
-    return [hours, minutes]
 
 
 @hard(k=[1, 2, 3])

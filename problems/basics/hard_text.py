@@ -102,40 +102,6 @@ def vowel_score(text: TEXT, *, k):
     return score
 
 
-@hard(k=[2, 3, 5])
-def alphabet_steps(text: TEXT, *, k):
-    """goes through the indices i from 1 to the end of the string `text` with a score that is 0 at
-    first: if the letter at i is greater than the letter at i - 1, {k} is added to the score; if
-    not, and the score is greater than 0, 1 is subtracted from it; it returns the score"""
-    score = 0
-    for i in range(1, len(text)):
-        here = text[i]
-        before = text[i - 1]
-        if here > before:
-            score += k
-        elif score > 0:
-            score -= 1
-    return score
-
-
-@hard(end=["ay", "y", "zo"])
-def vowel_words(words: LONG_WORDS, *, end):
-    """goes through the list `words` and builds a new list: a word that begins with a vowel (a, e,
-    i, o, u) is appended with {end!r} added to it, any other word with more than 3 letters is
-    appended with {end!r} put before it, and all other words are appended unchanged; it returns the
-    new list"""
-    result = []
-    for word in words:
-        first = word[0]
-        if first in "aeiou":
-            result.append(word + end)
-        elif len(word) > 3:
-            result.append(end + word)
-        else:
-            result.append(word)
-    return result
-
-
 @hard(sep=["_", "-", "."])
 def split_capitals(text: CAPITALS, *, sep):
     """goes through the string `text` and builds a new string: for a capital letter, {sep!r} and
@@ -269,21 +235,6 @@ def letter_contest(text: STUTTER, *, a, b):
     if first == second:
         return "draw"
     return a if first > second else b
-
-
-@hard(k=[2, 3, 4])
-def cut_words(words: LONG_WORDS, *, k):
-    """goes through the list `words` and builds a string that is empty at first: of a word with more
-    than {k} letters, the first {k} letters are added to the string, and any other word is added in
-    upper case; it returns the string"""
-    result = ""
-    for word in words:
-        size = len(word)
-        if size > k:
-            result += word[:k]
-        else:
-            result += word.upper()
-    return result
 
 
 @hard(ch=["e", "a", "o"])
