@@ -16,6 +16,7 @@ from problems.basics.family import (
 
 START = whole(1, 40)
 FIVE = many(lambda rng, constants: rng.randint(1, 4), 5, 5)
+FIVE_OR_MORE = many(lambda rng, constants: rng.randint(-5, 12), 5, 8)
 
 
 @hard(k=[3, 4, 5])
@@ -34,18 +35,18 @@ def steps_below(n: NATURAL, *, k):
     return steps
 
 
-@hard(a=[3, 4, 5], b=[1, 2, 7])
+@hard(a=[2, 3, 5], b=[1, 2, 7])
 def range_points(n: NATURAL, *, a, b):
-    """goes through the numbers from 1 to `n` with a score that is 0 at first: a number divisible by
-    {a} adds 2 to the score, and any other number whose last decimal digit is {b} subtracts 1 from
-    it; it returns the score"""
+    """goes through the numbers from 1 to `n` with a score that is 0 at first: a number whose last
+    decimal digit is {b} adds {a} to the score, and any other number that is odd adds 1; it returns
+    the score"""
     score = 0
     for i in range(1, n + 1):
         last = i % 10
-        if i % a == 0:
-            score += 2
-        elif last == b:
-            score -= 1
+        if last == b:
+            score += a
+        elif i % 2 == 1:
+            score += 1
     return score
 
 
@@ -84,9 +85,9 @@ def lower_the_larger(a: NATURAL, b: NATURAL, *, k):
 
 
 @hard(k=[2, 3, 4])
-def best_window(nums: LONG_INTS, *, k):
-    """returns the largest sum of {k} consecutive numbers of the list `nums`; 0 if the list has
-    fewer than {k} numbers"""
+def best_window(nums: FIVE_OR_MORE, *, k):
+    """returns the largest sum of {k} consecutive numbers of the list `nums`, which has at least {k}
+    numbers"""
     best = 0
     for start in range(len(nums) - k + 1):
         total = 0
@@ -112,73 +113,62 @@ def places_of_ones(bits: BITS, *, k):
 @hard(k=[2, 3])
 def flip_by_index(nums: LONG_INTS, *, k):
     """goes through the indices i of the list `nums` and builds a new list: if i is divisible by
-    {k}, -nums[i] is appended; otherwise nums[i] is appended if it is positive, and left out if it
-    is not; it returns the new list"""
+    {k}, -nums[i] is appended, and otherwise nums[i] + i is appended; it returns the new list"""
     result = []
     for i in range(len(nums)):
         x = nums[i]
         if i % k == 0:
             result.append(-x)
-        elif x > 0:
-            result.append(x)
+        else:
+            result.append(x + i)
     return result
 
 
 @hard(low=[1, 2, 3], high=[7, 8, 9])
 def clip_and_double(nums: LONG_INTS, *, low, high):
-    """goes through the list `nums` and builds a new list: for a number less than {low}, 0 is
-    appended, for a number greater than {high}, {high} is appended, and any other number is
-    multiplied by 2 and appended; it returns the new list"""
+    """goes through the list `nums` and builds a new list: for a number less than {low}, the length
+    that the new list has so far is appended, for a number greater than {high}, {high} is appended,
+    and any other number is multiplied by 2 and appended; it returns the new list"""
     result = []
     for x in nums:
+        size = len(result)
         if x < low:
-            result.append(0)
+            result.append(size)
         elif x > high:
             result.append(high)
         else:
-            double = x * 2
-            result.append(double)
+            result.append(x * 2)
     return result
 
 
 @hard(k=[4, 5, 6])
 def add_or_halve(bits: BITS, *, k):
-    """goes through the list `bits` with a value that is 0 at first: a 1 adds {k} to the value, and
-    a 0 halves it (with //); it returns the list of the values after each of the bits"""
-    result = []
-    value = 0
+    """goes through the list `bits` with a value that is 1 at first: a 1 adds {k} to the value, and
+    a 0 halves it (with //); it returns the value"""
+    value = 1
+    zeros = 0
     for bit in bits:
         if bit == 1:
             value += k
         else:
             value //= 2
-        result.append(value)
-    return result
+            zeros += 1
+    return value
 
 
 @hard(k=[8, 10, 12])
 def products_of_small_pairs(nums: LONG_POSITIVES, *, k):
-    """returns the sum of nums[i] * nums[j] over all pairs of indices i < j of the list `nums` for
-    which nums[i] + nums[j] is less than {k}"""
+    """goes through all pairs of indices i < j of the list `nums` with a total that is 0 at first:
+    if nums[i] + nums[j] is less than {k}, nums[i] * nums[j] is added to the total, and otherwise,
+    if nums[i] and nums[j] are equal, 1 is subtracted; it returns the total"""
     total = 0
     for i in range(len(nums)):
         for j in range(i + 1, len(nums)):
             if nums[i] + nums[j] < k:
                 total += nums[i] * nums[j]
+            elif nums[i] == nums[j]:
+                total -= 1
     return total
-
-
-@hard(k=[1, 3, 4])
-def smallest_above(nums: LONG_INTS, *, k):
-    """returns the smallest number of the list `nums` that is greater than {k}; -1 if no number is
-    greater than {k}"""
-    best = -1
-    found = False
-    for x in nums:
-        if x > k and (not found or x < best):
-            best = x
-            found = True
-    return best
 
 
 @hard(k=[2, 3, 5])

@@ -113,28 +113,32 @@ def first_or_last(words: LONG_WORDS, *, k):
 
 @hard(ch=["e", "a", "o"])
 def longest_free(words: LONG_WORDS, *, ch):
-    """returns the longest word of the list `words` that does not contain the letter {ch!r}; of
-    several, the first one; the empty string if there is none"""
+    """goes through the list `words` with a word `best` that is the empty string at first: a word
+    that does not contain the letter {ch!r} and is longer than `best` becomes the new `best`; it
+    returns `best` followed by the number of times that it has changed"""
     best = ""
+    changes = 0
     for word in words:
-        free = ch not in word
-        if free and len(word) > len(best):
+        if ch not in word and len(word) > len(best):
             best = word
-    return best
+            changes += 1
+    return best + str(changes)
 
 
 @hard(k=[8, 10, 12])
 def marks_of_scores(scores: TABLE, *, k):
-    """returns a dict with the names of the dict `scores`, where a value of at least {k} is replaced
-    by 'good', a negative value by 'bad', and any other value by 'fair'"""
-    result = {}
-    for name, value in scores.items():
-        mark = "fair"
+    """goes through the names of the dict `scores` in alphabetical order and builds a list: 'good'
+    is appended if the value of the name is at least {k}, 'bad' if it is negative, and otherwise the
+    name itself; it returns the list"""
+    result = []
+    for name in sorted(scores):
+        value = scores[name]
         if value >= k:
-            mark = "good"
+            result.append("good")
         elif value < 0:
-            mark = "bad"
-        result[name] = mark
+            result.append("bad")
+        else:
+            result.append(name)
     return result
 
 
