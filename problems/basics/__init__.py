@@ -12,13 +12,12 @@ The set shows that training works; how good a model is, other benchmarks say.
 """
 
 from problems.basics import (
-    hard_cases,
     hard_heldout,
     hard_heldout_text,
     hard_lists,
-    hard_machines,
     hard_nested,
     hard_numbers,
+    hard_steps,
     hard_text,
     heldout,
     heldout_text,
@@ -36,7 +35,7 @@ TIERS = {
         "heldout": [heldout, heldout_text],
     },
     "basics-hard": {
-        "train": [hard_numbers, hard_lists, hard_text, hard_nested, hard_machines, hard_cases],
+        "train": [hard_numbers, hard_lists, hard_text, hard_nested, hard_steps],
         "heldout": [hard_heldout, hard_heldout_text],
     },
 }

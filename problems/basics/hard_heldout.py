@@ -7,47 +7,13 @@ None of them is the task of a training family of either tier; tests compare what
 from problems.basics.family import (
     BITS,
     LONG_INTS,
-    LONG_POSITIVES,
     NATURAL,
     hard,
     many,
-    whole,
 )
 
-START = whole(1, 40)
 FIVE = many(lambda rng, constants: rng.randint(1, 4), 5, 5)
 FIVE_OR_MORE = many(lambda rng, constants: rng.randint(-5, 12), 5, 8)
-
-
-@hard(k=[3, 4, 5])
-def steps_below(n: NATURAL, *, k):
-    """counts the steps that it takes until the number `n` is less than {k}: in each step, `n` is
-    divided by 3 (with //) if it is divisible by 3, and 1 is subtracted from it if it is not; it
-    returns the number of steps"""
-    steps = 0
-    while n >= k:
-        rest = n % 3
-        if rest == 0:
-            n //= 3
-        else:
-            n -= 1
-        steps += 1
-    return steps
-
-
-@hard(a=[2, 3, 5], b=[1, 2, 7])
-def range_points(n: NATURAL, *, a, b):
-    """goes through the numbers from 1 to `n` with a score that is 0 at first: a number whose last
-    decimal digit is {b} adds {a} to the score, and any other number that is odd adds 1; it returns
-    the score"""
-    score = 0
-    for i in range(1, n + 1):
-        last = i % 10
-        if last == b:
-            score += a
-        elif i % 2 == 1:
-            score += 1
-    return score
 
 
 @hard(k=[2, 3, 4])
@@ -113,12 +79,15 @@ def places_of_ones(bits: BITS, *, k):
 @hard(k=[2, 3])
 def flip_by_index(nums: LONG_INTS, *, k):
     """goes through the indices i of the list `nums` and builds a new list: if i is divisible by
-    {k}, -nums[i] is appended, and otherwise nums[i] + i is appended; it returns the new list"""
+    {k}, -nums[i] is appended; otherwise, if nums[i] is negative, i is appended; otherwise nums[i] +
+    i is appended; it returns the new list"""
     result = []
     for i in range(len(nums)):
         x = nums[i]
         if i % k == 0:
             result.append(-x)
+        elif x < 0:
+            result.append(i)
         else:
             result.append(x + i)
     return result
@@ -139,36 +108,6 @@ def clip_and_double(nums: LONG_INTS, *, low, high):
         else:
             result.append(x * 2)
     return result
-
-
-@hard(k=[4, 5, 6])
-def add_or_halve(bits: BITS, *, k):
-    """goes through the list `bits` with a value that is 1 at first: a 1 adds {k} to the value, and
-    a 0 halves it (with //); it returns the value"""
-    value = 1
-    zeros = 0
-    for bit in bits:
-        if bit == 1:
-            value += k
-        else:
-            value //= 2
-            zeros += 1
-    return value
-
-
-@hard(k=[8, 10, 12])
-def products_of_small_pairs(nums: LONG_POSITIVES, *, k):
-    """goes through all pairs of indices i < j of the list `nums` with a total that is 0 at first:
-    if nums[i] + nums[j] is less than {k}, nums[i] * nums[j] is added to the total, and otherwise,
-    if nums[i] and nums[j] are equal, 1 is subtracted; it returns the total"""
-    total = 0
-    for i in range(len(nums)):
-        for j in range(i + 1, len(nums)):
-            if nums[i] + nums[j] < k:
-                total += nums[i] * nums[j]
-            elif nums[i] == nums[j]:
-                total -= 1
-    return total
 
 
 @hard(k=[2, 3, 5])

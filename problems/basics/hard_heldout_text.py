@@ -6,15 +6,12 @@ from problems.basics.family import (
     LONG_WORDS,
     SENTENCE,
     SHORT_TABLE,
-    TABLE,
     TEXT,
     hard,
     text_of,
 )
 
-BRACKETS = text_of("((()))[", 3, 8, "")
 MIXED = text_of("aab123456789", 6, 10, "", "a7")
-CAPITALS = text_of("abcABC", 5, 8, "")
 
 
 @hard(k=[3, 4, 5], sign=["*", "#", "*"])
@@ -99,46 +96,18 @@ def vowel_pairs(text: TEXT, *, k):
 @hard(k=[3, 4])
 def first_or_last(words: LONG_WORDS, *, k):
     """goes through the list `words` and builds a string that is empty at first: of a word with more
-    than {k} letters, only the first letter is added, and any other word is added reversed; it
-    returns the string"""
+    than {k} letters, only the first letter is added, a word with exactly {k} letters is added
+    reversed, and of any other word, the last letter is added in upper case; it returns the
+    string"""
     result = ""
     for word in words:
         size = len(word)
         if size > k:
             result += word[0]
-        else:
+        elif size == k:
             result += word[::-1]
-    return result
-
-
-@hard(ch=["e", "a", "o"])
-def longest_free(words: LONG_WORDS, *, ch):
-    """goes through the list `words` with a word `best` that is the empty string at first: a word
-    that does not contain the letter {ch!r} and is longer than `best` becomes the new `best`; it
-    returns `best` followed by the number of times that it has changed"""
-    best = ""
-    changes = 0
-    for word in words:
-        if ch not in word and len(word) > len(best):
-            best = word
-            changes += 1
-    return best + str(changes)
-
-
-@hard(k=[8, 10, 12])
-def marks_of_scores(scores: TABLE, *, k):
-    """goes through the names of the dict `scores` in alphabetical order and builds a list: 'good'
-    is appended if the value of the name is at least {k}, 'bad' if it is negative, and otherwise the
-    name itself; it returns the list"""
-    result = []
-    for name in sorted(scores):
-        value = scores[name]
-        if value >= k:
-            result.append("good")
-        elif value < 0:
-            result.append("bad")
         else:
-            result.append(name)
+            result += word[-1].upper()
     return result
 
 

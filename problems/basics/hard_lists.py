@@ -16,19 +16,6 @@ def peaks_above(nums: LONG_INTS, *, k):
     return count
 
 
-@hard(k=[5, 6, 7, 8])
-def sum_before_large(nums: LONG_INTS, *, k):
-    """goes through the list `nums` from left to right, adds up the positive numbers, and stops at
-    the first number that is greater than {k}, which is not added; it returns the sum"""
-    total = 0
-    for x in nums:
-        if x > k:
-            break
-        if x > 0:
-            total += x
-    return total
-
-
 @hard(k=[2, 3, 4])
 def rises_minus_falls(nums: LONG_INTS, *, k):
     """goes through the list `nums` with a score that is 0 at first: each number that is greater
@@ -42,20 +29,6 @@ def rises_minus_falls(nums: LONG_INTS, *, k):
         elif step < 0:
             score -= 1
     return score
-
-
-@hard(k=[8, 10, 12, 15])
-def totals_with_reset(nums: LONG_POSITIVES, *, k):
-    """returns the list of the running totals of the list `nums`; each time a total is greater than
-    {k}, 0 stands in the list instead, and the total starts again at 0"""
-    result = []
-    total = 0
-    for x in nums:
-        total += x
-        if total > k:
-            total = 0
-        result.append(total)
-    return result
 
 
 @hard(k=[0, 2, 3, 5])
@@ -90,17 +63,18 @@ def keep_rising(nums: LONG_INTS, *, k):
 @hard(k=[2, 4, 5, 7])
 def evens_minus_large_odds(nums: LONG_INTS, *, k):
     """goes through the list `nums` with a total that is 0 at first: an even number is added to the
-    total, an odd number that is greater than {k} is subtracted from it, and other numbers are
-    skipped; it returns the total"""
+    total, an odd number that is greater than {k} is subtracted from it, and any other number
+    doubles it; it returns the total"""
     total = 0
-    skipped = 0
+    doubled = 0
     for x in nums:
         if x % 2 == 0:
             total += x
         elif x > k:
             total -= x
         else:
-            skipped += 1
+            total *= 2
+            doubled += 1
     return total
 
 
@@ -116,21 +90,6 @@ def first_equal_neighbours(nums: REPEATS, *, k):
             found = i + k
             break
     return found
-
-
-@hard(k=[3, 5, 6, 8])
-def small_ones_last(nums: LONG_INTS, *, k):
-    """puts the numbers of the list `nums` that are at least {k} into one list and all others into a
-    second list, reverses the second list, and returns the first list followed by it"""
-    large = []
-    small = []
-    for x in nums:
-        if x >= k:
-            large.append(x)
-        else:
-            small.append(x)
-    small.reverse()
-    return large + small
 
 
 @hard(k=[3, 4, 5])
@@ -159,56 +118,15 @@ def nearest_to(nums: SOME_LONG_INTS, *, k):
     return best
 
 
-@hard(k=[5, 7, 8, 10])
-def largest_below(nums: LONG_INTS, *, k):
-    """goes through the list `nums` with a number `best` that is -1 at first: each even number that
-    is less than {k} and greater than `best` becomes the new `best`; it returns `best` plus the
-    number of times that `best` has changed"""
-    best = -1
-    changes = 0
-    for x in nums:
-        if x % 2 == 0 and x < k and x > best:
-            best = x
-            changes += 1
-    return best + changes
-
-
-@hard(k=[6, 8, 10])
-def tank_level(nums: LONG_INTS, *, k):
-    """goes through the list `nums` with a level that is 0 at first: each number is added to the
-    level, and then the level is set to {k} if it is greater than {k}, and to 0 if it is less than
-    0; it returns the level"""
-    level = 0
-    for x in nums:
-        level += x
-        if level > k:
-            level = k
-        elif level < 0:
-            level = 0
-    return level
-
-
-@hard(k=[2, 3])
-def at_most_times(nums: REPEATS, *, k):
-    """builds a new list from the list `nums`: each number is put in, but not when the new list
-    already holds it {k} times; it returns the new list"""
-    result = []
-    for x in nums:
-        count = result.count(x)
-        if count < k:
-            result.append(x)
-    return result
-
-
 @hard(k=[1, 2, 3, 5])
 def falling_pairs(nums: LONG_INTS, *, k):
     """returns how many pairs of indices i and j with i < j there are for which nums[i] - nums[j] is
-    at least {k}, where `nums` is a list of numbers"""
+    at least {k} and nums[j] is not negative, where `nums` is a list of numbers"""
     count = 0
     for i in range(len(nums)):
         for j in range(i + 1, len(nums)):
             difference = nums[i] - nums[j]
-            if difference >= k:
+            if difference >= k and nums[j] >= 0:
                 count += 1
     return count
 
@@ -277,13 +195,16 @@ def change_by_place(nums: LONG_INTS, *, k):
 
 
 @hard(k=[0, 3, 5])
-def without_largest(nums: LONG_INTS, *, k):
+def without_largest(nums: SOME_LONG_INTS, *, k):
     """returns the sum of those numbers of the list `nums` that are greater than {k} and not equal
-    to the largest number of the list; 0 for an empty list"""
+    to the largest number of the list, plus the number of negative numbers in it; the list is never
+    empty"""
     total = 0
-    largest = max(nums, default=0)
+    largest = max(nums)
     for x in nums:
-        if x > k and x != largest:
+        if x < 0:
+            total += 1
+        elif x > k and x != largest:
             total += x
     return total
 
@@ -291,14 +212,17 @@ def without_largest(nums: LONG_INTS, *, k):
 @hard(k=[0, 2, 4])
 def insert_by_size(nums: LONG_INTS, *, k):
     """goes through the list `nums` and builds a new list: a number greater than {k} is appended at
-    the end, and any other number is inserted at the beginning; it returns the new list"""
+    the end, any other even number is inserted at the beginning, and for all others, 0 is appended;
+    it returns the new list"""
     result = []
     for x in nums:
         large = x > k
         if large:
             result.append(x)
-        else:
+        elif x % 2 == 0:
             result.insert(0, x)
+        else:
+            result.append(0)
     return result
 
 
@@ -314,22 +238,6 @@ def two_classes(nums: LONG_POSITIVES, *, a, b):
         elif x % b == 0:
             second += 1
     return [first, second]
-
-
-@hard(k=[1, 2, 3])
-def compare_halves(nums: LONG_INTS, *, k):
-    """compares nums[i] with nums[-1 - i] for each index i of the first half of the list `nums`,
-    which has len(nums) // 2 numbers: where nums[i] is greater, {k} is added to a score that is 0 at
-    first, and where it is less, 1 is subtracted; it returns the score"""
-    score = 0
-    for i in range(len(nums) // 2):
-        left = nums[i]
-        right = nums[-1 - i]
-        if left > right:
-            score += k
-        elif left < right:
-            score -= 1
-    return score
 
 
 @hard(k=[1, 2, 3])

@@ -2,7 +2,6 @@
 form."""
 
 from problems.basics.family import (
-    FULL_ROWS,
     GRID,
     INTERVALS,
     LONG_WORDS,
@@ -13,21 +12,6 @@ from problems.basics.family import (
 )
 
 VOTES = many(lambda rng, constants: rng.choice(["ann", "bob", "cid", "dan"]), 5, 8, [])
-
-
-@hard(k=[0, 2, 3])
-def best_row(rows: FULL_ROWS, *, k):
-    """goes through the lists in the list `rows` with a total that is 0 at first: if the sum of a
-    list is greater than {k}, it is added to the total, and otherwise the length of the list is
-    subtracted from the total; it returns the total"""
-    total = 0
-    for row in rows:
-        value = sum(row)
-        if value > k:
-            total += value
-        else:
-            total -= len(row)
-    return total
 
 
 @hard(k=[3, 5, 8])
@@ -129,21 +113,6 @@ def longest_by_letter(words: LONG_WORDS, *, k):
     return result
 
 
-@hard(k=[1, 2, 10])
-def diagonal_sum(grid: GRID, *, k):
-    """goes through all row indices i and column indices j of `grid`, a list of rows, with a total
-    that is 0 at first: if i is equal to j, grid[i][j] is added to the total, and if i is greater
-    than j, {k} is subtracted from it; it returns the total"""
-    total = 0
-    for i in range(len(grid)):
-        for j in range(len(grid[i])):
-            if i == j:
-                total += grid[i][j]
-            elif i > j:
-                total -= k
-    return total
-
-
 @hard(k=[1, 2, 3])
 def change_scores(scores: TABLE, *, k):
     """goes through the dict `scores` and builds a new dict: a name with a negative value gets the
@@ -158,23 +127,4 @@ def change_scores(scores: TABLE, *, k):
             result[name] = half
         else:
             result[name] = value + k
-    return result
-
-
-@hard(k=[0, 1, 2])
-def replace_in_rows(grid: GRID, *, k):
-    """returns a list of lists like `grid`, a list of lists of numbers, in which each number that is
-    the largest of its row is replaced by its double, and each other number that is less than {k} is
-    replaced by 0"""
-    result = []
-    for row in grid:
-        largest = max(row)
-        new = []
-        for x in row:
-            if x == largest:
-                x = 2 * x
-            elif x < k:
-                x = 0
-            new.append(x)
-        result.append(new)
     return result

@@ -3,10 +3,6 @@
 
 from problems.basics.family import COUNT, NATURAL, hard, whole
 
-LARGE = whole(100, 9999, 40)
-HOUR = whole(0, 23)
-MINUTE = whole(0, 59)
-
 
 @hard(a=[2, 3, 4, 2], b=[3, 5, 6, 5])
 def one_divides(n: NATURAL, *, a, b):
@@ -78,13 +74,16 @@ def tier_price(n: whole(0, 20, 0), *, first, price, cheap):
 @hard(low=[100, 50, 200], rate=[10, 20, 10])
 def tax_due(income: whole(20, 400, 7), *, low, rate):
     """returns the tax on the number `income`: 0 if `income` is at most {low}; `income` // {rate} if
-    it is at most 300; and `income` // {rate} + 20 if it is greater than 300"""
+    it is at most 300; and `income` // {rate} + 20 if it is greater than 300; but 1 less if the tax
+    would be odd"""
     tax = 0
     over = income > 300
     if income > low:
         tax = income // rate
     if over:
         tax += 20
+    if tax % 2 == 1:
+        tax -= 1
     return tax
 
 
@@ -158,19 +157,3 @@ def fizz_words(n: COUNT, *, a, b):
             value = 0
         result.append(value)
     return result
-
-
-@hard(k=[2, 3, 4])
-def larger_of_sums(a: NATURAL, b: NATURAL, *, k):
-    """returns the number `a` or `b` whose sum of decimal digits is larger, `a` if both sums are
-    equal, and adds {k} to it if it is even"""
-    first = 0
-    second = 0
-    for ch in str(a):
-        first += int(ch)
-    for ch in str(b):
-        second += int(ch)
-    larger = a if first >= second else b
-    if larger % 2 == 0:
-        larger += k
-    return larger

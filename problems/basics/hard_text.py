@@ -3,7 +3,6 @@
 from problems.basics.family import LONG_WORDS, SENTENCE, TEXT, hard, text_of
 
 STUTTER = text_of("aabbc", 5, 9, "", "a")
-MIXED = text_of("abc0123456789", 6, 10, "", "a7")
 MOVES = text_of("FFBLR", 4, 8, "")
 CAPITALS = text_of("aabBcC", 5, 8, "")
 LETTERS = text_of("aabc", 3, 6, "")
@@ -23,30 +22,19 @@ def shift_vowels(text: TEXT, *, k):
     return result
 
 
-@hard(k=[1, 2, 3])
-def count_same_neighbours(text: STUTTER, *, k):
-    """returns how many characters of the string `text` are equal to the character directly before
-    them, plus {k} if the last character is equal to the first one; 0 for the empty string"""
-    count = 0
-    for i in range(1, len(text)):
-        before = text[i - 1]
-        if text[i] == before:
-            count += 1
-    if text and text[0] == text[-1]:
-        count += k
-    return count
-
-
 @hard(k=[3, 4])
 def turn_short_words(words: LONG_WORDS, *, k):
     """returns one string: the words of the list `words` joined by single spaces, where a word with
-    more than {k} letters is written with a capital first letter, and a shorter one reversed"""
+    more than {k} letters is written with a capital first letter, a word with fewer letters is
+    reversed, and a word with exactly {k} letters is unchanged"""
     parts = []
     for word in words:
-        part = word[::-1]
-        if len(word) > k:
-            part = word[0].upper() + word[1:]
-        parts.append(part)
+        size = len(word)
+        if size > k:
+            word = word[0].upper() + word[1:]
+        elif size < k:
+            word = word[::-1]
+        parts.append(word)
     return " ".join(parts)
 
 
@@ -83,23 +71,6 @@ def walk_position(moves: MOVES, *, k):
         else:
             x, y = y, x
     return [x, y]
-
-
-@hard(k=[2, 3, 4])
-def vowel_score(text: TEXT, *, k):
-    """goes through the string `text` with a score that is 0 at first: a vowel (a, e, i, o, u) adds
-    {k} to the score, and any other letter subtracts 1; it returns the score, or 0 if the score is
-    less than 0"""
-    score = 0
-    for ch in text:
-        vowel = ch in "aeiou"
-        if vowel:
-            score += k
-        else:
-            score -= 1
-    if score < 0:
-        score = 0
-    return score
 
 
 @hard(sep=["_", "-", "."])
@@ -143,22 +114,6 @@ def often_letters(text: STUTTER, *, k):
         if count > k and ch not in result:
             result += ch
     return result
-
-
-@hard(a=["F", "R", "L"], b=["L", "F", "B"])
-def highest_balance(moves: MOVES, *, a, b):
-    """goes through the string `moves` with two numbers, `balance` and `most`, that are 0 at first:
-    {a!r} adds 1 to `balance`, {b!r} subtracts 1 from it, and when `balance` is greater than `most`,
-    `most` is set to `balance`; it returns `most`"""
-    most = 0
-    balance = 0
-    for move in moves:
-        if move == a:
-            balance += 1
-        elif move == b:
-            balance -= 1
-        most = max(most, balance)
-    return most
 
 
 @hard(k=[3, 4])
@@ -207,15 +162,17 @@ def line_of_words(line: SENTENCE, *, k):
 @hard(k=[1, 2, 5])
 def common_letters(text: LETTERS, other: LETTERS, *, k):
     """goes through the letters of the string `text` with a score that is 0 at first: a letter that
-    is in the string `other` adds {k} to the score, and any other letter subtracts 1; it returns the
-    score, but 0 if both strings are equal"""
+    is in the string `other` adds {k} to the score, any other letter 'a' adds 1, and all others
+    subtract 1; it returns the score, but 0 if both strings have the same length"""
     score = 0
     for letter in text:
         if letter in other:
             score += k
+        elif letter == "a":
+            score += 1
         else:
             score -= 1
-    if text == other:
+    if len(text) == len(other):
         score = 0
     return score
 
@@ -235,17 +192,3 @@ def letter_contest(text: STUTTER, *, a, b):
     if first == second:
         return "draw"
     return a if first > second else b
-
-
-@hard(ch=["e", "a", "o"])
-def words_around(words: LONG_WORDS, *, ch):
-    """goes through the list `words` and counts: it returns the number of words that contain the
-    letter {ch!r} but do not begin with it, plus twice the number of words that begin with it"""
-    inside = 0
-    first = 0
-    for word in words:
-        if word[0] == ch:
-            first += 1
-        elif ch in word:
-            inside += 1
-    return inside + 2 * first

@@ -1,5 +1,5 @@
-"""Training families of the harder tier with cases that leave nothing out; `family.py` explains the
-form."""
+"""Training families of the harder tier that follow a rule of several cases, step by step;
+`family.py` explains the form."""
 
 from problems.basics.family import (
     GRID,
@@ -11,10 +11,88 @@ from problems.basics.family import (
     NATURAL,
     TABLE,
     hard,
-    many,
+    text_of,
 )
 
-FIVE = many(lambda rng, constants: rng.randint(1, 4), 5, 5)
+BRACKETS = text_of("((xx)", 5, 9, "")
+KEYS = text_of("abc<", 5, 9, "<a")
+
+
+@hard(mark=["*", "#", "-"])
+def typed_text(keys: KEYS, *, mark):
+    """goes through the string `keys` and builds a new string: for the character '<', the last
+    letter of the new string is removed (nothing happens if it is empty), a character that is equal
+    to the last one of the new string is left out, and any other character is added; it returns the
+    new string followed by {mark!r}"""
+    text = ""
+    for key in keys:
+        last = text[-1:]
+        if key == "<":
+            text = text[:-1]
+        elif key != last:
+            text += key
+    return text + mark
+
+
+@hard(k=[1, 2])
+def depth_letters(text: BRACKETS, *, k):
+    """goes through the string `text` with two numbers, `depth` and `count`, that are 0 at first:
+    '(' adds 1 to `depth`, ')' subtracts 1 from `depth`, and any other character adds 1 to `count`
+    if `depth` is at least {k}; it returns `count`"""
+    depth = 0
+    count = 0
+    for ch in text:
+        if ch == "(":
+            depth += 1
+        elif ch == ")":
+            depth -= 1
+        elif depth >= k:
+            count += 1
+    return count
+
+
+@hard(k=[0, 5, 10])
+def account_after(changes: LONG_INTS, *, k):
+    """goes through the list `changes` with a balance that is {k} at first: if the balance plus the
+    number is at least 0, the number is added to the balance, and otherwise the number is skipped;
+    it returns the balance"""
+    balance = k
+    for change in changes:
+        after = balance + change
+        if after >= 0:
+            balance = after
+    return balance
+
+
+@hard(bonus=[2, 3, 5])
+def game_points(scores: LONG_INTS, *, bonus):
+    """goes through the indices i of the list `scores` with points that are 0 at first: scores[i] is
+    added to the points, and if i is greater than 0 and scores[i] is greater than scores[i - 1],
+    {bonus} is added as well; it returns the points"""
+    points = 0
+    for i in range(len(scores)):
+        score = scores[i]
+        points += score
+        if i > 0 and score > scores[i - 1]:
+            points += bonus
+    return points
+
+
+@hard(k=[4, 5, 6])
+def tired_walk(steps: LONG_POSITIVES, *, k):
+    """goes through the list `steps` with a way that is 0 at first: a number greater than {k} adds
+    {k} to the way, an even number that is not greater adds its double, and any other number is
+    added itself; it returns the way"""
+    way = 0
+    for step in steps:
+        if step > k:
+            way += k
+        elif step % 2 == 0:
+            double = step * 2
+            way += double
+        else:
+            way += step
+    return way
 
 
 @hard(k=[2, 4, 6])
