@@ -138,3 +138,54 @@ def sum_and_count(nums: LONG_INTS, *, k):
         elif x > k:
             count += 1
     return [total, count]
+
+
+@hard(k=[6, 8, 10])
+def between_first_and(nums: FIVE_OR_MORE, *, k):
+    """returns how many numbers of the list `nums` are greater than its first number and less than
+    {k}; the list is never empty"""
+    count = 0
+    first = nums[0]
+    for x in nums:
+        if first < x < k:
+            count += 1
+    return count
+
+
+@hard(a=[3, 4, 6], b=[1, 5, 7])
+def sum_of_two_kinds(n: NATURAL, *, a, b):
+    """returns the sum of the numbers from 1 to `n` that are divisible by {a} or have {b} as their
+    last decimal digit"""
+    total = 0
+    for i in range(1, n + 1):
+        last = i % 10
+        if i % a == 0 or last == b:
+            total += i
+    return total
+
+
+@hard(k=[3, 5, 8])
+def neighbour_sums(nums: LONG_INTS, *, k):
+    """returns the list of the sums nums[i] + nums[i + 1] of neighbours in the list `nums`, where a
+    sum that is less than {k} is replaced by {k}"""
+    result = []
+    for i in range(len(nums) - 1):
+        total = nums[i] + nums[i + 1]
+        if total < k:
+            total = k
+        result.append(total)
+    return result
+
+
+@hard(k=[0, 5, 9])
+def lead_or_default(first: FIVE, second: FIVE, *, k):
+    """returns a list with one number for each index i of the lists `first` and `second`, which have
+    the same length: first[i] - second[i] if that is greater than 0, and {k} otherwise"""
+    result = []
+    for i in range(len(first)):
+        lead = first[i] - second[i]
+        if lead > 0:
+            result.append(lead)
+        else:
+            result.append(k)
+    return result

@@ -3,15 +3,18 @@ the form."""
 
 from problems.basics.family import (
     GRID,
+    LONG_PAIRS,
     LONG_WORDS,
     SENTENCE,
     SHORT_TABLE,
+    TABLE,
     TEXT,
     hard,
     text_of,
 )
 
 MIXED = text_of("aab123456789", 6, 10, "", "a7")
+STUTTER = text_of("aabbc", 5, 9, "", "a")
 
 
 @hard(k=[3, 4, 5], sign=["*", "#", "*"])
@@ -154,3 +157,78 @@ def count_in_rows(grid: GRID, *, k):
         else:
             total -= max(row)
     return total + k
+
+
+@hard(k=[2, 3, 4])
+def last_letters(words: LONG_WORDS, *, k):
+    """returns a dict that maps the last letter of each string of the list `words` that has at least
+    {k} letters to the number of such strings with this last letter"""
+    result = {}
+    for word in words:
+        letter = word[-1]
+        if len(word) >= k:
+            result[letter] = result.get(letter, 0) + 1
+    return result
+
+
+@hard(k=[5, 10, 20])
+def smallest_or(grid: GRID, *, k):
+    """returns a list with one number for each row of `grid`, a list of lists of numbers: {k} if the
+    row holds a negative number, and otherwise its smallest number"""
+    result = []
+    for row in grid:
+        least = min(row)
+        if least < 0:
+            least = k
+        result.append(least)
+    return result
+
+
+@hard(sign=["-", "*", "+"])
+def mark_repeats(text: STUTTER, *, sign):
+    """goes through the indices i of the string `text` and builds a new string: if i is greater than
+    0 and the letter at i is equal to the letter at i - 1, {sign!r} is added, and otherwise the
+    letter at i is added; it returns the new string"""
+    result = ""
+    for i in range(len(text)):
+        ch = text[i]
+        if i > 0 and ch == text[i - 1]:
+            result += sign
+        else:
+            result += ch
+    return result
+
+
+@hard(k=[5, 8, 10])
+def even_or_high(scores: TABLE, *, k):
+    """returns the list of the names in the dict `scores` whose value is even or greater than {k},
+    in alphabetical order"""
+    result = []
+    for name in sorted(scores):
+        value = scores[name]
+        if value % 2 == 0 or value > k:
+            result.append(name)
+    return result
+
+
+@hard(k=[3, 5, 6])
+def best_of_names(pairs: LONG_PAIRS, *, k):
+    """returns a dict that maps each name of the list `pairs`, whose elements are lists of a name
+    and a number, to the largest of its numbers, or to {k} if that is less than {k}"""
+    result = {}
+    for name, number in pairs:
+        best = result.get(name, k)
+        result[name] = max(best, number)
+    return result
+
+
+@hard(k=[1, 2, 3])
+def vowel_places(text: TEXT, *, k):
+    """returns the list of the indices of the string `text` at which a vowel (a, e, i, o, u) stands,
+    where indices that are less than {k} are left out"""
+    result = []
+    for i in range(len(text)):
+        ch = text[i]
+        if ch in "aeiou" and i >= k:
+            result.append(i)
+    return result

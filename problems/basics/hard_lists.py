@@ -119,19 +119,6 @@ def nearest_to(nums: SOME_LONG_INTS, *, k):
 
 
 @hard(k=[1, 2, 3, 5])
-def falling_pairs(nums: LONG_INTS, *, k):
-    """returns how many pairs of indices i and j with i < j there are for which nums[i] - nums[j] is
-    at least {k} and nums[j] is not negative, where `nums` is a list of numbers"""
-    count = 0
-    for i in range(len(nums)):
-        for j in range(i + 1, len(nums)):
-            difference = nums[i] - nums[j]
-            if difference >= k and nums[j] >= 0:
-                count += 1
-    return count
-
-
-@hard(k=[1, 2, 3, 5])
 def evens_then_odds(nums: LONG_INTS, *, k):
     """goes through the list `nums` and appends each even number to a list `evens` and each odd
     number that is greater than {k} to a list `odds`; it returns `evens` followed by the reverse of

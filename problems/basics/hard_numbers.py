@@ -71,22 +71,6 @@ def tier_price(n: whole(0, 20, 0), *, first, price, cheap):
     return total
 
 
-@hard(low=[100, 50, 200], rate=[10, 20, 10])
-def tax_due(income: whole(20, 400, 7), *, low, rate):
-    """returns the tax on the number `income`: 0 if `income` is at most {low}; `income` // {rate} if
-    it is at most 300; and `income` // {rate} + 20 if it is greater than 300; but 1 less if the tax
-    would be odd"""
-    tax = 0
-    over = income > 300
-    if income > low:
-        tax = income // rate
-    if over:
-        tax += 20
-    if tax % 2 == 1:
-        tax -= 1
-    return tax
-
-
 @hard(k=[1, 2, 3])
 def factor_pairs(n: NATURAL, *, k):
     """returns the list of lists [a, b] of whole numbers with a * b equal to `n`, a at least {k} and

@@ -5,33 +5,19 @@ from problems.basics.family import (
     GRID,
     INTERVALS,
     LONG_INTS,
-    LONG_PAIRS,
     LONG_POSITIVES,
     LONG_WORDS,
     NATURAL,
     TABLE,
+    TEXT,
     hard,
+    many,
     text_of,
+    whole,
 )
 
 BRACKETS = text_of("((xx)", 5, 9, "")
-KEYS = text_of("abc<", 5, 9, "<a")
-
-
-@hard(mark=["*", "#", "-"])
-def typed_text(keys: KEYS, *, mark):
-    """goes through the string `keys` and builds a new string: for the character '<', the last
-    letter of the new string is removed (nothing happens if it is empty), a character that is equal
-    to the last one of the new string is left out, and any other character is added; it returns the
-    new string followed by {mark!r}"""
-    text = ""
-    for key in keys:
-        last = text[-1:]
-        if key == "<":
-            text = text[:-1]
-        elif key != last:
-            text += key
-    return text + mark
+FIVE = many(lambda rng, constants: rng.randint(1, 6), 5, 5)
 
 
 @hard(k=[1, 2])
@@ -113,74 +99,6 @@ def name_numbers(nums: LONG_INTS, *, k):
 
 
 @hard(k=[3, 4, 5])
-def halve_or_lower(nums: LONG_POSITIVES, *, k):
-    """goes through the list `nums` and builds a new list: an even number is divided by 2 (with //)
-    and appended, any other number that is greater than {k} is lowered by {k} and appended, and all
-    others are appended twice; it returns the new list"""
-    result = []
-    for x in nums:
-        if x % 2 == 0:
-            half = x // 2
-            result.append(half)
-        elif x > k:
-            result.append(x - k)
-        else:
-            result.append(x)
-            result.append(x)
-    return result
-
-
-@hard(k=[3, 4])
-def size_or_letter(words: LONG_WORDS, *, k):
-    """goes through the list `words` and builds a list: for a word with more than {k} letters, its
-    length is appended, for any other word that begins with a vowel (a, e, i, o, u), 0 is appended,
-    and for all others, their first letter; it returns the list"""
-    result = []
-    for word in words:
-        size = len(word)
-        if size > k:
-            result.append(size)
-        elif word[0] in "aeiou":
-            result.append(0)
-        else:
-            result.append(word[0])
-    return result
-
-
-@hard(k=[3, 5, 6])
-def loud_names(pairs: LONG_PAIRS, *, k):
-    """goes through the list `pairs`, whose elements are lists of a name and a number, and builds a
-    list: if the number is greater than {k}, the name is appended in upper case, if it is even and
-    not greater, the name is left out, and otherwise the name is appended unchanged; it returns the
-    list"""
-    result = []
-    for name, number in pairs:
-        even = number % 2 == 0
-        if number > k:
-            result.append(name.upper())
-        elif not even:
-            result.append(name)
-    return result
-
-
-@hard(k=[1, 2, 3])
-def start_or_length(intervals: INTERVALS, *, k):
-    """goes through the list `intervals` of lists [start, end] with a total that is 0 at first: if
-    start is even, start is added to the total; otherwise, if end - start is greater than {k}, end -
-    start is added; otherwise 1 is subtracted; it returns the total"""
-    total = 0
-    for start, end in intervals:
-        length = end - start
-        if start % 2 == 0:
-            total += start
-        elif length > k:
-            total += length
-        else:
-            total -= 1
-    return total
-
-
-@hard(k=[3, 4, 5])
 def multiples_minus_rest(n: NATURAL, *, k):
     """goes through the numbers from 1 to `n` with a total that is 0 at first: a number divisible by
     {k} is added to the total, any other even number adds 1, and all other numbers subtract 1; it
@@ -233,18 +151,87 @@ def row_ends(grid: GRID, *, k):
     return result
 
 
-@hard(k=[2, 3, 4])
-def name_steps(nums: LONG_INTS, *, k):
-    """goes through the indices i from 1 to the end of the list `nums` and builds a list: if nums[i]
-    is greater than nums[i - 1] by more than {k}, 'up' is appended, if it is less than nums[i - 1],
-    'down' is appended, and otherwise the number nums[i] itself; it returns the list"""
-    result = []
-    for i in range(1, len(nums)):
-        step = nums[i] - nums[i - 1]
-        if step > k:
-            result.append("up")
-        elif step < 0:
-            result.append("down")
+@hard(k=["g", "m", "p"])
+def double_late_letters(text: TEXT, *, k):
+    """goes through the string `text` and builds a new string: a letter that comes after {k!r} in
+    the alphabet is added twice, and any other letter is added in upper case; it returns the new
+    string"""
+    result = ""
+    for ch in text:
+        late = ch > k
+        if late:
+            result += ch * 2
         else:
-            result.append(nums[i])
+            result += ch.upper()
+    return result
+
+
+@hard(k=[2, 3, 4])
+def uneven_words(words: LONG_WORDS, *, k):
+    """returns how many words of the list `words` have more than {k} letters and do not end with the
+    letter that they begin with"""
+    count = 0
+    for word in words:
+        first = word[0]
+        last = word[-1]
+        if len(word) > k and first != last:
+            count += 1
+    return count
+
+
+@hard(k=[1, 2, 3])
+def late_starts(intervals: INTERVALS, *, k):
+    """goes through the list `intervals` of lists [start, end] and builds a new list: where end -
+    start is greater than {k}, the list [start + 1, end] is appended, and otherwise the list [start,
+    end] is appended; it returns the new list"""
+    result = []
+    for start, end in intervals:
+        length = end - start
+        if length > k:
+            result.append([start + 1, end])
+        else:
+            result.append([start, end])
+    return result
+
+
+@hard(k=[2, 3, 4])
+def product_or_sum(first: FIVE, second: FIVE, *, k):
+    """returns a list with one number for each index i of the lists `first` and `second`, which have
+    the same length: first[i] * second[i] if first[i] is greater than {k}, and first[i] + second[i]
+    otherwise"""
+    result = []
+    for i in range(len(first)):
+        a = first[i]
+        b = second[i]
+        if a > k:
+            result.append(a * b)
+        else:
+            result.append(a + b)
+    return result
+
+
+@hard(k=[1, 2, 4])
+def sorted_digits(n: whole(100, 9999, 40), *, k):
+    """returns the list of the decimal digits of the number `n` that are at least {k}, in descending
+    order, each plus 1"""
+    result = []
+    for ch in str(n):
+        digit = int(ch)
+        if digit >= k:
+            result.append(digit + 1)
+    result.sort(reverse=True)
+    return result
+
+
+@hard(k=[4, 6, 8])
+def table_distances(scores: TABLE, *, k):
+    """returns a dict with the names of the dict `scores`: a name whose value is greater than {k}
+    gets its value minus {k}, and any other name gets {k} minus its value"""
+    result = {}
+    for name, value in scores.items():
+        high = value > k
+        if high:
+            result[name] = value - k
+        else:
+            result[name] = k - value
     return result

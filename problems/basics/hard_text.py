@@ -23,22 +23,6 @@ def shift_vowels(text: TEXT, *, k):
 
 
 @hard(k=[3, 4])
-def turn_short_words(words: LONG_WORDS, *, k):
-    """returns one string: the words of the list `words` joined by single spaces, where a word with
-    more than {k} letters is written with a capital first letter, a word with fewer letters is
-    reversed, and a word with exactly {k} letters is unchanged"""
-    parts = []
-    for word in words:
-        size = len(word)
-        if size > k:
-            word = word[0].upper() + word[1:]
-        elif size < k:
-            word = word[::-1]
-        parts.append(word)
-    return " ".join(parts)
-
-
-@hard(k=[3, 4])
 def word_points(words: LONG_WORDS, *, k):
     """goes through the list `words` with points that are 0 at first: a word with more than {k}
     letters adds 2 to the points, any other word that begins with a vowel (a, e, i, o, u) adds 3,
@@ -157,24 +141,6 @@ def line_of_words(line: SENTENCE, *, k):
         if letters > k:
             break
     return letters
-
-
-@hard(k=[1, 2, 5])
-def common_letters(text: LETTERS, other: LETTERS, *, k):
-    """goes through the letters of the string `text` with a score that is 0 at first: a letter that
-    is in the string `other` adds {k} to the score, any other letter 'a' adds 1, and all others
-    subtract 1; it returns the score, but 0 if both strings have the same length"""
-    score = 0
-    for letter in text:
-        if letter in other:
-            score += k
-        elif letter == "a":
-            score += 1
-        else:
-            score -= 1
-    if len(text) == len(other):
-        score = 0
-    return score
 
 
 @hard(a=["a", "b", "c"], b=["b", "c", "a"])
