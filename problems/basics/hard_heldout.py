@@ -152,18 +152,6 @@ def between_first_and(nums: FIVE_OR_MORE, *, k):
     return count
 
 
-@hard(a=[3, 4, 6], b=[1, 5, 7])
-def sum_of_two_kinds(n: NATURAL, *, a, b):
-    """returns the sum of the numbers from 1 to `n` that are divisible by {a} or have {b} as their
-    last decimal digit"""
-    total = 0
-    for i in range(1, n + 1):
-        last = i % 10
-        if i % a == 0 or last == b:
-            total += i
-    return total
-
-
 @hard(k=[3, 5, 8])
 def neighbour_sums(nums: LONG_INTS, *, k):
     """returns the list of the sums nums[i] + nums[i + 1] of neighbours in the list `nums`, where a

@@ -3,7 +3,6 @@ the form."""
 
 from problems.basics.family import (
     GRID,
-    LONG_PAIRS,
     LONG_WORDS,
     SENTENCE,
     SHORT_TABLE,
@@ -208,27 +207,4 @@ def even_or_high(scores: TABLE, *, k):
         value = scores[name]
         if value % 2 == 0 or value > k:
             result.append(name)
-    return result
-
-
-@hard(k=[3, 5, 6])
-def best_of_names(pairs: LONG_PAIRS, *, k):
-    """returns a dict that maps each name of the list `pairs`, whose elements are lists of a name
-    and a number, to the largest of its numbers, or to {k} if that is less than {k}"""
-    result = {}
-    for name, number in pairs:
-        best = result.get(name, k)
-        result[name] = max(best, number)
-    return result
-
-
-@hard(k=[1, 2, 3])
-def vowel_places(text: TEXT, *, k):
-    """returns the list of the indices of the string `text` at which a vowel (a, e, i, o, u) stands,
-    where indices that are less than {k} are left out"""
-    result = []
-    for i in range(len(text)):
-        ch = text[i]
-        if ch in "aeiou" and i >= k:
-            result.append(i)
     return result

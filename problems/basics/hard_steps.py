@@ -3,21 +3,15 @@
 
 from problems.basics.family import (
     GRID,
-    INTERVALS,
     LONG_INTS,
     LONG_POSITIVES,
-    LONG_WORDS,
     NATURAL,
     TABLE,
-    TEXT,
     hard,
-    many,
     text_of,
-    whole,
 )
 
 BRACKETS = text_of("((xx)", 5, 9, "")
-FIVE = many(lambda rng, constants: rng.randint(1, 6), 5, 5)
 
 
 @hard(k=[1, 2])
@@ -148,78 +142,6 @@ def row_ends(grid: GRID, *, k):
             result.append(last)
         else:
             result.append(0)
-    return result
-
-
-@hard(k=["g", "m", "p"])
-def double_late_letters(text: TEXT, *, k):
-    """goes through the string `text` and builds a new string: a letter that comes after {k!r} in
-    the alphabet is added twice, and any other letter is added in upper case; it returns the new
-    string"""
-    result = ""
-    for ch in text:
-        late = ch > k
-        if late:
-            result += ch * 2
-        else:
-            result += ch.upper()
-    return result
-
-
-@hard(k=[2, 3, 4])
-def uneven_words(words: LONG_WORDS, *, k):
-    """returns how many words of the list `words` have more than {k} letters and do not end with the
-    letter that they begin with"""
-    count = 0
-    for word in words:
-        first = word[0]
-        last = word[-1]
-        if len(word) > k and first != last:
-            count += 1
-    return count
-
-
-@hard(k=[1, 2, 3])
-def late_starts(intervals: INTERVALS, *, k):
-    """goes through the list `intervals` of lists [start, end] and builds a new list: where end -
-    start is greater than {k}, the list [start + 1, end] is appended, and otherwise the list [start,
-    end] is appended; it returns the new list"""
-    result = []
-    for start, end in intervals:
-        length = end - start
-        if length > k:
-            result.append([start + 1, end])
-        else:
-            result.append([start, end])
-    return result
-
-
-@hard(k=[2, 3, 4])
-def product_or_sum(first: FIVE, second: FIVE, *, k):
-    """returns a list with one number for each index i of the lists `first` and `second`, which have
-    the same length: first[i] * second[i] if first[i] is greater than {k}, and first[i] + second[i]
-    otherwise"""
-    result = []
-    for i in range(len(first)):
-        a = first[i]
-        b = second[i]
-        if a > k:
-            result.append(a * b)
-        else:
-            result.append(a + b)
-    return result
-
-
-@hard(k=[1, 2, 4])
-def sorted_digits(n: whole(100, 9999, 40), *, k):
-    """returns the list of the decimal digits of the number `n` that are at least {k}, in descending
-    order, each plus 1"""
-    result = []
-    for ch in str(n):
-        digit = int(ch)
-        if digit >= k:
-            result.append(digit + 1)
-    result.sort(reverse=True)
     return result
 
 
