@@ -31,25 +31,6 @@ def odd_sum_down(n: NATURAL, *, k):
     return total
 
 
-@hard(k=[1, 2, 3])
-def lower_the_larger(a: NATURAL, b: NATURAL, *, k):
-    """counts the steps that it takes until one of the numbers `a` and `b` is 0 or less: in each
-    step, the larger one of them is halved (with //), or, if they are equal, {k} is subtracted from
-    both; it returns the number of steps"""
-    steps = 0
-    while a > 0 and b > 0:
-        difference = a - b
-        if difference > 0:
-            a //= 2
-        elif difference < 0:
-            b //= 2
-        else:
-            a -= k
-            b -= k
-        steps += 1
-    return steps
-
-
 @hard(k=[2, 3, 4])
 def best_window(nums: FIVE_OR_MORE, *, k):
     """returns the largest sum of {k} consecutive numbers of the list `nums`, which has at least {k}
@@ -73,23 +54,6 @@ def places_of_ones(bits: BITS, *, k):
         before = bits[i - 1]
         if bits[i] == 1 and before == 0:
             result.append(i + k)
-    return result
-
-
-@hard(k=[2, 3])
-def flip_by_index(nums: LONG_INTS, *, k):
-    """goes through the indices i of the list `nums` and builds a new list: if i is divisible by
-    {k}, -nums[i] is appended; otherwise, if nums[i] is negative, i is appended; otherwise nums[i] +
-    i is appended; it returns the new list"""
-    result = []
-    for i in range(len(nums)):
-        x = nums[i]
-        if i % k == 0:
-            result.append(-x)
-        elif x < 0:
-            result.append(i)
-        else:
-            result.append(x + i)
     return result
 
 
@@ -140,18 +104,6 @@ def sum_and_count(nums: LONG_INTS, *, k):
     return [total, count]
 
 
-@hard(k=[6, 8, 10])
-def between_first_and(nums: FIVE_OR_MORE, *, k):
-    """returns how many numbers of the list `nums` are greater than its first number and less than
-    {k}; the list is never empty"""
-    count = 0
-    first = nums[0]
-    for x in nums:
-        if first < x < k:
-            count += 1
-    return count
-
-
 @hard(k=[3, 5, 8])
 def neighbour_sums(nums: LONG_INTS, *, k):
     """returns the list of the sums nums[i] + nums[i + 1] of neighbours in the list `nums`, where a
@@ -162,18 +114,4 @@ def neighbour_sums(nums: LONG_INTS, *, k):
         if total < k:
             total = k
         result.append(total)
-    return result
-
-
-@hard(k=[0, 5, 9])
-def lead_or_default(first: FIVE, second: FIVE, *, k):
-    """returns a list with one number for each index i of the lists `first` and `second`, which have
-    the same length: first[i] - second[i] if that is greater than 0, and {k} otherwise"""
-    result = []
-    for i in range(len(first)):
-        lead = first[i] - second[i]
-        if lead > 0:
-            result.append(lead)
-        else:
-            result.append(k)
     return result

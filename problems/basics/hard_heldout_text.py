@@ -61,24 +61,6 @@ def mixed_score(text: MIXED, *, k):
     return score
 
 
-@hard(k=[3, 4])
-def sort_out_words(line: SENTENCE, *, k):
-    """goes through the words of the string `line`, which are separated by spaces, and builds a
-    list: a word with more than {k} letters is appended reversed, any other word that begins with a
-    vowel (a, e, i, o, u) is appended in upper case, and all other words are appended unchanged; it
-    returns the list"""
-    result = []
-    for word in line.split():
-        size = len(word)
-        if size > k:
-            result.append(word[::-1])
-        elif word[0] in "aeiou":
-            result.append(word.upper())
-        else:
-            result.append(word)
-    return result
-
-
 @hard(k=[2, 3, 5])
 def vowel_pairs(text: TEXT, *, k):
     """goes through the indices i from 1 to the end of the string `text` with a score that is 0 at
@@ -140,33 +122,6 @@ def names_better(first: SHORT_TABLE, second: SHORT_TABLE, *, k):
             other = second[name]
             if value - other > k:
                 result.append(name)
-    return result
-
-
-@hard(k=[1, 2, 3])
-def count_in_rows(grid: GRID, *, k):
-    """goes through the indices i of `grid`, a list of lists of numbers, with a total that is 0 at
-    first: if i is even, the sum of the row grid[i] is added to the total, and if i is odd, the
-    largest number of the row is subtracted from it; it returns the total plus {k}"""
-    total = 0
-    for i in range(len(grid)):
-        row = grid[i]
-        if i % 2 == 0:
-            total += sum(row)
-        else:
-            total -= max(row)
-    return total + k
-
-
-@hard(k=[2, 3, 4])
-def last_letters(words: LONG_WORDS, *, k):
-    """returns a dict that maps the last letter of each string of the list `words` that has at least
-    {k} letters to the number of such strings with this last letter"""
-    result = {}
-    for word in words:
-        letter = word[-1]
-        if len(word) >= k:
-            result[letter] = result.get(letter, 0) + 1
     return result
 
 

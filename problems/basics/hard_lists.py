@@ -241,3 +241,16 @@ def running_maximum(nums: LONG_INTS, *, k):
             top -= k
         result.append(top)
     return result
+
+
+@hard(k=[0, 2, 4])
+def odd_or_low(nums: LONG_INTS, *, k):
+    """returns the list of the numbers of the list `nums` that are odd or less than {k}, in
+    ascending order"""
+    result = []
+    for x in nums:
+        odd = x % 2 == 1
+        if odd or x < k:
+            result.append(x)
+    result.sort()
+    return result

@@ -128,3 +128,16 @@ def change_scores(scores: TABLE, *, k):
         else:
             result[name] = value + k
     return result
+
+
+@hard(k=[0, 10, 20])
+def even_largest(grid: GRID, *, k):
+    """returns a list with one number for each row of `grid`, a list of lists of numbers: the
+    largest number of the row if it is even, and {k} otherwise"""
+    result = []
+    for row in grid:
+        largest = max(row)
+        if largest % 2 == 1:
+            largest = k
+        result.append(largest)
+    return result

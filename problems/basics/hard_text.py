@@ -158,3 +158,15 @@ def letter_contest(text: STUTTER, *, a, b):
     if first == second:
         return "draw"
     return a if first > second else b
+
+
+@hard(k=[3, 4])
+def vowel_or_long(words: LONG_WORDS, *, k):
+    """returns the list of the words of the list `words` that begin with a vowel (a, e, i, o, u) or
+    have more than {k} letters, in the reverse of their order"""
+    result = []
+    for word in words:
+        first = word[0]
+        if first in "aeiou" or len(word) > k:
+            result.insert(0, word)
+    return result
