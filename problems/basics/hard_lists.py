@@ -149,22 +149,6 @@ def position_score(nums: LONG_INTS, *, k):
     return score
 
 
-@hard(k=[1, 2, 3])
-def count_valleys(nums: LONG_INTS, *, k):
-    """goes through the indices i from 1 to len(nums) - 2 of the list `nums` with a count that is 0
-    at first: if the number at i is less than both of its neighbours, 1 is added to the count, and
-    if it is equal to one of them, {k} is added; it returns the count"""
-    count = 0
-    for i in range(1, len(nums) - 1):
-        left = nums[i - 1]
-        right = nums[i + 1]
-        if nums[i] < left and nums[i] < right:
-            count += 1
-        elif nums[i] in (left, right):
-            count += k
-    return count
-
-
 @hard(k=[2, 3, 4])
 def change_by_place(nums: LONG_INTS, *, k):
     """returns a list in which each number of the list `nums` at an even index is multiplied by {k},
@@ -194,37 +178,6 @@ def without_largest(nums: SOME_LONG_INTS, *, k):
         elif x > k and x != largest:
             total += x
     return total
-
-
-@hard(k=[0, 2, 4])
-def insert_by_size(nums: LONG_INTS, *, k):
-    """goes through the list `nums` and builds a new list: a number greater than {k} is appended at
-    the end, any other even number is inserted at the beginning, and for all others, 0 is appended;
-    it returns the new list"""
-    result = []
-    for x in nums:
-        large = x > k
-        if large:
-            result.append(x)
-        elif x % 2 == 0:
-            result.insert(0, x)
-        else:
-            result.append(0)
-    return result
-
-
-@hard(a=[2, 3, 2], b=[3, 4, 5])
-def two_classes(nums: LONG_POSITIVES, *, a, b):
-    """returns a list of two numbers: how many numbers of the list `nums` are divisible by {a}, and
-    how many are divisible by {b} but not by {a}"""
-    first = 0
-    second = 0
-    for x in nums:
-        if x % a == 0:
-            first += 1
-        elif x % b == 0:
-            second += 1
-    return [first, second]
 
 
 @hard(k=[1, 2, 3])

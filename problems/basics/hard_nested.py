@@ -3,7 +3,6 @@ form."""
 
 from problems.basics.family import (
     GRID,
-    INTERVALS,
     LONG_WORDS,
     SHORT_TABLE,
     TABLE,
@@ -54,22 +53,6 @@ def elected(votes: VOTES, *, k):
     return result
 
 
-@hard(k=[4, 6, 8])
-def late_intervals(intervals: INTERVALS, *, k):
-    """goes through the list `intervals` of lists [start, end] and builds a new list: if start is at
-    least {k}, end - start is appended; if start is less than {k} and end is greater than {k}, end -
-    {k} is appended; other intervals are left out; it returns the new list"""
-    result = []
-    for start, end in intervals:
-        if start >= k:
-            length = end - start
-            result.append(length)
-        elif end > k:
-            length = end - k
-            result.append(length)
-    return result
-
-
 @hard(k=[2, 3])
 def turn_every_second(grid: GRID, *, k):
     """goes through the indices i of `grid`, a list of lists of numbers, and builds a list: if i is
@@ -110,23 +93,6 @@ def longest_by_letter(words: LONG_WORDS, *, k):
         size = max(len(word), k)
         if letter not in result or size > result[letter]:
             result[letter] = size
-    return result
-
-
-@hard(k=[1, 2, 3])
-def change_scores(scores: TABLE, *, k):
-    """goes through the dict `scores` and builds a new dict: a name with a negative value gets the
-    value 0, a name with an even value gets half of it (with //), and any other name gets its value
-    plus {k}; it returns the new dict"""
-    result = {}
-    for name, value in scores.items():
-        if value < 0:
-            result[name] = 0
-        elif value % 2 == 0:
-            half = value // 2
-            result[name] = half
-        else:
-            result[name] = value + k
     return result
 
 

@@ -83,19 +83,6 @@ def factor_pairs(n: NATURAL, *, k):
     return result
 
 
-@hard(k=[2, 3, 4])
-def stairs(n: whole(0, 12), *, k):
-    """returns the number of ways to climb `n` steps with moves of 1 step or of {k} steps, where the
-    order of the moves matters; 1 for `n` = 0"""
-    ways = [1]
-    for i in range(1, n + 1):
-        count = ways[i - 1]
-        if i >= k:
-            count += ways[i - k]
-        ways.append(count)
-    return ways[n]
-
-
 @hard(start=[10, 12, 9], loss=[3, 4, 2])
 def battery_left(hours: COUNT, *, start, loss):
     """goes through the numbers i from 1 to `hours` with a charge that is {start} at first: if i is

@@ -1,6 +1,6 @@
 """Training families of the harder tier over strings; `family.py` explains the form."""
 
-from problems.basics.family import LONG_WORDS, SENTENCE, TEXT, hard, text_of
+from problems.basics.family import LONG_WORDS, TEXT, hard, text_of
 
 STUTTER = text_of("aabbc", 5, 9, "", "a")
 MOVES = text_of("FFBLR", 4, 8, "")
@@ -127,37 +127,6 @@ def odd_places(text: TEXT, *, sep):
         else:
             second += text[i]
     return first + sep + second
-
-
-@hard(k=[4, 6, 8])
-def line_of_words(line: SENTENCE, *, k):
-    """goes through the words of the string `line`, which are separated by spaces, with a count of
-    letters that is 0 at first: the length of each word is added to the count, and when the count is
-    greater than {k}, it goes no further; it returns the count"""
-    letters = 0
-    for word in line.split():
-        size = len(word)
-        letters += size
-        if letters > k:
-            break
-    return letters
-
-
-@hard(a=["a", "b", "c"], b=["b", "c", "a"])
-def letter_contest(text: STUTTER, *, a, b):
-    """counts the letters {a!r} and the letters {b!r} in the string `text`; it returns the string
-    {a!r} if there are more of the first, {b!r} if there are more of the second, and 'draw' if there
-    are as many of both"""
-    first = 0
-    second = 0
-    for ch in text:
-        if ch == a:
-            first += 1
-        elif ch == b:
-            second += 1
-    if first == second:
-        return "draw"
-    return a if first > second else b
 
 
 @hard(k=[3, 4])
