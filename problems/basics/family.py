@@ -120,21 +120,13 @@ FULL_ROWS = many(_rows, 2, 3, [], [[0, -2], [7, 7]])  # each row has at least tw
 PAIRS = many(_pair, 3, 5, [], [["bob", 4], ["ann", 0], ["bob", 4]])
 
 
-def _interval(rng: random.Random, constants: list) -> list:
-    start = _number(rng, constants, 0, 12)
-    return [start, start + rng.randint(1, 6)]
-
-
 def _grid(rng: random.Random, constants: list) -> list:
-    width = rng.randint(2, 4)
-    return [
-        [_number(rng, constants, -3, 9) for _ in range(width)] for _ in range(rng.randint(2, 3))
-    ]
+    width, height = rng.randint(2, 4), rng.randint(2, 3)
+    return [[_number(rng, constants, -3, 9) for _ in range(width)] for _ in range(height)]
 
 
 def text_of(characters: str, least: int, most: int, *edges: str) -> Kind:
-    """A string of `least` to `most` of the characters; what comes twice in them comes twice as
-    often."""
+    """A string of `least` to `most` of the characters, each as likely as it is frequent in them."""
 
     def draw_text(rng: random.Random, constants: list) -> str:
         return "".join(rng.choice(characters) for _ in range(rng.randint(least, most)))
@@ -149,9 +141,7 @@ LONG_POSITIVES = many(partial(_number, low=1, high=9), 5, 8, [])
 REPEATS = many(partial(_number, low=0, high=3), 6, 9, [])
 BITS = many(lambda rng, constants: rng.randint(0, 1), 6, 9, [], [1, 1])
 LONG_WORDS = many(_plain_word, 4, 6, [])
-LONG_PAIRS = many(_pair, 4, 5, [])
 SHORT_TABLE = Kind(lambda rng, constants: dict([*_table(rng, constants).items()][:3]), [{}])
-INTERVALS = many(_interval, 3, 5, [])
 GRID = Kind(_grid, [[[4]]])  # rows of one length
 
 

@@ -44,20 +44,6 @@ def account_after(changes: LONG_INTS, *, k):
     return balance
 
 
-@hard(bonus=[2, 3, 5])
-def game_points(scores: LONG_INTS, *, bonus):
-    """goes through the indices i of the list `scores` with points that are 0 at first: scores[i] is
-    added to the points, and if i is greater than 0 and scores[i] is greater than scores[i - 1],
-    {bonus} is added as well; it returns the points"""
-    points = 0
-    for i in range(len(scores)):
-        score = scores[i]
-        points += score
-        if i > 0 and score > scores[i - 1]:
-            points += bonus
-    return points
-
-
 @hard(k=[4, 5, 6])
 def tired_walk(steps: LONG_POSITIVES, *, k):
     """goes through the list `steps` with a way that is 0 at first: a number greater than {k} adds
@@ -73,23 +59,6 @@ def tired_walk(steps: LONG_POSITIVES, *, k):
         else:
             way += step
     return way
-
-
-@hard(k=[2, 4, 6])
-def name_numbers(nums: LONG_INTS, *, k):
-    """goes through the indices i of the list `nums` and builds a list: if nums[i] is even, 'even'
-    is appended, if it is odd and less than {k}, 'low' is appended, and otherwise the index i; it
-    returns the list"""
-    result = []
-    for i in range(len(nums)):
-        x = nums[i]
-        if x % 2 == 0:
-            result.append("even")
-        elif x < k:
-            result.append("low")
-        else:
-            result.append(i)
-    return result
 
 
 @hard(k=[3, 4, 5])

@@ -5,7 +5,6 @@ from problems.basics.family import LONG_WORDS, TEXT, hard, text_of
 STUTTER = text_of("aabbc", 5, 9, "", "a")
 MOVES = text_of("FFBLR", 4, 8, "")
 CAPITALS = text_of("aabBcC", 5, 8, "")
-LETTERS = text_of("aabc", 3, 6, "")
 
 
 @hard(k=[1, 2, 3])
