@@ -104,14 +104,19 @@ def sum_and_count(nums: LONG_INTS, *, k):
     return [total, count]
 
 
-@hard(k=[3, 5, 8])
-def neighbour_sums(nums: LONG_INTS, *, k):
-    """returns the list of the sums nums[i] + nums[i + 1] of neighbours in the list `nums`, where a
-    sum that is less than {k} is replaced by {k}"""
-    result = []
-    for i in range(len(nums) - 1):
-        total = nums[i] + nums[i + 1]
-        if total < k:
-            total = k
-        result.append(total)
-    return result
+@hard(k=[2, 4, 5, 7])
+def evens_minus_large_odds(nums: LONG_INTS, *, k):
+    """goes through the list `nums` with a total that is 0 at first: an even number is added to the
+    total, an odd number that is greater than {k} is subtracted from it, and any other number
+    doubles it; it returns the total"""
+    total = 0
+    doubled = 0
+    for x in nums:
+        if x % 2 == 0:
+            total += x
+        elif x > k:
+            total -= x
+        else:
+            total *= 2
+            doubled += 1
+    return total

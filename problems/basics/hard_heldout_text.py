@@ -9,24 +9,10 @@ from problems.basics.family import (
     TABLE,
     TEXT,
     hard,
-    text_of,
+    many,
 )
 
-MIXED = text_of("aab123456789", 6, 10, "", "a7")
-STUTTER = text_of("aabbc", 5, 9, "", "a")
-
-
-@hard(k=[3, 4, 5], sign=["*", "#", "*"])
-def mask_words(words: LONG_WORDS, *, k, sign):
-    """returns the list of the words of the list `words`, where each word with at least {k} letters
-    is replaced by its first letter, then {sign!r}, and then its last letter"""
-    result = []
-    for word in words:
-        size = len(word)
-        if size >= k:
-            word = word[0] + sign + word[-1]
-        result.append(word)
-    return result
+VOTES = many(lambda rng, constants: rng.choice(["ann", "bob", "cid", "dan"]), 5, 8, [])
 
 
 @hard(k=[2, 3])
@@ -42,23 +28,6 @@ def every_nth_upper(line: SENTENCE, *, k):
         else:
             result += ch * 2
     return result
-
-
-@hard(k=[1, 2, 3])
-def mixed_score(text: MIXED, *, k):
-    """goes through the string `text` with a score that is 0 at first: a digit is added to the
-    score, a letter 'a' subtracts {k} from it, and any other letter doubles it; it returns the
-    score"""
-    score = 0
-    for ch in text:
-        if ch.isdigit():
-            digit = int(ch)
-            score += digit
-        elif ch == "a":
-            score -= k
-        else:
-            score *= 2
-    return score
 
 
 @hard(k=[2, 3, 5])
@@ -138,21 +107,6 @@ def smallest_or(grid: GRID, *, k):
     return result
 
 
-@hard(sign=["-", "*", "+"])
-def mark_repeats(text: STUTTER, *, sign):
-    """goes through the indices i of the string `text` and builds a new string: if i is greater than
-    0 and the letter at i is equal to the letter at i - 1, {sign!r} is added, and otherwise the
-    letter at i is added; it returns the new string"""
-    result = ""
-    for i in range(len(text)):
-        ch = text[i]
-        if i > 0 and ch == text[i - 1]:
-            result += sign
-        else:
-            result += ch
-    return result
-
-
 @hard(k=[5, 8, 10])
 def even_or_high(scores: TABLE, *, k):
     """returns the list of the names in the dict `scores` whose value is even or greater than {k},
@@ -162,4 +116,45 @@ def even_or_high(scores: TABLE, *, k):
         value = scores[name]
         if value % 2 == 0 or value > k:
             result.append(name)
+    return result
+
+
+@hard(sep=["-", "/", "+"])
+def odd_places(text: TEXT, *, sep):
+    """returns one string: the characters of the string `text` at even indices, then {sep!r}, and
+    then the characters of `text` at odd indices; indices count from 0"""
+    first = ""
+    second = ""
+    for i in range(len(text)):
+        if i % 2 == 0:
+            first += text[i]
+        else:
+            second += text[i]
+    return first + sep + second
+
+
+@hard(k=[2, 3])
+def elected(votes: VOTES, *, k):
+    """counts how often each string occurs in the list `votes`, and returns the list of the strings
+    that occur at least {k} times, each once, in alphabetical order"""
+    counts = {}
+    for vote in votes:
+        counts[vote] = counts.get(vote, 0) + 1
+    result = []
+    for vote in sorted(counts):
+        if counts[vote] >= k:
+            result.append(vote)
+    return result
+
+
+@hard(k=[0, 10, 20])
+def even_largest(grid: GRID, *, k):
+    """returns a list with one number for each row of `grid`, a list of lists of numbers: the
+    largest number of the row if it is even, and {k} otherwise"""
+    result = []
+    for row in grid:
+        largest = max(row)
+        if largest % 2 == 1:
+            largest = k
+        result.append(largest)
     return result

@@ -16,21 +16,6 @@ def peaks_above(nums: LONG_INTS, *, k):
     return count
 
 
-@hard(k=[2, 3, 4])
-def rises_minus_falls(nums: LONG_INTS, *, k):
-    """goes through the list `nums` with a score that is 0 at first: each number that is greater
-    than the number before it adds {k} to the score, and each number that is less than the number
-    before it subtracts 1; it returns the score"""
-    score = 0
-    for i in range(1, len(nums)):
-        step = nums[i] - nums[i - 1]
-        if step > 0:
-            score += k
-        elif step < 0:
-            score -= 1
-    return score
-
-
 @hard(k=[0, 2, 3, 5])
 def longest_run_above(nums: LONG_INTS, *, k):
     """goes through the list `nums` with a counter that is 0 at first: a number greater than {k}
@@ -58,24 +43,6 @@ def keep_rising(nums: LONG_INTS, *, k):
         if x > last:
             result.append(x)
     return result
-
-
-@hard(k=[2, 4, 5, 7])
-def evens_minus_large_odds(nums: LONG_INTS, *, k):
-    """goes through the list `nums` with a total that is 0 at first: an even number is added to the
-    total, an odd number that is greater than {k} is subtracted from it, and any other number
-    doubles it; it returns the total"""
-    total = 0
-    doubled = 0
-    for x in nums:
-        if x % 2 == 0:
-            total += x
-        elif x > k:
-            total -= x
-        else:
-            total *= 2
-            doubled += 1
-    return total
 
 
 @hard(k=[0, 1, 2, 5])
@@ -196,14 +163,14 @@ def running_maximum(nums: LONG_INTS, *, k):
     return result
 
 
-@hard(k=[0, 2, 4])
-def odd_or_low(nums: LONG_INTS, *, k):
-    """returns the list of the numbers of the list `nums` that are odd or less than {k}, in
-    ascending order"""
+@hard(k=[3, 5, 8])
+def neighbour_sums(nums: LONG_INTS, *, k):
+    """returns the list of the sums nums[i] + nums[i + 1] of neighbours in the list `nums`, where a
+    sum that is less than {k} is replaced by {k}"""
     result = []
-    for x in nums:
-        odd = x % 2 == 1
-        if odd or x < k:
-            result.append(x)
-    result.sort()
+    for i in range(len(nums) - 1):
+        total = nums[i] + nums[i + 1]
+        if total < k:
+            total = k
+        result.append(total)
     return result

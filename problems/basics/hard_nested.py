@@ -7,10 +7,7 @@ from problems.basics.family import (
     SHORT_TABLE,
     TABLE,
     hard,
-    many,
 )
-
-VOTES = many(lambda rng, constants: rng.choice(["ann", "bob", "cid", "dan"]), 5, 8, [])
 
 
 @hard(k=[3, 5, 8])
@@ -36,20 +33,6 @@ def names_over(scores: TABLE, *, k):
         if high:
             result.append(name)
     result.sort(reverse=True)
-    return result
-
-
-@hard(k=[2, 3])
-def elected(votes: VOTES, *, k):
-    """counts how often each string occurs in the list `votes`, and returns the list of the strings
-    that occur at least {k} times, each once, in alphabetical order"""
-    counts = {}
-    for vote in votes:
-        counts[vote] = counts.get(vote, 0) + 1
-    result = []
-    for vote in sorted(counts):
-        if counts[vote] >= k:
-            result.append(vote)
     return result
 
 
@@ -93,17 +76,4 @@ def longest_by_letter(words: LONG_WORDS, *, k):
         size = max(len(word), k)
         if letter not in result or size > result[letter]:
             result[letter] = size
-    return result
-
-
-@hard(k=[0, 10, 20])
-def even_largest(grid: GRID, *, k):
-    """returns a list with one number for each row of `grid`, a list of lists of numbers: the
-    largest number of the row if it is even, and {k} otherwise"""
-    result = []
-    for row in grid:
-        largest = max(row)
-        if largest % 2 == 1:
-            largest = k
-        result.append(largest)
     return result

@@ -113,18 +113,3 @@ def halve_or_subtract(n: NATURAL, *, k):
         else:
             n //= 2
     return count
-
-
-@hard(a=[3, 2, 4], b=[5, 7, 6])
-def fizz_words(n: COUNT, *, a, b):
-    """returns the list of the numbers from 1 to `n` + 3, in which each number divisible by {a} is
-    replaced by its double, and each other number greater than {b} is replaced by 0"""
-    result = []
-    for i in range(1, n + 4):
-        value = i
-        if i % a == 0:
-            value = i * 2
-        elif i > b:
-            value = 0
-        result.append(value)
-    return result

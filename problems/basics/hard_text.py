@@ -3,8 +3,8 @@
 from problems.basics.family import LONG_WORDS, TEXT, hard, text_of
 
 STUTTER = text_of("aabbc", 5, 9, "", "a")
+MIXED = text_of("aab123456789", 6, 10, "", "a7")
 MOVES = text_of("FFBLR", 4, 8, "")
-CAPITALS = text_of("aabBcC", 5, 8, "")
 
 
 @hard(k=[1, 2, 3])
@@ -56,21 +56,6 @@ def walk_position(moves: MOVES, *, k):
     return [x, y]
 
 
-@hard(sep=["_", "-", "."])
-def split_capitals(text: CAPITALS, *, sep):
-    """goes through the string `text` and builds a new string: for a capital letter, {sep!r} and
-    then the letter in lower case are added, and any other letter is added unchanged; it returns the
-    new string"""
-    result = ""
-    for ch in text:
-        if ch.isupper():
-            small = ch.lower()
-            result += sep + small
-        else:
-            result += ch
-    return result
-
-
 @hard(ch=["a", "b", "c"])
 def longest_part(text: STUTTER, *, ch):
     """goes through the string `text` with a counter that is 0 at first: the letter {ch!r} sets the
@@ -114,20 +99,6 @@ def ends_upper(words: LONG_WORDS, *, k):
     return result
 
 
-@hard(sep=["-", "/", "+"])
-def odd_places(text: TEXT, *, sep):
-    """returns one string: the characters of the string `text` at even indices, then {sep!r}, and
-    then the characters of `text` at odd indices; indices count from 0"""
-    first = ""
-    second = ""
-    for i in range(len(text)):
-        if i % 2 == 0:
-            first += text[i]
-        else:
-            second += text[i]
-    return first + sep + second
-
-
 @hard(k=[3, 4])
 def vowel_or_long(words: LONG_WORDS, *, k):
     """returns the list of the words of the list `words` that begin with a vowel (a, e, i, o, u) or
@@ -138,3 +109,48 @@ def vowel_or_long(words: LONG_WORDS, *, k):
         if first in "aeiou" or len(word) > k:
             result.insert(0, word)
     return result
+
+
+@hard(sign=["-", "*", "+"])
+def mark_repeats(text: STUTTER, *, sign):
+    """goes through the indices i of the string `text` and builds a new string: if i is greater than
+    0 and the letter at i is equal to the letter at i - 1, {sign!r} is added, and otherwise the
+    letter at i is added; it returns the new string"""
+    result = ""
+    for i in range(len(text)):
+        ch = text[i]
+        if i > 0 and ch == text[i - 1]:
+            result += sign
+        else:
+            result += ch
+    return result
+
+
+@hard(k=[3, 4, 5], sign=["*", "#", "*"])
+def mask_words(words: LONG_WORDS, *, k, sign):
+    """returns the list of the words of the list `words`, where each word with at least {k} letters
+    is replaced by its first letter, then {sign!r}, and then its last letter"""
+    result = []
+    for word in words:
+        size = len(word)
+        if size >= k:
+            word = word[0] + sign + word[-1]
+        result.append(word)
+    return result
+
+
+@hard(k=[1, 2, 3])
+def mixed_score(text: MIXED, *, k):
+    """goes through the string `text` with a score that is 0 at first: a digit is added to the
+    score, a letter 'a' subtracts {k} from it, and any other letter doubles it; it returns the
+    score"""
+    score = 0
+    for ch in text:
+        if ch.isdigit():
+            digit = int(ch)
+            score += digit
+        elif ch == "a":
+            score -= k
+        else:
+            score *= 2
+    return score
