@@ -68,12 +68,10 @@ def test_there_are_enough_problems_and_families():
         for tier, splits in TIERS.items()
         for split, rows in splits.items()
     }
-    # docs/data.md and results/ say these of the first tier; the second has to be enough.
+    # docs/data.md says these, and results/ hang on those of the first tier.
     assert counts["basics", "train"] == (503, 109) and counts["basics", "heldout"] == (160, 37)
-    assert counts["basics-hard", "train"] >= (120, 40) and counts["basics-hard", "train"][1] >= 40
-    assert (
-        counts["basics-hard", "heldout"] >= (45, 15) and counts["basics-hard", "heldout"][1] >= 15
-    )
+    assert counts["basics-hard", "train"] == (127, 42)
+    assert counts["basics-hard", "heldout"] == (49, 17)
 
 
 def test_both_splits_have_a_like_mix_of_difficulties():
