@@ -85,12 +85,12 @@ def make_tasks(
         if name not in benchmarks.TASKS or (limit and not limit.isdigit()):
             known = ", ".join(benchmarks.TASKS)
             raise UserError(f"unknown task {task!r}; choose from {known}, or mbpp:200")
-        if name == "basics-trace":
+        if name.endswith("-trace"):
             items = [
                 Item(p.task_id, question_messages(q, cfg, examples), q, labels=labels_of(p))
                 for p, q in of_references(pool, task_problems(name, cfg), trace_question, cfg)
             ]
-        elif name == "basics-output":
+        elif name.endswith("-output"):
             items = [output_item(p) for p in task_problems(name, cfg)]
         else:
             items = benchmarks.items_of(name, cfg, pool)

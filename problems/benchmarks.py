@@ -1,14 +1,15 @@
 """The benchmarks: what each asks, of chat models and of base models. eval.py grades the answers.
 
-    basics                    programs for held-out families of the built-in set
+    basics, basics-hard       programs for held-out families of the built-in set
     humaneval, humaneval+     functions from their docstrings
     mbpp, mbpp+               functions from a sentence and three asserts
     leetcode, livecodebench   contest problems; livecodebench-v1 to -v6 are its releases
     problems                  the problems of --problems=FILE, of any format that formats.py knows
-    basics-trace              final values of the variables of a reference program
+    basics-trace, basics-hard-trace   final values of the variables of a reference program
     livecodebench-exec        what a call returns
     cruxeval-o, cruxeval-i    the same; and arguments for which it returns a given value
-    basics-output, livecodebench-testoutput   the result of a call, from the problem's text alone
+    basics-output, basics-hard-output, livecodebench-testoutput
+                              the result of a call, from the problem's text alone
 
 Prompts are ours; what is asked follows the official harnesses, except that we show one example of
 our own before a question, not two or three of theirs. Left out: chain-of-thought variants (a model
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from config import Config, UserError
+from problems import basics
 from problems.assertions import Assertion
 from problems.load import load_problems, source_rows
 from problems.problem import Problem, chat_ids, code_messages, fill
@@ -32,10 +34,10 @@ MAX_TOKENS = {  # longest answer by task; others get cfg.max_tokens, as in train
     "livecodebench-exec": 512, "livecodebench-testoutput": 512, "cruxeval-o": 512,
     "cruxeval-i": 512,
 }  # fmt: skip
-QUESTIONS = ("basics-trace", "basics-output", "livecodebench-exec", "livecodebench-testoutput")
-QUESTIONS += ("cruxeval-o", "cruxeval-i")
+QUESTIONS = tuple(f"{tier}-{asked}" for tier in basics.TIERS for asked in ("trace", "output"))
+QUESTIONS += ("livecodebench-exec", "livecodebench-testoutput", "cruxeval-o", "cruxeval-i")
 # The others ask for programs that run on tests, so --samples grades them, too.
-CODE = ("basics", *[task for task in MAX_TOKENS if task not in QUESTIONS], "problems")
+CODE = (*basics.TIERS, *[task for task in MAX_TOKENS if task not in QUESTIONS], "problems")
 TASKS = (*CODE, *QUESTIONS)
 FLAGS = {  # of eval.py, which has those of config.py, too
     "samples": "grade the samples of this JSONL file, without a model",
@@ -95,7 +97,7 @@ class Item:
 
 
 def items_of(task: str, cfg: Config, pool: Pool | None = None) -> list[Item]:
-    """All items of a task but basics-trace and basics-output, in the order of the data set."""
+    """All items of a task but those of TIER-trace and TIER-output, in the order of the data set."""
     if task in CODE:
         return [code_item(problem, cfg) for problem in task_problems(task, cfg, pool)]
     rows = source_rows(re.sub("-[oi]$", "", task), "heldout", cfg)
@@ -106,8 +108,8 @@ def items_of(task: str, cfg: Config, pool: Pool | None = None) -> list[Item]:
 
 def task_problems(task: str, cfg: Config, pool: Pool | None = None) -> list[Problem]:
     """The problems of a task, held-out split; pool as in load_problems()."""
-    name = {"problems": cfg.problems, "basics-trace": "basics", "basics-output": "basics"}
-    return load_problems(name.get(task, task), "heldout", cfg, pool)
+    source = cfg.problems if task == "problems" else re.sub("-(trace|output)$", "", task)
+    return load_problems(source, "heldout", cfg, pool)
 
 
 def labels_of(problem: Problem) -> dict[str, str]:

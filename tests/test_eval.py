@@ -13,6 +13,7 @@ from forked import Python, finish_ranks
 
 from config import Config, UserError
 from eval import Samples, Scope, describe, evaluate, grade, grade_samples, make_tasks, run
+from problems import basics
 from problems.load import load_problems
 from problems.stats import summarise
 from rollout import make_engine
@@ -96,21 +97,23 @@ def test_samples_outside_the_window_are_not_graded(tmp_path):
             grade_samples(cfg, path, pool, Scope(since="2024-03"))
 
 
-def test_every_heldout_reference_gives_a_trace_question(pool):
+@pytest.mark.parametrize("tier", basics.TIERS)
+def test_every_heldout_reference_gives_a_trace_question(pool, tier):
     """basics-trace asks about each held-out program; its true answer is graded as right."""
-    families = [p.family for p in load_problems("basics", "heldout")]
-    asked = items("basics-trace", pool)
+    families = [p.family for p in load_problems(tier, "heldout")]
+    asked = items(f"{tier}-trace", pool)
     assert [item.labels["family"] for item in asked] == families
-    assert [item.labels["family"] for item in items("basics", pool)] == families
+    assert [item.labels["family"] for item in items(tier, pool)] == families
     for item in asked:
         right = "\n".join(f"{k} = {v}" for k, v in item.asked.shown_target().items())
         assert grade(None, item.asked, right)["status"] == "right"
         assert not grade(None, item.asked, "nothing")["passed"]
 
 
-def test_output_task_shows_no_program_and_takes_the_true_output(pool):
-    problems = load_problems("basics", "heldout")
-    for problem, item in zip(problems, items("basics-output", pool), strict=True):
+@pytest.mark.parametrize("tier", basics.TIERS)
+def test_output_task_shows_no_program_and_takes_the_true_output(pool, tier):
+    problems = load_problems(tier, "heldout")
+    for problem, item in zip(problems, items(f"{tier}-output", pool), strict=True):
         assert "def " not in item.messages[-1]["content"]
         assert item.labels["family"] == problem.family
         right = f"output = {problem.tests['outputs'][0]!r}"

@@ -120,6 +120,31 @@ FULL_ROWS = many(_rows, 2, 3, [], [[0, -2], [7, 7]])  # each row has at least tw
 PAIRS = many(_pair, 3, 5, [], [["bob", 4], ["ann", 0], ["bob", 4]])
 
 
+def _grid(rng: random.Random, constants: list) -> list:
+    width, height = rng.randint(2, 4), rng.randint(2, 3)
+    return [[_number(rng, constants, -3, 9) for _ in range(width)] for _ in range(height)]
+
+
+def text_of(characters: str, least: int, most: int, *edges: str) -> Kind:
+    """A string of `least` to `most` of the characters, each as likely as it is frequent in them."""
+
+    def draw_text(rng: random.Random, constants: list) -> str:
+        return "".join(rng.choice(characters) for _ in range(rng.randint(least, most)))
+
+    return Kind(draw_text, list(edges))
+
+
+# Of the harder tier: longer, so that two or three conditions all come up in one value.
+LONG_INTS = many(partial(_number, low=-5, high=12), 5, 8, [])
+SOME_LONG_INTS = many(partial(_number, low=-5, high=12), 5, 8, [3])
+LONG_POSITIVES = many(partial(_number, low=1, high=9), 5, 8, [])
+REPEATS = many(partial(_number, low=0, high=3), 6, 9, [])
+BITS = many(lambda rng, constants: rng.randint(0, 1), 6, 9, [], [1, 1])
+LONG_WORDS = many(_plain_word, 4, 6, [])
+SHORT_TABLE = Kind(lambda rng, constants: dict([*_table(rng, constants).items()][:3]), [{}])
+GRID = Kind(_grid, [[[4]]])  # rows of one length
+
+
 class _FillIn(ast.NodeTransformer):
     """Put the values of the constants where their names stand."""
 
