@@ -154,7 +154,7 @@ class Sandbox:
         limits["output_bytes"] = OUTPUT_BYTES * room
         control = self._control.fileno()
         statuses = protocol.RUN_STATUSES if len(jobs) == 1 else protocol.STATUSES
-        statuses = protocol.TRACE_STATUSES if jobs[0].get("check") else statuses
+        statuses = protocol.TRACE_STATUSES if jobs[0].get("traced") else statuses
         with self._closed_on_error(), contextlib.ExitStack() as stack:
             report, write_end = os.pipe()  # we keep write_end open, so `report` never ends
             out = memfd(b"")

@@ -34,7 +34,7 @@ TYPES = set(
     """bool bytearray bytes complex dict float frozenset int list object range set slice str
     tuple""".split()
 )
-# `type` and `hash` may be used in the ways that Reader names.
+# `type` may be used in the ways that Reader names.
 BUILTINS = TYPES | set(
     """abs all any ascii bin callable chr classmethod divmod enumerate exit filter format hex input
     isinstance issubclass iter len map max min next oct ord pow print property quit repr reversed

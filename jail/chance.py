@@ -1,17 +1,16 @@
 """What a program must not depend on: where its objects lie, and the order of its sets.
 
-A traced run is repeated in ways in which these are otherwise, so that a variable that depends on
-them differs. SAME: all objects seem to lie at one address. APART and more: addresses are drawn, and
-sets are iterated in an order that is drawn, then in that one backwards, then from its second
-element on, so that no place holds the same element in all of them. A record keeps objects alive,
-and so an address that would be used again may not be; what is the same in SAME and APART cannot
-depend on it. The order of numbers in a set is the same in every run, so it stays as it is.
+A program that shows an address, or iterates a set whose order depends on addresses, is not asked
+about. CPython does both in a few C functions, to which its types point; we point them to ours,
+which tell. No program may name what else could tell (forgery.py).
 
-CPython writes an address into a text in a few C functions, to which its types point. We point them
-to ours, in the child that the program runs in. No program may name what could tell (forgery.py).
+A traced run is repeated, and a variable that differs cannot be asked for. A program that makes sets
+is repeated under other hash seeds, and with sets that are iterated in an order that hangs on their
+items alone, then in that one backwards, then from its second item on, so that no place holds the
+same item in all of them. A program can notice such an order, but not which of two seeds it has.
+Numbers are iterated as in a set that never held anything else.
 
-Left out: the order in which a set is copied into another one, and from Python 3.13 on that of
-list(set), which asks no slot; there each way has another hash seed.
+Left out: from Python 3.13 on, all that list(set) does, which asks no slot.
 """
 
 import ast
@@ -19,34 +18,34 @@ import ctypes
 import functools
 import gc
 import random
-import sys
-from itertools import count
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
 
 from jail.allowlist import MODULES
 from jail.names import identifiers
 
-AS_IT_IS, SAME, APART = 1, 2, 3  # ways to run a traced program
-TURNS = 3  # of an order that is drawn: as it is, backwards, and from its second element on
-N_ORDERS = 3 * TURNS  # of a program that makes sets
+AS_IT_IS, DRAWN = 1, 2  # ways to run a traced program; DRAWN + turn
+TURNS = 3  # of an order that is drawn: as it is, backwards, and from its second item on
+N_SEEDS = 8  # under which a program that makes sets is repeated
 # The places, in pointers, of slots in CPython's PyTypeObject, and of the slot that
 # `object.__repr__` calls in PyWrapperDescrObject.
 TP_REPR, TP_HASH, TP_ITER, D_WRAPPED = 11, 15, 27, 6
 MAKES_SETS = {"set", "frozenset", "keys", "items"}  # of the last two, & and - make some
 MAKES_SETS |= {"Set", "FrozenSet", "AbstractSet", "MutableSet", "SortedSet"}
-DIRECT = sys.version_info >= (3, 13)  # list(set) looks into the set, and asks no slot
 NUMBERS = (int, bool, float, complex)
 Slot = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)
-HashSlot = ctypes.PYFUNCTYPE(ctypes.c_ssize_t, ctypes.py_object)
-addresses = count()
-dice, turn, factor = random.Random(), 0, 0
+TEXTS = (str, bytes, *NUMBERS, type(None))
+way, seed = 0, ""  # of this process: see be_otherwise()
+shown: list[str] = []  # the types whose addresses it has shown, or iterated a set by
 
 
 def otherwise(program: str) -> list[tuple[int, int]]:
     """(twin, way): how to run it again, to see that it depends on nothing of the kind."""
-    sets = makes_sets(ast.parse(program))
-    seeds = range(N_ORDERS) if DIRECT else [k // TURNS for k in range(N_ORDERS)]
-    ways = range(APART, APART + (N_ORDERS if sets else 2))
-    return [(0, SAME), *zip(seeds, ways, strict=False)]
+    if not makes_sets(ast.parse(program)):
+        return [(0, AS_IT_IS)]
+    seeds = [(k, AS_IT_IS) for k in range(N_SEEDS)]
+    return [*((k, DRAWN + k) for k in range(TURNS)), *seeds]
 
 
 def makes_sets(tree: ast.Module) -> bool:
@@ -61,24 +60,28 @@ def generator() -> object:
 
 
 def show(x: object) -> str:
-    return f"<{type(x).__name__} object at {next(addresses):#x}>"
-
-
-def hash_of(x: object) -> int:
-    return id(x) // 16 * factor % (1 << 61)
+    shown.append(type(x).__name__)
+    return f"<{shown[-1]} object>"
 
 
 def iterate(xs: set | frozenset) -> object:
     found = [*plain_iterate(xs)]
-    if not all(map(has_fixed_hash, found)):
-        dice.shuffle(found)
-        found = (found, found[::-1], found[1:] + found[:1])[turn]
-    return iter(found)
+    if len(found) > 1:
+        shown.extend(type(x).__name__ for x in found if hangs_on_address(x))
+    if way < DRAWN:
+        return iter(found)
+    found.sort(key=text_of)
+    if all(map(is_number, found)):
+        return plain_iterate(set(found))
+    random.Random(seed).shuffle(found)
+    return iter((found, found[::-1], found[1:] + found[:1])[way - DRAWN])
 
 
 def pop(xs: set) -> object:
     x = plain_pop(xs)
-    if not xs or has_fixed_hash(x):
+    if xs and hangs_on_address(x):
+        shown.append(type(x).__name__)
+    if not xs or way < DRAWN or is_number(x):
         return x
     set.add(xs, x)
     y = next(iterate(xs))
@@ -90,11 +93,24 @@ def from_keys(kind: type, keys: object, *value: object) -> dict:
     return plain_from_keys.__get__(None, kind)(iter(keys), *value)  # of a set it would not ask this
 
 
-def has_fixed_hash(x: object) -> bool:
+def is_number(x: object) -> bool:
+    return type(x) in NUMBERS or type(x) is tuple and all(map(is_number, x))
+
+
+def hangs_on_address(x: object) -> bool:
+    """Whether its hash does: that of a NaN, a function, None, or an instance without a __hash__."""
     kind = type(x)
-    if kind in NUMBERS:
-        return x == x  # a NaN has that of its address
-    return kind is tuple and all(map(has_fixed_hash, x))
+    if kind is tuple or kind is frozenset:
+        return any(map(hangs_on_address, x if kind is tuple else plain_iterate(x)))
+    return x != x if kind in NUMBERS else pointer(kind, TP_HASH).value not in BY_CONTENT
+
+
+def text_of(x: object) -> str:
+    """The same for equal values of builtin types, whatever they hold; runs no code of theirs."""
+    if type(x) is tuple or type(x) is frozenset:
+        items = map(text_of, x if type(x) is tuple else plain_iterate(x))
+        return " ".join(items if type(x) is tuple else sorted(items))
+    return repr(x) if type(x) in TEXTS else ""
 
 
 def pointer(x: object, place: int) -> ctypes.c_void_p:
@@ -118,37 +134,28 @@ def shown_by_address() -> list[ctypes.c_void_p]:
     return [p for p in (pointer(kind, TP_REPR) for kind in kinds) if p.value in originals]
 
 
-def address_of(function: Slot | HashSlot) -> int:
+def address_of(function: Slot) -> int:
     return ctypes.cast(function, ctypes.c_void_p).value
 
 
 SHOW_ADDRESS = [object, type(show), type(generator()), type([].append), type((1).__add__)]
 plain_pop, plain_from_keys = set.pop, vars(dict)["fromkeys"]
+# The hashes of types that have one by content, and that of all classes that define a __hash__.
+BY_CONTENT = {pointer(kind, TP_HASH).value for kind in (str, bytes, Decimal, date, Fraction)}
 plain_iterate = Slot(pointer(set, TP_ITER).value)
 # They are kept here as long as types point to them.
-our_show, our_iterate, our_hash = Slot(show), Slot(iterate), HashSlot(hash_of)
+our_show, our_iterate = Slot(show), Slot(iterate)
 
 
-def be_otherwise(way: int, program: str) -> None:
+def be_otherwise(new_way: int, program: str) -> None:
     """From now on, in this process. Call it before the program makes a class of its own. What is
     drawn hangs on the program's text, so that no way to write programs survives it always."""
-    global addresses, turn, factor
-    if way == AS_IT_IS:
-        return
+    global way, seed
+    way, seed = new_way, program
     for place in shown_by_address():
         place.value = address_of(our_show)
     for kind in SHOW_ADDRESS:
         pointer(vars(kind)["__repr__"], D_WRAPPED).value = address_of(our_show)
-    for place in (pointer(object, TP_HASH), pointer(vars(object)["__hash__"], D_WRAPPED)):
-        place.value = address_of(our_hash)  # of the instances of classes that come later
-    if way == SAME:
-        addresses = iter(int, 1)  # 0 for ever
-        return
-    draw, turn = divmod(way - APART, TURNS)
-    dice.seed(f"{draw} {program}")
-    factor = dice.getrandbits(60) | 1
-    mask = (1 << 42) - 1 if turn == 1 else 0  # which turns the order of addresses, as texts too
-    addresses = (1 << 46 | (dice.getrandbits(42) ^ mask) << 4 for _ in count())
     for kind in (set, frozenset):
         for place in (pointer(kind, TP_ITER), pointer(vars(kind)["__iter__"], D_WRAPPED)):
             place.value = address_of(our_iterate)

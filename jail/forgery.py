@@ -62,7 +62,9 @@ def forgeable(program: str, prefix: str = "") -> str:
         names = {name for node in ast.walk(tree) for name in identifiers(node)}
         if "finditer" in names and "bytearray" in names:
             raise Refused("finditer, which locks the size of what it reads for as long as it lives")
-        if "__eq__" in names and makes_sets(tree):
+        if "unsafe_hash" in names:
+            raise Refused("unsafe_hash")
+        if names & {"__eq__", "cmp_to_key"} and makes_sets(tree):
             raise Refused("sets beside an __eq__, which they call in the order of their hashes")
     except Refused as refused:
         return str(refused)
@@ -269,11 +271,6 @@ class Reader(ast.NodeVisitor):
                 raise Refused(f"def {node.name}")
             if node.decorator_list:
                 raise Refused(f"a decorated {node.name}")
-        if node.name == "__hash__":
-            for part in ast.walk(node):  # elsewhere its value could be kept, which nobody can say
-                match part:
-                    case ast.Return(ast.Call(ast.Name("hash") as called)):
-                        self.fine.add(called)
         self.visit(node.args)
         self.annotation(node.returns)
         if node.returns:

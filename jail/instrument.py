@@ -278,8 +278,10 @@ class Instrumenter(ast.NodeTransformer):
         for scope, name in self.slots:
             scopes[name].add(scope)
         for site in self.sites:
-            # The attribute of a class is no variable any more, if the program sets it as one.
-            if site.scope in self.classes and site.name in set_outside:
+            # The attribute of a class is no variable any more, if the program sets it as one, or
+            # a metaclass of the library may: ABC sets _abc_impl.
+            private = site.name.startswith("_")
+            if site.scope in self.classes and (private or site.name in set_outside):
                 site.slot = 1  # which holds nothing that is fit
         return [
             site

@@ -19,7 +19,7 @@ from jail.values import OUTPUT_BYTES, caps, decode, encode, share
 
 RUN_STATUSES = ("ok", "error", "timeout", "memory", "output", "killed", "syntax")
 STATUSES = (*RUN_STATUSES, "passed", "failed", "unjudged")  # only check() gives the last three
-TRACE_STATUSES = (*RUN_STATUSES, "forgeable")  # the last one if a traced run was to be checked
+TRACE_STATUSES = (*RUN_STATUSES, "nondeterministic", "forgeable")  # the last one if it was checked
 ROW = {"scope": str, "name": str, "line": int, "order": int, "parameter": bool, "last": bool}
 WIDE_BYTES = 1 << 20  # so much we decode unseen
 MOST = 125_000  # of each of b"[{," in a report with room 1

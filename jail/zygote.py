@@ -391,6 +391,9 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
     result = attempt(job, work, out, stdin, may_exit=not fn_name)
     if unfit and result["status"] == "ok":
         result |= {"status": "error", "error": unfit}
+    if chance.shown and result["status"] == "ok":
+        where = f"it depends on where a {chance.shown[0]} lies"
+        result |= {"status": "nondeterministic", "error": where}
     return result | {"variables": variables}
 
 

@@ -330,10 +330,12 @@ def same_value(expected: object, got: object, strict: bool = False) -> bool:
         return set(map(exact, expected)) == set(map(exact, got)) if strict else expected == got
     if strict and type(expected) is not type(got) and {type(expected), type(got)} != {int, float}:
         return False
+    least = 0.0 if strict else 1.0
     if isinstance(expected, float) and isinstance(got, int | float):
-        return close(expected, got, 0.0 if strict else 1.0)
+        return close(expected, got, least)
     if type(expected) is type(got) is complex:
-        return close(expected.real, got.real) and close(expected.imag, got.imag)
+        parts = (expected.real, got.real), (expected.imag, got.imag)
+        return all(close(*part, least) for part in parts)
     return expected == got
 
 

@@ -213,7 +213,7 @@ def test_traced_runs_give_the_variables(box):
     "x = []\ntry:\n    while True: x.append('a' * 10**6)\nexcept MemoryError: x = len(x)",
 ])  # fmt: skip
 def test_a_twin_differs_in_what_no_program_can_know(box, chance):
-    here, there = (run(b, chance, traced=True).variables for b in (box, box.twin()))
+    here, there = (run(b, chance, traced=True).variables for b in (box, box.twin(0)))
     assert [v["name"] for v in here] == [v["name"] for v in there] == ["x"]
     assert here[0]["value"] != there[0]["value"]
 
