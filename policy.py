@@ -390,7 +390,8 @@ def packed_attention(
     alike = query.shape[-1] == value.shape[-1]
     kernel = varlen_attention if alike and has_kernel(query) else grouped_attention
     scale = scaling or query.shape[-1] ** -0.5
-    return kernel(query[0], key[0], value[0], pack, scale, sliding_window)[None], None
+    one = (x.squeeze(0) for x in (query, key, value))  # query[0] is copied in its backward pass
+    return kernel(*one, pack, scale, sliding_window)[None], None
 
 
 AttentionInterface.register("packed", packed_attention)
