@@ -19,6 +19,7 @@ Left out: tensor, pipeline and context parallelism.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from os.path import commonprefix
 from typing import NamedTuple
 
 import torch
@@ -28,7 +29,6 @@ from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
@@ -37,9 +37,9 @@ from config import Config, UserError
 BLOCK_TOKENS = 128  # queries of one matrix product, where there is no kernel for ragged segments
 EDGE = 64  # sides of these products are multiples of it: oneDNN compiles a kernel for each shape
 UNSEEN = 2**31  # a distance
-# Tokens whose logits exist at the same time. Each slice is one more bf16 sum in the gradient of the
-# head, which slices of 128 make twice as slowly; 512 logits of Qwen2.5 take 0.9 GiB with gradients.
-HEAD_TOKENS = {"cpu": 256, "cuda": 512}
+# Tokens whose logits exist at the same time, and those whose logits are fp32: these stay in a CPU's
+# cache. Each slice is one more bf16 sum in the gradient of the head.
+HEAD_TOKENS, FP32_TOKENS = {"cpu": 256, "cuda": 512}, {"cpu": 16, "cuda": 512}
 
 
 class Policy(torch.nn.Module):
@@ -60,17 +60,8 @@ class Policy(torch.nn.Module):
         """
         decoder = self.model.get_decoder()  # of a multimodal model the part that reads text
         hidden = decoder(use_cache=False, **pack.inputs).last_hidden_state.flatten(0, 1)  # (T, H)
-        # The logits of all tokens would be the largest tensor of the pass. So the head sees only
-        # what predicts, a slice at a time, and makes the logits again in the backward pass.
-        length = HEAD_TOKENS[self.device.type]
-        rows = hidden.index_select(0, pack.predictors).split(length)
-        slices = zip(rows, pack.targets.split(length), strict=True)
-        return torch.cat([checkpoint(self.head, h, t, use_reentrant=False) for h, t in slices])
-
-    def head(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """hidden (n, H), targets (n,) -> log p of each target (n,) fp32."""
-        logits = self.model.get_output_embeddings()(hidden / self.temperature).float()
-        return -F.cross_entropy(logits, targets, reduction="none")  # of (n, vocabulary)
+        rows = hidden.index_select(0, pack.predictors) / self.temperature
+        return TargetLogp.apply(rows, self.model.get_output_embeddings().weight, pack.targets)
 
     @torch.no_grad()
     def frozen(self, pack: "Pack | Rows") -> Tensor:
@@ -116,6 +107,38 @@ class Policy(torch.nn.Module):
         norm = torch.nn.utils.clip_grad_norm_(self.parameters(), limit)
         norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
         return float(norm) if norm.isfinite() else None
+
+
+class TargetLogp(torch.autograd.Function):
+    """log p of each target: hidden (N, H), weight (V, H), targets (N,) -> (N,) fp32.
+
+    All logits would be the largest tensor of a pass. So those of a slice exist at a time, and are
+    made again in the backward pass, where d log p / d logits = onehot(target) - p.
+    """
+
+    @staticmethod
+    def forward(ctx, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        logp = []
+        for h, ids in slices(HEAD_TOKENS, hidden, targets):
+            parts = slices(FP32_TOKENS, F.linear(h, weight), ids)
+            logp += [-F.cross_entropy(part.float(), t, reduction="none") for part, t in parts]
+        ctx.save_for_backward(hidden, weight, targets, logp := torch.cat(logp))
+        return logp
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        hidden, weight, targets, logp = ctx.saved_tensors
+        to_hidden, to_weight = [], torch.zeros_like(weight)
+        for h, t, value, grad in slices(HEAD_TOKENS, hidden, targets, logp, -gradient):
+            gap = F.linear(h, weight).softmax(-1)  # p - onehot, whose targets rounding would spoil
+            gap[torch.arange(len(t), device=t.device), t] = value.expm1().to(gap.dtype)
+            to_hidden.append((gap @ weight * grad[:, None]).to(h.dtype))
+            to_weight.addmm_(gap.T, (h * grad[:, None]).to(h.dtype))
+        return torch.cat(to_hidden), to_weight, None
+
+
+def slices(length: dict[str, int], *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    return zip(*(x.split(length[x.device.type]) for x in tensors), strict=True)
 
 
 def named_weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
@@ -170,15 +193,11 @@ def split_batch(
 
 
 def make_batch(samples: list[tuple], layout: type, device: torch.device) -> MicroBatch:
-    prompts, answers, advantages, sampler = [], [], [], []
-    for number, (group, sample) in enumerate(samples):
-        if not number or group is not samples[number - 1][0]:
-            prompts.append(group.prompt_ids)
-            answers.append([])
-        ids = sample.response.token_ids
-        answers[-1].append(ids)
-        advantages += [sample.advantage] * len(ids)
-        sampler += sample.response.logprobs
+    own = {id(group): group.prompt_ids for group, _ in samples}
+    prompts = list(own.values())
+    answers = [[s.response.token_ids for g, s in samples if id(g) == key] for key in own]
+    advantages = [s.advantage for _, s in samples for _ in s.response.token_ids]
+    sampler = [logp for _, s in samples for logp in s.response.logprobs]
     if not samples:
         prompts, answers, advantages, sampler = [[0]], [[[0]]], [0.0], [0.0]
     pack = layout(prompts, answers, device)
@@ -207,21 +226,14 @@ def deal(groups: list, max_tokens: int, world: int, cost: Callable) -> list[list
     rank that has fewer packs than another halves its largest one.
     """
     shares: list[list] = [[] for _ in range(world)]
-    work = [0] * world
     costs = {group.index: cost([(group, s) for s in group.samples]) for group in groups}
     for group in sorted(groups, key=lambda group: -costs[group.index]):
-        least = work.index(min(work))
-        shares[least].append(group)
-        work[least] += costs[group.index]
+        min(shares, key=lambda share: sum(costs[g.index] for g in share)).append(group)
     packs = [fill_packs(share, max_tokens, cost) for share in shares]
     for parts in packs:
         while len(parts) < max(map(len, packs)):
             largest = max(parts, key=cost, default=[])
-            if half := len(largest) // 2:
-                parts.remove(largest)
-                parts += [largest[:half], largest[half:]]
-            else:
-                parts.append([])
+            parts.append([largest.pop(0) for _ in range(len(largest) // 2)])
     return packs
 
 
@@ -232,15 +244,6 @@ class Segment(NamedTuple):
     own: range
     before: tuple[range, ...]
     leaf: bool
-
-
-class Block(NamedTuple):
-    """Neighbouring tokens that follow the same segments: queries of one matrix product. Its sides
-    are filled up to multiples of EDGE, with queries that see all, and unseen keys."""
-
-    length: int  # tokens, at most n
-    keys: tuple[int, ...]  # blocks whose tokens, at most k in all, are the keys
-    distance: Tensor  # (n, k), how far before a query a key stands; UNSEEN where it may not see it
 
 
 class Pack:
@@ -291,8 +294,11 @@ class Pack:
         return shared + own + sum(len(sample.response.token_ids) - 1 for _, sample in samples)
 
     @cached_property
-    def blocks(self) -> list[Block]:
-        """For grouped_attention: every segment a block, but some leaves of a prompt together."""
+    def blocks(self) -> list[tuple[int, tuple[int, ...], Tensor]]:
+        """For grouped_attention: (tokens, blocks that are its keys, distances) of each block, which
+        is a segment, or some leaves of a prompt together. distances: (n, k), how far before a query
+        a key stands, UNSEEN where it may not see it. Queries that see all and keys that none sees
+        fill both sides up to multiples of EDGE."""
         parts: list[list[Segment]] = []
         for segment in self.segments:
             first = parts[-1][0] if parts else None
@@ -305,36 +311,32 @@ class Pack:
         for own, part in zip(spans, parts, strict=True):
             lengths = torch.tensor([len(segment.own) for segment in part])
             owner = torch.arange(len(part)).repeat_interleave(lengths).to(self.ids.device)
-            inside = (owner[:, None] == owner).tril()
             keys = (*part[0].before, own)
             places = torch.cat([self.positions[span.start : span.stop] for span in keys])
             distance = self.positions[own.start : own.stop, None] - places
-            distance[:, -len(owner) :][~inside] = UNSEEN
+            distance[:, -len(owner) :][~(owner[:, None] == owner).tril()] = UNSEEN
             rows, columns = (-side % EDGE for side in distance.shape)
             distance = F.pad(F.pad(distance, (0, columns), value=UNSEEN), (0, 0, 0, rows))
-            blocks.append(Block(len(owner), tuple(map(spans.index, keys)), distance))
+            blocks.append((len(own), tuple(map(spans.index, keys)), distance))
         return blocks
 
     @cached_property
     def ragged(self) -> tuple[Tensor, Tensor, Tensor, int, int]:
         """For varlen_attn: the place of each key, cumulative lengths of queries and keys, and the
         longest of either; each segment is a sequence whose last keys are its queries."""
-        places: list[int] = []
-        queries, keys = [0], [0]
+        places, queries, keys = [], [0], [0]
         for own, before, _ in self.segments:
-            for span in (*before, own):
-                places += span
+            places += [place for span in (*before, own) for place in span]
             queries.append(own.stop)
             keys.append(len(places))
-        device = self.ids.device
-        sums = [torch.tensor(c, dtype=torch.int32, device=device) for c in (queries, keys)]
+        sums = [torch.tensor(c, dtype=torch.int32, device=self.ids.device) for c in (queries, keys)]
         longest = [max(b - a for a, b in zip(c, c[1:], strict=False)) for c in (queries, keys)]
-        return torch.tensor(places, device=device), *sums, *longest
+        return torch.tensor(places, device=self.ids.device), *sums, *longest
 
     def additive_masks(self, window: int | None, dtype: torch.dtype) -> list[Tensor]:
         """One (n, k) for each block: 0 where a query sees a key, -inf elsewhere."""
         if (window, dtype) not in self.masks:
-            seen = [block.distance < (window or UNSEEN) for block in self.blocks]
+            seen = [distance < (window or UNSEEN) for _, _, distance in self.blocks]
             self.masks[window, dtype] = [torch.where(s, 0.0, -torch.inf).to(dtype) for s in seen]
         return self.masks[window, dtype]
 
@@ -368,13 +370,8 @@ class Rows:
 
 def common_prefix(prompts: list[list[int]]) -> int:
     """How many tokens all prompts begin with, leaving each a token of its own; one prompt: 0."""
-    if len(prompts) < 2:
-        return 0
-    first, last = min(prompts), max(prompts)  # what these share, all between them share
-    shared, most = 0, min(map(len, prompts)) - 1
-    while shared < most and first[shared] == last[shared]:
-        shared += 1
-    return shared
+    most = min(map(len, prompts)) - 1 if len(prompts) > 1 else 0
+    return min(most, len(commonprefix(prompts)))
 
 
 # ------------------------------------------------------------------------------- attention
@@ -393,7 +390,8 @@ def packed_attention(
     alike = query.shape[-1] == value.shape[-1]
     kernel = varlen_attention if alike and has_kernel(query) else grouped_attention
     scale = scaling or query.shape[-1] ** -0.5
-    return kernel(query[0], key[0], value[0], pack, scale, sliding_window)[None], None
+    one = (x.squeeze(0) for x in (query, key, value))  # query[0] is copied in its backward pass
+    return kernel(*one, pack, scale, sliding_window)[None], None
 
 
 AttentionInterface.register("packed", packed_attention)
@@ -423,8 +421,9 @@ def varlen_attention(
 
 def fill_up(parts: list[Tensor], length: int) -> Tensor:
     """Tensors (heads, tokens, D), one after another, then zeros: (heads, length, D)."""
-    (heads, _, size), filled = parts[0].shape, sum(part.shape[1] for part in parts)
-    return torch.cat([*parts, parts[0].new_zeros(heads, length - filled, size)], dim=1)
+    heads, _, size = parts[0].shape
+    rest = length - sum(part.shape[1] for part in parts)
+    return torch.cat([*parts, parts[0].new_zeros(heads, rest, size)], dim=1)
 
 
 def grouped_attention(
@@ -436,15 +435,15 @@ def grouped_attention(
     one product. A softmax of bf16 computes in fp32 and rounds once, without copies in between.
     """
     (heads, _, size), kv_heads = query.shape, len(key)
-    lengths = [block.length for block in pack.blocks]
+    lengths = [length for length, _, _ in pack.blocks]
     queries, keys, values = (x.split(lengths, dim=1) for x in (query, key * scale, value))
     masks = pack.additive_masks(window, query.dtype)
     mixed = []
-    for rows, block, mask in zip(queries, pack.blocks, masks, strict=True):
+    for rows, (length, numbers, _), mask in zip(queries, pack.blocks, masks, strict=True):
         n, width = mask.shape
-        k, v = (fill_up([x[m] for m in block.keys], width) for x in (keys, values))
+        k, v = (fill_up([x[number] for number in numbers], width) for x in (keys, values))
         rows = fill_up([rows], n).view(kv_heads, -1, size)  # (kv_heads, heads / kv_heads * n, D)
         scores = (rows @ k.transpose(1, 2)).view(kv_heads, -1, n, width) + mask
         part = scores.softmax(-1).view(kv_heads, -1, width) @ v
-        mixed.append(part.view(heads, n, -1)[:, : block.length].transpose(0, 1))
+        mixed.append(part.view(heads, n, -1)[:, :length].transpose(0, 1))
     return torch.cat(mixed)  # (T, heads, D')

@@ -120,8 +120,8 @@ def memory(
 
     "states": fp32 weights [4], gradients [4] and AdamW's moments [8], a share of each.
     "gathered": embedding and head [2], their gradient [2] and its sum over ranks [4]; two layers
-    [2]; a slice of logits, thrice as fp32 or its gradient [4 + 4 + 4], and as bf16 [2]. Where the
-    policy is roomy (see shard()): all weights [2], and the gradients of other ranks' shares [4].
+    [2]; a slice of logits, twice as fp32 [4 + 4] and as bf16 [2]. Where the policy is roomy (see
+    shard()): all weights [2], and the gradients of other ranks' shares [4].
     "kept": what a micro-batch keeps for the backward pass. A layer keeps of each token: the input
     of both norms in fp32 [4] and twice in bf16 [2 + 2]; query and its attention's result [2 + 2];
     keys and values [2 + 2], which on average stand twice in what the kernel is given; in the MLP
@@ -137,7 +137,7 @@ def memory(
     layer += 4 * size * (c.num_attention_heads + 2 * c.num_key_value_heads)
     layers = c.num_hidden_layers
     kept = layers * 2 * c.hidden_size + layer if checkpoint_layers else layers * layer
-    gathered = 8 * tables + 2 * 2 * body / layers + 14 * head_tokens * c.vocab_size
+    gathered = 8 * tables + 2 * 2 * body / layers + 10 * head_tokens * c.vocab_size
     if states != "cpu" and not checkpoint_layers:
         gathered += 2 * body * (1 - 2 / layers) + 4 * (body + tables) * (1 - 1 / world)
     resting = 0 if states == "cpu" else 16 * (body + tables) / world

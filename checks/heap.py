@@ -10,7 +10,8 @@ def tune_heap() -> None:
     glibc returns large freed blocks at once, and a step then spends an eighth of its time on
     faulting the same pages in again; so it keeps them until return_freed_memory() of run.py. torch
     keeps a compiled kernel for each of the last 1024 shapes, small blocks all over the heap between
-    which large ones no longer fit; every pack has its own shapes, and 128 are enough.
+    which large ones no longer fit; every pack has its own shapes, and 128 are enough as long as
+    attention has few (EDGE in policy.py).
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
     if hasattr(libc := ctypes.CDLL(None), "mallopt"):

@@ -21,8 +21,10 @@ import policy as policy_module
 from checks.model import load_policy
 from config import Config, UserError
 from policy import (
+    EDGE,
     Pack,
     Policy,
+    TargetLogp,
     common_prefix,
     deal,
     fill_packs,
@@ -94,6 +96,34 @@ def packed(model, temperature=1.0):
 def test_a_pack_equals_plain_passes_in_value_and_gradient(case, temperature):
     model, policy = tiny.make_model(512, 0).eval(), packed(tiny.make_model(512, 0), temperature)
     compare(model, policy, case, temperature)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_gradient_of_log_probabilities_in_slices(monkeypatch, dtype):
+    """Also of a token that is almost certain: of its p - 1 no digit would be left in bf16."""
+    monkeypatch.setitem(policy_module.HEAD_TOKENS, "cpu", 4)
+    monkeypatch.setitem(policy_module.FP32_TOKENS, "cpu", 3)
+    dice = torch.Generator().manual_seed(0)
+    hidden, weight = (torch.randn(n, 8, generator=dice) for n in (10, 50))
+    targets = torch.randint(50, (10,), generator=dice)
+    weight[targets[0]] = hidden[0] * 15 / hidden[0].norm() ** 2  # its logit is 15
+    hidden, weight = hidden.to(dtype).requires_grad_(), weight.to(dtype).requires_grad_()
+    advantages = torch.tensor([1e3] + [1.0, -2.0, 0.5] * 3)
+    logits = hidden @ weight.T  # rounded as the head rounds them; the rest in fp32
+    exact = -torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+    found = TargetLogp.apply(hidden, weight, targets)
+    assert -0.005 < exact[0] < 0 and torch.allclose(exact, found, atol=1e-6)
+    for inputs in (hidden, weight):
+        a, b = (torch.autograd.grad(x @ advantages, inputs, retain_graph=True)[0].float()
+                for x in (exact, found))  # fmt: skip
+        assert (a - b).norm() < {torch.float32: 1e-5, torch.bfloat16: 0.02}[dtype] * a.norm()
+
+
+def test_products_of_attention_have_few_shapes():
+    """For each shape oneDNN compiles a kernel, at 2 ms; it keeps 128 of them (checks/heap.py)."""
+    prompts, answers = [tokens(n) for n in (21, 30, 44)], [[tokens(n) for n in range(5, 60, 6)]] * 3
+    sides = {tuple(distance.shape) for _, _, distance in Pack(prompts, answers).blocks}
+    assert all(side % EDGE == 0 for shape in sides for side in shape) and len(sides) <= 4
 
 
 @pytest.mark.parametrize("case", ["unequal prompts and answers", "shared beginning"])
