@@ -90,7 +90,7 @@ def box(request):
         popen = subprocess.Popen
         patch.setattr(subprocess, "Popen", lambda *a, **k: popen(*a, **k, **as_nobody))
     box = Sandbox(timeout_s=10.0, memory_mb=96)
-    box.twin()  # on the same machine, and not only when a test traces
+    box.twin().twin(0)  # on the same machine, and not only when a test traces
     patch.undo()
     assert ("namespaces" in box.layers) == (request.param != "no namespaces")
     yield box
