@@ -16,6 +16,7 @@ import ast
 import builtins
 import contextlib
 import importlib
+import inspect
 import io
 from abc import ABCMeta
 
@@ -226,5 +227,10 @@ PATCHABLE = {  # name of a class -> its attributes that a program could replace
 PATCHABLE |= {f"sortedcontainers.{name}": ATTRIBUTES for name in MODULES["sortedcontainers"]}
 # What a class may be derived from. The class of any other value would be called instead of `type`.
 BASE_TYPES = TYPES - {"bool", "range", "slice"} | {n for n in BUILTINS if is_exception(n)}
-BASES = {name for name in kinds() if name.startswith(BASE_MODULES)}
-BASES |= {f"sortedcontainers.{name}" for name in MODULES["sortedcontainers"]}
+# Not those whose keys() is in Python: it closes the generators of a class that is derived.
+BASES = {
+    name
+    for name, kind in kinds().items()
+    if name.startswith(BASE_MODULES) and not inspect.isfunction(getattr(kind, "keys", None))
+}
+BASES |= {f"sortedcontainers.{name}" for name in MODULES["sortedcontainers"] - {"SortedDict"}}

@@ -81,7 +81,7 @@ def pop(xs: set) -> object:
     x = plain_pop(xs)
     if xs and hangs_on_address(x):
         shown.append(type(x).__name__)
-    if not xs or way < DRAWN or is_number(x):
+    if not xs or way < DRAWN or all(map(is_number, (x, *plain_iterate(xs)))):
         return x
     set.add(xs, x)
     y = next(iterate(xs))

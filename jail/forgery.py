@@ -33,7 +33,7 @@ from jail.allowlist import (
 )
 from jail.chance import makes_sets
 from jail.forms import fields, has_plain_fields, is_type_call, without_lazy_annotations
-from jail.names import binds, identifiers, origins, own_attributes, since, stars, words
+from jail.names import binds, generators, identifiers, origins, own_attributes, since, stars, words
 
 # The compiler turns __x, in a class A, into _A__x: a name that is spelled in two ways.
 MANGLED = r"__\w*[^\W_]_?|_[^\W_]\w*__\w+"
@@ -64,6 +64,11 @@ def forgeable(program: str, prefix: str = "") -> str:
             raise Refused("finditer, which locks the size of what it reads for as long as it lives")
         if "unsafe_hash" in names:
             raise Refused("unsafe_hash")
+        makers = (ast.Yield, ast.YieldFrom, ast.GeneratorExp)
+        if "merge" in names and (
+            "close" in names or any(isinstance(n, makers) for n in ast.walk(tree))
+        ):
+            raise Refused("heapq.merge, which closes the generators that it reads")
         if names & {"__eq__", "cmp_to_key"} and makes_sets(tree):
             raise Refused("sets beside an __eq__, which they call in the order of their hashes")
     except Refused as refused:
@@ -105,6 +110,7 @@ class Reader(ast.NodeVisitor):
         functions = [n for n in everything if isinstance(n, SCOPES) and self.modules]
         inside = [n for f in functions for n in ast.walk(f) if isinstance(n, ast.Import)]
         self.local_modules = {name for node in inside for name in binds(node)}
+        self.generators = generators(tree)
         self.starred, self.hidden = stars(everything)
         self.since = since(tree)
 
@@ -417,9 +423,11 @@ class Reader(ast.NodeVisitor):
     visit_Try = visit_With
 
     def visit_YieldFrom(self, node: ast.YieldFrom) -> None:
-        if {"close", "throw", "send"} & self.bound:  # Python calls it when the generator dies
-            raise Refused("a generator that cleans up")
-        self.generic_visit(node)
+        match node.value:  # when the outer generator dies, Python closes what it reads
+            case ast.Call(ast.Name(name)) if name in self.generators:
+                self.generic_visit(node)  # which is made here, so nothing else reads it
+            case _:
+                raise Refused("a generator that cleans up")
 
     def visit_MatchClass(self, node: ast.MatchClass) -> None:
         builtin = isinstance(node.cls, ast.Name) and node.cls.id in TYPES - self.bound

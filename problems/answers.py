@@ -119,7 +119,7 @@ def read_items(text: str, names: list[str], printed: str) -> Iterator[Item]:
                 value, stop = read_value(text, named.end(), end)
                 if name in wanted and (value is not INVALID or named[2].endswith("=")):
                     found.append((name, value, value is not INVALID))
-                found += members(value, wanted - {name})  # `answer: {"x": 1}`
+                found += members(value, wanted) if name not in wanted else []  # `answer: {"x": 1}`
                 at = at if value is INVALID else stop
             following = NEXT.match(text, at)
             if not following:
@@ -280,13 +280,15 @@ class Printed(ast.NodeTransformer):
         return ast.Constant(READ_AS[name](*map(ast.literal_eval, given)))
 
 
-def members_of(kind: type) -> Callable[[object], object]:
-    """kind(value) of a display; not of a text, which Python would take apart or count."""
+def members_of(kind: type, *shown_as: type) -> Callable[[object], object]:
+    """kind(value) of a display that Python would print so; it computes nothing."""
 
-    def made(value: object = ()) -> object:
-        if isinstance(value, str | bytes) or (kind is dict and isinstance(value, set)):
+    def made(value: object = None) -> object:
+        if value is None:
+            return kind()
+        if type(value) not in shown_as or len(found := kind(value)) != len(value):
             raise ValueError("no display")
-        return kind(value)
+        return found
 
     return made
 
@@ -297,8 +299,10 @@ def infinity(value: object = "") -> float:
     return float(value)
 
 
-READ_AS = {kind.__name__: members_of(kind) for kind in (set, frozenset, list, tuple, dict)}
-READ_AS |= {"Counter": READ_AS["dict"], "OrderedDict": READ_AS["dict"], "float": infinity}
+READ_AS = {kind.__name__: members_of(kind, list, set) for kind in (set, frozenset)}
+READ_AS |= {kind.__name__: members_of(kind, list, tuple) for kind in (list, tuple)}
+READ_AS |= {name: members_of(dict, dict) for name in ("dict", "Counter")}
+READ_AS |= {"OrderedDict": members_of(dict, dict, list), "float": infinity}
 
 
 def same_printed(expected: str, answer: object) -> bool:

@@ -244,6 +244,7 @@ CHANCE = [
     " n: str\ns = {A('x'), A('y')}\ny = s <= {A('x'), A('y')} and len(log)",
     "def marks():\n vs = [float('nan') for _ in range(60)]\n s = {*vs, *range(240)}\n"
     " s.difference_update(vs)\n return [*s]\na = marks()\ny = 777 if a != marks() else 2\na = 0",
+    "y = {1, 'lime', 'kiwi', 'fig'}.pop()",
     "s = {1, 'lime'}\ns.add(0)\ns.discard('lime')\ny = [*s]",
     "y = list({'pear', 'fig', 'kiwi', 'plum', 'lime', 'date', 'nut'})",
     "class A:\n    x = 0\ny = repr(A())",
@@ -553,6 +554,9 @@ def test_the_tables_name_what_there_is():
 
 
 HONEST = [
+    "def flat(x):\n    for y in x:\n        if isinstance(y, list): yield from flat(y)\n"
+    "        else: yield y\nprint(list(flat([1, [2]])))",
+    "from heapq import merge\nprint(list(merge([1, 3], [2])))",
     "class Node:\n    def __init__(self, key, val=0):\n        self.key = key\n"
     "        self.next = None",
     "from dataclasses import dataclass, field\n@dataclass(order=True)\nclass P:\n    x: int\n"
@@ -618,6 +622,15 @@ BY_OTHER_NAMES = [  # each led to a target that the program chose
 
 
 COUNTER, COPY = "from collections import Counter\n", "from copy import deepcopy\n"
+BY_OTHER_NAMES += [  # a generator that dies closes the one that it reads, which another reads, too
+    "def g(it): yield from it\nxs = g(x for x in 'ab')",
+    "def f(): return it\ndef g(): yield from f()\nit = iter('ab')",
+    "class A:\n    def f(self): yield 1\n    def g(self): yield from self.f()",
+    "from heapq import merge\nxs = merge((x for x in 'ab'))",
+    "from heapq import merge\nclass A:\n    def close(self): pass\nxs = merge([A()])",
+    "from collections.abc import Mapping\nclass A(Mapping): pass",
+    "from sortedcontainers import SortedDict\nclass A(SortedDict): pass",
+]
 BY_OTHER_NAMES += [  # the library's own classes and functions, misused
     "import copy\ncopy.deepcopy(1, {})",
     "from copy import deepcopy as d\nd(1, memo={})",

@@ -603,3 +603,23 @@ def test_a_trace_leaves_no_sign_where_programs_are_judged(sandbox, monkeypatch):
     monkeypatch.setattr(sandbox, "run", lambda *args, **options: pytest.fail("they could see it"))
     made = make_question(sandbox, "y = len('ab')\nprint(y)", "", None, Config())
     assert made.target["y"] == 2
+
+
+@pytest.mark.parametrize(
+    ("target", "answer", "right"),
+    [
+        ({"x": 5, "y": {"x": 5}}, "y = {'x': 5}", ["y"]),
+        ({"n": 2, "m": {"n": 1}}, "n = 2\nm = {'n': 1}", ["n", "m"]),
+        ({"x": 5, "y": 6}, 'answer = {"x": 5, "y": 6}', ["x", "y"]),
+        ({"y": {"a": 2}}, 'y = Counter([("a", 2)])', []),
+        ({"y": {"a": 2}}, "y = Counter({'a': 2})", ["y"]),
+        ({"y": [1, 2]}, "y = list({2, 1})", []),
+        ({"y": {1, 2}}, "y = set([2, 1, 1])", []),
+        ({"y": {1, 2}}, "y = set([2, 1])", ["y"]),
+        ({"y": {"a": 2}}, 'y = OrderedDict([("a", 1), ("a", 2)])', []),
+        ({"y": {"a": 2}}, 'y = OrderedDict([("a", 2)])', ["y"]),
+    ],
+)
+def test_an_answer_says_each_value_itself_and_computes_none(target, answer, right):
+    question = Question("x = 1", "", None, {name: encode(x) for name, x in target.items()})
+    assert score_answer(answer, question, 0.1).correct == right
