@@ -16,9 +16,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-from config import Config  # noqa: E402
+from config import Config, UserError  # noqa: E402
 from run import RunDir  # noqa: E402
-from tools import report  # noqa: E402
+from tools import report, walkthrough  # noqa: E402
 
 FENCE = "```"
 PROBLEMS = [  # name, task in words, body of a right program, body of a wrong one, failing test
@@ -425,3 +425,30 @@ def test_a_report_that_fails_does_not_fail_the_run(tmp_path, capsys):
 
 if __name__ == "__main__":
     print(report.write_report(fake_run(Path(sys.argv[1]), int((sys.argv[2:] or ["40"])[0]))))
+
+
+def test_the_walkthrough_is_made_of_a_runs_files(tmp_path):
+    failed = "def f(x):\n    y = x * 3\n    return y"
+    code = {"objective": "code", "task_id": "t", "prompt": "Write f.", "error": "", "response": ""}
+    asked = {"objective": "align", "task_id": "t", "prompt": "Which y?", "program": failed}
+    asked |= {"source": "1/0/1", "call": "f(2)", "target": {"y": "6"}}
+    test = {"input": "f(2)", "expected": "4", "got": "6"}
+    rows = [
+        code | {"step": 1, "id": "1/0/0", "reward": 1, "status": "passed", "program": "a | b"},
+        code | {"step": 1, "id": "1/0/1", "reward": 0, "status": "failed", "program": failed},
+        asked | {"step": 2, "id": "2/3/0", "reward": 1, "status": "right", "response": "y = 6"},
+        asked | {"step": 2, "id": "2/3/1", "reward": 0, "status": "wrong", "response": "y = 7"},
+    ]
+    rows[1]["test"] = test
+    (tmp_path / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 1, "tokens": 100}) + "\n")
+    made = walkthrough.parts(tmp_path)
+    page = (ROOT / "docs/walkthrough.md").read_text()
+    assert all(f"<!-- {mark}: tools/walkthrough.py -->" in page for mark in made)
+    assert "| 0 | passed | 1 | +0.71 | `a \\| b` |" in made["programs"]
+    assert "y         f      2     6" in made["trace"] and "got: 6" in made["failed"]
+    assert "| 0 | right | 1 | +0.71 | `y = 6` |" in made["answers"]
+    assert "100 tokens: −A / tokens = -7.07e-03" in made["loss"]
+    (tmp_path / "samples.jsonl").write_text(json.dumps(rows[0]) + "\n")
+    with pytest.raises(UserError, match="no question of this run"):
+        walkthrough.parts(tmp_path)
