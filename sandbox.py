@@ -30,6 +30,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 
 from jail import protocol
+from jail.checking import compiled
 from jail.clock import Clock
 from jail.packages import PACKAGES, locate
 from jail.protocol import Run, memfd, messages, parse_run, patiently, poll_readable
@@ -135,7 +136,7 @@ class Sandbox:
         """Run check(candidate), which `check` defines. `preamble` and `check` must be trusted."""
         untrusted = {"program": program, "fn_name": entry_point, "room": CHECK_ROOM}
         trusted = {"preamble": preamble, "check": check, "entry_point": entry_point}
-        trusted["room"] = CHECK_ROOM
+        trusted |= {"room": CHECK_ROOM, "compiled": compiled(preamble, check)}
         calls, runs = max(CHECK_CALLS, len(check.splitlines())), []
         self._children(runs, 1, calls, 1, lambda i, run: run, untrusted, trusted)
         return runs[0]

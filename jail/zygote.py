@@ -12,7 +12,6 @@ input of a program gets a fresh module instead and, if it is for stdin, fresh st
 # ruff: noqa: SIM115 - the children's standard files stay open until their end
 
 import _thread
-import ast
 import atexit
 import builtins
 import contextlib
@@ -34,6 +33,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from jail import chance, forgery, instrument, isolation, packages, seccomp
+from jail.checking import FAILED
 from jail.objects import Uncarried
 from jail.peer import Lost, Peer, last_line, receive, to_json
 from jail.protocol import REPORT_BYTES, Run, memfd, poll_readable
@@ -46,7 +46,6 @@ compile_once = functools.lru_cache(maxsize=1)(compile)
 STANDARD = {f"/dev/std{name}": fd for fd, name in enumerate(("in", "out", "err"))}
 STANDARD |= {f"{place}/fd/{fd}": fd for fd in range(3) for place in ("/dev", "/proc/self")}
 plain_open, collect = open, gc.collect
-FAILED = "__failed__"  # what a check calls with an assert's exception
 LARGE_KB = 128 << 10  # a child that has become so large frees what an earlier input has left
 old_stdouts = []  # kept: when one is collected it writes its rest into the next input's output
 strewn = []  # see differ_by
@@ -470,10 +469,9 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
         first = first or verdict_of(error)
 
     try:
-        exec(job["preamble"], names)
+        exec(job["compiled"][0] or job["preamble"], names)
         names |= under_its_name(candidate, job["entry_point"], names) | {FAILED: failed}
-        tree = GoingOn().visit(ast.parse(job["check"], "<check>"))
-        exec(compile(tree, "<check>", "exec"), names)
+        exec(job["compiled"][1] or job["check"], names)
         names["check"](candidate)
         verdict = first or Run("passed")
     except BaseException as error:
@@ -481,23 +479,6 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
     send(
         report, asdict(first or peer.lost or verdict)
     )  # a check may have caught that the program is lost
-
-
-class GoingOn(ast.NodeTransformer):
-    """Lets a check go on after an assert that failed. Else the program would see which of its
-    answers was wrong, for it was asked no more, and could leave a sign for those after it."""
-
-    def visit_Assert(self, node: ast.Assert) -> ast.Try:
-        told = ast.parse(f"try: pass\nexcept Exception as {FAILED}e: {FAILED}({FAILED}e)").body[0]
-        for part in ast.walk(told):
-            ast.copy_location(part, node)
-        told.body = [node]
-        return told
-
-    def visit_Try(self, node: ast.Try | ast.With) -> ast.AST:
-        return node  # which may wait for the exception
-
-    visit_With = visit_Try
 
 
 def under_its_name(candidate: Callable, entry_point: str, names: dict) -> dict:

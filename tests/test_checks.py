@@ -7,7 +7,7 @@ import json
 import pytest
 from test_sandbox import limits
 
-from jail import zygote
+from jail import checking
 from sandbox import Sandbox
 
 NODES = """
@@ -549,8 +549,8 @@ def check(candidate):
     with context: assert candidate(5) is None
 """
     asked, told = [], []
-    names = {zygote.FAILED: told.append, "context": contextlib.nullcontext()}
-    exec(compile(zygote.GoingOn().visit(ast.parse(check)), "<check>", "exec"), names)
+    names = {checking.FAILED: told.append, "context": contextlib.nullcontext()}
+    exec(compile(checking.GoingOn().visit(ast.parse(check)), "<check>", "exec"), names)
     names["check"](asked.append)
     assert asked == [0, 1, 2, 3, 4, 5] and len(told) == 2
     run = verdict(box, SAME, "assert candidate(1) == 2", "assert candidate(2) == 3", "1 / 0")
