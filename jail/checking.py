@@ -5,9 +5,7 @@ import functools
 from types import CodeType
 
 FAILED = "__failed__"  # what a check calls with an assert's exception
-HANDLER = (
-    ast.parse(f"try: pass\nexcept Exception as {FAILED}e: {FAILED}({FAILED}e)").body[0].handlers
-)
+(TEMPLATE,) = ast.parse(f"try: 0\nexcept Exception as {FAILED}e: {FAILED}({FAILED}e)").body
 
 
 class GoingOn(ast.NodeTransformer):
