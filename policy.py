@@ -39,7 +39,7 @@ EDGE = 64  # sides of these products are multiples of it: oneDNN compiles a kern
 UNSEEN = 2**31  # a distance
 # Tokens whose logits exist at the same time, and those whose logits are fp32: these stay in a CPU's
 # cache. Each slice is one more bf16 sum in the gradient of the head.
-HEAD_TOKENS, FP32_TOKENS = {"cpu": 256, "cuda": 512}, {"cpu": 16, "cuda": 512}
+HEAD_TOKENS, FP32_TOKENS = {"cpu": 256, "cuda": 512}, {"cpu": 4, "cuda": 512}
 
 
 class Policy(torch.nn.Module):
@@ -128,12 +128,12 @@ class TargetLogp(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         hidden, weight, targets, logp = ctx.saved_tensors
-        to_hidden, to_weight = [], torch.zeros_like(weight)
+        to_hidden, to_weight = [], torch.empty_like(weight)
         for h, t, value, grad in slices(HEAD_TOKENS, hidden, targets, logp, -gradient):
             gap = F.linear(h, weight).softmax(-1)  # p - onehot, whose targets rounding would spoil
             gap[torch.arange(len(t), device=t.device), t] = value.expm1().to(gap.dtype)
+            to_weight.addmm_(gap.T, (h * grad[:, None]).to(h.dtype), beta=bool(to_hidden))  # or set
             to_hidden.append((gap @ weight * grad[:, None]).to(h.dtype))
-            to_weight.addmm_(gap.T, (h * grad[:, None]).to(h.dtype))
         return torch.cat(to_hidden), to_weight, None
 
 
