@@ -128,11 +128,11 @@ class TargetLogp(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         hidden, weight, targets, logp = ctx.saved_tensors
-        to_hidden, to_weight = [], torch.empty_like(weight)
+        to_hidden, to_weight = [], torch.empty_like(weight)  # which the first slice sets
         for h, t, value, grad in slices(HEAD_TOKENS, hidden, targets, logp, -gradient):
             gap = F.linear(h, weight).softmax(-1)  # p - onehot, whose targets rounding would spoil
             gap[torch.arange(len(t), device=t.device), t] = value.expm1().to(gap.dtype)
-            to_weight.addmm_(gap.T, (h * grad[:, None]).to(h.dtype), beta=bool(to_hidden))  # or set
+            to_weight.addmm_(gap.T, (h * grad[:, None]).to(h.dtype), beta=bool(to_hidden))
             to_hidden.append((gap @ weight * grad[:, None]).to(h.dtype))
         return torch.cat(to_hidden), to_weight, None
 

@@ -121,12 +121,12 @@ class Sandbox:
                 runs += [keep(i, rest) for i in range(len(runs), len(inputs))]
         return runs
 
-    def twin(self, number: int = -1) -> "Sandbox":
-        """Another one, so that a program can see of this one's runs only that they were. From 0 on,
-        strings hash otherwise in it, objects lie elsewhere and limits differ."""
+    def twin(self, number: int | None = None) -> "Sandbox":
+        """Another one, whose runs leave no sign in this one. With a number, strings hash otherwise
+        in it, objects lie elsewhere and limits differ."""
         if number not in self._twins:
             limits = {"memory_mb": self._limits["memory_mb"]}
-            if number >= 0:
+            if number is not None:
                 limits = {"memory_mb": limits["memory_mb"] * 7 // 8, "seed": TWIN_SEED + number}
             self._twins[number] = Sandbox(**self._settings, **limits)
         self._twins[number].timeout_s = self.timeout_s

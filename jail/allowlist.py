@@ -227,7 +227,7 @@ PATCHABLE = {  # name of a class -> its attributes that a program could replace
 PATCHABLE |= {f"sortedcontainers.{name}": ATTRIBUTES for name in MODULES["sortedcontainers"]}
 # What a class may be derived from. The class of any other value would be called instead of `type`.
 BASE_TYPES = TYPES - {"bool", "range", "slice"} | {n for n in BUILTINS if is_exception(n)}
-# Not those whose keys() is in Python: it closes the generators of a class that is derived.
+# Not if keys() is written in Python: its view closes what __iter__ of a derived class gives.
 BASES = {
     name
     for name, kind in kinds().items()

@@ -35,8 +35,8 @@ MAKES_SETS = {"set", "frozenset", "keys", "items"}  # of the last two, & and - m
 MAKES_SETS |= {"Set", "FrozenSet", "AbstractSet", "MutableSet", "SortedSet"}
 NUMBERS = (int, bool, float, complex)
 Slot = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)
-TEXTS = (str, bytes, *NUMBERS, type(None))
-way, seed = 0, ""  # of this process: see be_otherwise()
+TOLD = (str, bytes, *NUMBERS, type(None))  # whose repr() says all
+way, seed = 0, ""  # of this process: see begin()
 shown: list[str] = []  # the types whose addresses it has shown, or iterated a set by
 
 
@@ -69,7 +69,7 @@ def iterate(xs: set | frozenset) -> object:
     if len(found) > 1:
         shown.extend(type(x).__name__ for x in found if hangs_on_address(x))
     if way < DRAWN:
-        return iter(found)
+        return plain_iterate(xs)  # which notices that the set changes meanwhile
     found.sort(key=text_of)
     if all(map(is_number, found)):
         return plain_iterate(set(found))
@@ -77,8 +77,8 @@ def iterate(xs: set | frozenset) -> object:
     return iter((found, found[::-1], found[1:] + found[:1])[way - DRAWN])
 
 
-def pop(xs: set) -> object:
-    x = plain_pop(xs)
+def pop(*args: object, **options: object) -> object:
+    x, xs = plain_pop(*args, **options), args[0]
     if xs and hangs_on_address(x):
         shown.append(type(x).__name__)
     if not xs or way < DRAWN or all(map(is_number, (x, *plain_iterate(xs)))):
@@ -89,8 +89,10 @@ def pop(xs: set) -> object:
     return y
 
 
-def from_keys(kind: type, keys: object, *value: object) -> dict:
-    return plain_from_keys.__get__(None, kind)(iter(keys), *value)  # of a set it would not ask this
+def from_keys(kind: type, *args: object, **options: object) -> dict:
+    if args and isinstance(args[0], set | frozenset):
+        args = (iter(args[0]), *args[1:])  # of a set it would not ask for this
+    return plain_from_keys.__get__(None, kind)(*args, **options)
 
 
 def is_number(x: object) -> bool:
@@ -110,7 +112,7 @@ def text_of(x: object) -> str:
     if type(x) is tuple or type(x) is frozenset:
         items = map(text_of, x if type(x) is tuple else plain_iterate(x))
         return " ".join(items if type(x) is tuple else sorted(items))
-    return repr(x) if type(x) in TEXTS else ""
+    return repr(x) if type(x) in TOLD else ""
 
 
 def pointer(x: object, place: int) -> ctypes.c_void_p:
@@ -147,9 +149,9 @@ plain_iterate = Slot(pointer(set, TP_ITER).value)
 our_show, our_iterate = Slot(show), Slot(iterate)
 
 
-def be_otherwise(new_way: int, program: str) -> None:
-    """From now on, in this process. Call it before the program makes a class of its own. What is
-    drawn hangs on the program's text, so that no way to write programs survives it always."""
+def begin(new_way: int, program: str) -> None:
+    """Point the types to our functions, in this process. Call it before the program makes a class.
+    What is drawn hangs on its text, so that no way to write programs survives it always."""
     global way, seed
     way, seed = new_way, program
     for place in shown_by_address():

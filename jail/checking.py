@@ -24,11 +24,12 @@ class GoingOn(ast.NodeTransformer):
 @functools.lru_cache(maxsize=1000)
 def compiled(preamble: str, check: str) -> tuple[CodeType | None, CodeType | None]:
     """Both as code, the check as one that goes on; None for what does not compile."""
-    made = []
-    for source, name in ((preamble, "<string>"), (check, "<check>")):
-        try:
-            tree = ast.parse(source)
-            made.append(compile(GoingOn().visit(tree) if source is check else tree, name, "exec"))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            made.append(None)
-    return tuple(made)
+    as_it_is = ast.NodeTransformer()
+    return code_of(preamble, "<string>", as_it_is), code_of(check, "<check>", GoingOn())
+
+
+def code_of(source: str, name: str, change: ast.NodeTransformer) -> CodeType | None:
+    try:
+        return compile(change.visit(ast.parse(source)), name, "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None

@@ -1,4 +1,4 @@
-"""Single forms of syntax that jail/forgery.py asks about, each by itself."""
+"""Single forms of syntax, each by itself."""
 
 import ast
 import re
@@ -50,3 +50,11 @@ def has_plain_fields(text: object) -> bool:
         return False
     return all(re.fullmatch(r"\w*", name or "") and has_plain_fields(spec or "")
                for name, spec in fields)  # fmt: skip
+
+
+def literal(node: ast.AST) -> tuple[object] | None:
+    """The value of a literal, as a tuple of one; None for any other expression."""
+    try:
+        return (ast.literal_eval(node),)
+    except (ValueError, TypeError, ArithmeticError, SyntaxError, MemoryError, RecursionError):
+        return None

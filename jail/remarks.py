@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from typing import Protocol
 
+from jail.forms import literal
 from jail.names import binds
 
 CONDITIONS = (ast.If, ast.For, ast.While, ast.Try, ast.Match, ast.IfExp, ast.BoolOp)
@@ -94,7 +95,7 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     """
     nodes = list(ast.walk(ast.parse(program)))
     texts = [str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)]
-    stated = {text.strip() for text in texts} | {literal(n) for n in nodes if is_literal(n)}
+    stated = {text.strip() for text in texts} | {written(n) for n in nodes if is_literal(n)}
     words = {word for text in texts for word in re.findall(r"-?\w+(?:\.\w+)*", text)}
     read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     depends = {part for n in nodes if isinstance(n, CONDITIONS) for part in ast.walk(n)}
@@ -133,12 +134,10 @@ def is_literal(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant | ast.UnaryOp | ast.List | ast.Tuple | ast.Set | ast.Dict)
 
 
-def literal(node: ast.AST) -> str | None:
+def written(node: ast.AST) -> str | None:
     """The repr of what a literal stands for; None for any other expression."""
-    try:
-        return repr(ast.literal_eval(node))
-    except (ValueError, TypeError, ArithmeticError, SyntaxError, RecursionError, MemoryError):
-        return None
+    found = literal(node)
+    return repr(found[0]) if found else None
 
 
 def literal_bindings(node: ast.AST) -> Iterator[tuple[ast.Name, str]]:
@@ -161,7 +160,7 @@ def literal_bindings(node: ast.AST) -> Iterator[tuple[ast.Name, str]]:
     for target, value in pairs:
         match target, value:
             case ((ast.Name() | ast.arg()), _):
-                if value and (said := literal(value)) is not None:
+                if value and (said := written(value)) is not None:
                     yield target, said
             case ((ast.Tuple() | ast.List()), (ast.Tuple() | ast.List())):
                 pairs += zip(target.elts, value.elts, strict=False)
@@ -182,7 +181,7 @@ def claims(node: ast.AST) -> Iterator[tuple[str, str]]:
     parts = [*ast.walk(said)]
     if any(isinstance(part, ast.Compare) for part in parts):
         names = [part.id for part in parts if isinstance(part, ast.Name)]
-        values = [value for value in map(literal, filter(is_literal, parts)) if value]
+        values = [value for value in map(written, filter(is_literal, parts)) if value]
         yield from ((name, value) for name in names for value in values)
 
 

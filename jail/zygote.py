@@ -372,7 +372,7 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
             names[instrument.HOOK] = recorder.hook
             recorder.active = not fn_name
             differ_by(job["seed"])
-            chance.be_otherwise(job["traced"], job["program"])
+            chance.begin(job["traced"], job["program"])
         try:
             exec(code, names)
             if fn_name:
@@ -476,9 +476,8 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
         verdict = first or Run("passed")
     except BaseException as error:
         verdict = first or verdict_of(error)
-    send(
-        report, asdict(first or peer.lost or verdict)
-    )  # a check may have caught that the program is lost
+    # A check may have caught that the program is lost.
+    send(report, asdict(first or peer.lost or verdict))
 
 
 def under_its_name(candidate: Callable, entry_point: str, names: dict) -> dict:

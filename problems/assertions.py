@@ -8,6 +8,7 @@ import ast
 import re
 from typing import NamedTuple
 
+from jail.forms import literal
 from problems.problem import final_answer, show
 from problems.programs import Reader
 from sandbox import Sandbox
@@ -95,14 +96,6 @@ def sides_of(source: str) -> Sides | None:
         case [ast.AnnAssign(value=None, annotation=side)]:
             return None, side
     return None
-
-
-def literal(node: ast.expr) -> tuple[object] | None:
-    """The value of a literal, as a tuple of one."""
-    try:
-        return (ast.literal_eval(node),)
-    except (ValueError, TypeError, ArithmeticError, SyntaxError, MemoryError, RecursionError):
-        return None
 
 
 def stated_value(left: ast.expr | None, right: ast.expr) -> tuple[object] | None:

@@ -349,6 +349,17 @@ def test_what_is_the_same_in_each_order_is_a_target(sandbox):
     assert made.target == {"y": ["a", "b"], "n": [1, 3], "x": 1, "output": "True"}
 
 
+@pytest.mark.parametrize(
+    "odd", ["[s.add(9) for x in s]", "s.pop(1)", "s.pop(x=1)", "dict.fromkeys()", "set().pop()"]
+)
+def test_a_set_raises_when_it_is_traced_what_it_always_raises(sandbox, odd):
+    """Else a program could keep what was raised, or that nothing was, and not print it."""
+    program = f"s = {{2, 3}}\ny = 777\ntry: {odd}\nexcept Exception as e: y = str(e)\nprint('hi')"
+    (plain,) = sandbox.run(program.replace("'hi'", "y"), [""])
+    made = make_question(sandbox, program, "", None, CFG)
+    assert made == "nondeterministic" or made.target["y"] == plain.stdout.strip()
+
+
 def test_how_large_our_stack_is_is_no_target(sandbox):
     """The calls go through C, which takes stack that Python has not counted since 3.11."""
     program = "import sys\nsys.setrecursionlimit(10**6)\n"
