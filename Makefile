@@ -1,5 +1,6 @@
 # make demo    everything from nothing: environment, model, evaluate -> train -> evaluate, report
 #              (ARGS="--steps=20 --eval_every=20" changes keys of the config)
+# make coder   the same with a 0.5B coder model, in about an hour
 # make test    lint and tests (no network beyond the packages)
 #
 # Without a GPU, torch is the +cpu wheel: from wherever pip already finds one (a wheel folder, a
@@ -16,17 +17,20 @@ BIN := .venv/bin
 GPU := $(shell command -v nvidia-smi 2>/dev/null)
 REQUIREMENTS := $(if $(GPU),requirements.txt,requirements-cpu.txt)
 INSTALLED := .venv/.installed-$(REQUIREMENTS)
-MODEL := models/smollm2-135m/config.json
+MODEL := models/smollm2-135m
 # The longest first, so that one of the two workers is not left with them at the end.
 LONG := $(patsubst %,tests/test_%.py,train attacks runs eval families)
 TESTS := $(LONG) $(filter-out $(LONG),$(wildcard tests/test_*.py))
 
-.PHONY: demo test install clean
+.PHONY: demo coder test install clean
 
-demo: $(INSTALLED) $(MODEL)
+demo: $(INSTALLED) $(MODEL)/config.json
 	@echo "== 2/2 evaluate, train, evaluate: $(CONFIG)"
 	@if [ -e out/$(NAME)/ckpt/latest ]; then resume=--resume; fi; \
 	$(BIN)/python train.py $(CONFIG) --name=$(NAME) --seed=$(SEED) $(ARGS) $$resume
+
+coder:
+	@$(MAKE) demo CONFIG=configs/coder.py NAME=coder MODEL=models/qwen2.5-coder-0.5b
 
 test: $(INSTALLED)
 	$(BIN)/ruff format --check .
@@ -35,9 +39,9 @@ test: $(INSTALLED)
 
 install: $(INSTALLED)
 
-$(MODEL): | $(INSTALLED)
-	@echo "== 1/2 preparing the demo model (once)"
-	$(BIN)/python tools/prepare.py models/smollm2-135m
+models/%/config.json: | $(INSTALLED)
+	@echo "== 1/2 preparing models/$* (once)"
+	$(BIN)/python tools/prepare.py models/$*
 
 $(INSTALLED): $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from config import Config, UserError
 from eval import output_item
 from problems.load import load_problems
 from problems.problem import Problem, code_text, served
+from tools import overlap
+from tools.overlap import overlaps
 
 GOOD = {
     "task_id": "a",
@@ -140,3 +143,26 @@ def test_an_epoch_serves_every_problem_once_and_the_next_in_another_order():
 def test_order_depends_on_the_seed_and_on_the_position_alone():
     assert served(FIFTY, 0, 50, seed=0) != served(FIFTY, 0, 50, seed=1)
     assert served(FIFTY, 0, 120, seed=3)[45:60] == served(FIFTY, 45, 15, seed=3)
+
+
+def test_texts_overlap_where_thirteen_words_in_a_row_are_shared():
+    words = [f"word{k}" for k in range(20)]
+    trained = ["Other text. " + " ".join(words)]
+    held = {
+        "whole": " ".join(words).upper().replace(" ", ",\n"),
+        "thirteen": "before " + " ".join(words[4:17]) + " after",
+        "twelve": "before " + " ".join(words[4:16]) + " after",
+        "other": " ".join(reversed(words)),
+    }
+    found = overlaps(trained, held)
+    assert found.keys() == {"whole", "thirteen"}
+    assert found["thirteen"] == " ".join(words[4:17])
+
+
+def test_overlap_reads_problems_and_what_evaluation_asks(capsys):
+    overlap.main(["basics", "basics,basics-trace:3"])
+    text = capsys.readouterr().out
+    assert re.search(r"^basics: \d+ of 160 share 13 words", text, re.M)
+    assert re.search(r"^basics-trace: \d+ of 3 share", text, re.M)
+    with pytest.raises(UserError, match="not 1 words"):
+        overlap.main(["basics"])

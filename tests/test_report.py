@@ -340,6 +340,13 @@ def test_missing_directory_is_one_sentence(tmp_path):
     assert failed.stderr.count("\n") == 1
 
 
+def test_a_measure_names_the_harder_tier(tmp_path):
+    rows = [{"step": 0, "task": f"basics{t}", "pass@1": 0.5} for t in ("", "-hard", "-hard-output")]
+    (tmp_path / "eval.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    plain, hard, output = (entry["label"] for entry in report.measures(tmp_path))
+    assert hard == f"{plain} of basics-hard" and output == "outputs predicted right of basics-hard"
+
+
 def test_command_tells_the_first_and_the_last_evaluation_and_the_path(tmp_path):
     run = fake_run(tmp_path / "run", steps=40)
     head, *lines, last = call(run).stdout.splitlines()

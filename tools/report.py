@@ -97,7 +97,9 @@ def measures(run: Path) -> list[dict]:
         rows = [row for row in evals if row["task"] == task]
         for name in names:
             entry = {key: rows[-1].get(key) for key in ("task", "n_problems", "n_samples")}
-            entry |= {"label": LABELS.get((task, name), f"{name} on {task}")}
+            tier = " of basics-hard" * task.startswith("basics-hard")
+            known = LABELS.get((task.replace("basics-hard", "basics"), name))
+            entry |= {"label": known + tier if known else f"{name} on {task}"}
             entry |= {"measure": name, "main": name == names[0]}
             entry |= {"steps": [row["step"] for row in rows]}
             found.append(entry | {"values": [row[name] for row in rows]})
