@@ -100,34 +100,38 @@ class Group:
 
 
 def rollout(
-    cfg: Config, step: int, groups: list[Group], engine, pool: Pool, score: Callable, clock: Clock
-) -> list[Group]:
+    cfg: Config, step: int, groups: list[Group], engine, pool: Pool, score: Callable,
+    ask: Callable, clock: Clock,
+) -> list[Group]:  # fmt: skip
     """Sample and score the groups, which it returns: each rank its share, and all get the whole.
 
     score(sandbox, group, response, source, cfg) -> Sample runs in a thread of the pool, while other
-    answers are still sampled; the lap "judge" is what that leaves over. source is
-    "step/group/sample", to find a program again.
+    answers are still sampled; the lap "judge" is what that leaves over. ask(sandbox, group, sample,
+    source, cfg) runs when all are scored, for no program shall see what the one before it led to.
+    source is "step/group/sample", to find a program again.
     """
     samplers = dist.get_world_size() // cfg.rollout_tp
     mine = [g for g in groups if g.index % samplers == dist.get_rank() // cfg.rollout_tp]
-    places = [(group, g) for group in mine for g in range(cfg.samples_per_prompt)]
+    places = [(g, k, f"{step}/{g.index}/{k}") for g in mine for k in range(cfg.samples_per_prompt)]
     requests = []
-    for group, g in places:  # a seed that depends on nothing else: not on ranks, order or history
-        seed = random.Random(f"sample/{cfg.seed}/{step}/{group.index}/{g}").getrandbits(31)
+    for group, _, source in places:  # a seed hangs on nothing else: not on ranks, order or history
+        seed = random.Random(f"sample/{cfg.seed}/{source}").getrandbits(31)
         limits = (cfg.max_tokens, cfg.temperature, cfg.stop)
         requests.append(Request(group.prompt_ids, seed, *limits))
     scored = {}
 
     def on_finish(i: int, response: Response) -> None:
-        group, g = places[i]
+        (group, _, source), unjudged = places[i], partial(Sample, response)
         response.text = group.prefill + response.text
-        source, unjudged = f"{step}/{group.index}/{g}", partial(Sample, response)
         scored[i] = pool.submit(guarded, source, score, unjudged, group, response, source, cfg)
 
     engine.sample(requests, on_finish)
     clock.lap("sample")
-    for i, (group, _) in enumerate(places):
+    for i, (group, _, _) in enumerate(places):
         group.samples.append(scored[i].result())
+    given = [(group, group.samples[k], source, cfg) for group, k, source in places]
+    for future in [pool.submit(guarded, one[2], ask, repr, *one) for one in given]:
+        future.result()
     # Samples alone: every rank has the problems, whose tests may be many megabytes.
     parts = gather({group.index: group.samples for group in mine}, "sampling")
     samples = {index: part[index] for part in parts for index in part}

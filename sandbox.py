@@ -10,7 +10,7 @@ and end a late program with SIGKILL: no program is asked to stop.
 
 Left out: all that a kernel counts (process numbers, say) is common to the programs of one Sandbox,
 so one can leave a sign for the next. It cannot say what was right: each runs once, whatever comes
-of it, and what depends on a result, such as a trace, runs in a twin().
+of it, and what depends on a result, such as a trace, runs later and in a twin().
 
     python sandbox.py program.py < stdin    # prints the Run as JSON; exit status 0 if it is "ok"
 """

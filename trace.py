@@ -85,7 +85,7 @@ def trace_program(
         trace.reason = "output too long"
     if trace.reason != "ok":
         return trace
-    if any(run(sandbox.twin(k), way)[1:] != (*observed,) for k, way in otherwise(text)):
+    if any(run(sandbox.twin(k), way)[1:] != (*observed,) for k, way in otherwise(text, input)):
         trace.reason = "nondeterministic"
     else:
         trace.reason = "" if run(sandbox, traced=0)[1] == observed[0] else "changed by tracing"

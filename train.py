@@ -89,7 +89,7 @@ def train(cfg: Config) -> None:
             # Ask: problems in data order, and questions about programs that failed before.
             groups = prompts.take(step, cfg.prompts_per_step, shares(cfg))
             # Sample G answers a prompt; run programs, trace those that fail, reward all answers.
-            groups = rollout(cfg, step, groups, engine, pool, score_sample, clock)
+            groups = rollout(cfg, step, groups, engine, pool, score_sample, ask_about, clock)
             # A sample's advantage says how much better than the rest of its group it did.
             set_advantages(cfg, groups)
             if cfg.algo == "dapo":
@@ -218,20 +218,20 @@ class Prompts:
 
 
 # ------------------------------------------------------------------------------- one step
-def score_sample(
-    sandbox: Sandbox, group: Group, response: Response, source: str, cfg: Config
-) -> Sample:
-    """Reward one answer; if a program failed, trace it and ask about it. Runs in a worker thread of
-    the pool. source: "step/group/sample", to find the program again."""
-    sample = Sample(response, OBJECTIVES[group.objective].score(sandbox, group.task, response, cfg))
+def score_sample(box: Sandbox, group: Group, response: Response, _: str, cfg: Config) -> Sample:
+    """Reward one answer, in a worker thread of the pool."""
+    sample = Sample(response, OBJECTIVES[group.objective].score(box, group.task, response, cfg))
     if cfg.algo == "dapo":
         sample.penalty = reward.long_penalty(len(response.token_ids), cfg.max_tokens)
+    return sample
+
+
+def ask_about(sandbox: Sandbox, group: Group, sample: Sample, source: str, cfg: Config) -> None:
+    """If it is a program that failed, trace it and ask about it. Runs when all are scored."""
     for name in (name for name, s in shares(cfg).items() if s and group.objective == "code"):
         for question in OBJECTIVES[name].ask(sandbox, group.task, sample.outcome, cfg):
-            question.objective, question.source = name, source
-            question.task_id = group.task.task_id
+            question.objective, question.source, question.task_id = name, source, group.task.task_id
             sample.questions.append(question)
-    return sample
 
 
 def resample_flat(
@@ -245,7 +245,7 @@ def resample_flat(
             break
         share = {name: flat.count(name) / len(flat) for name in shares(cfg)}
         fresh = prompts.take(step, len(flat), share, first=len(groups) + len(made))
-        latest = rollout(cfg, step, fresh, engine, pool, score_sample, clock)
+        latest = rollout(cfg, step, fresh, engine, pool, score_sample, ask_about, clock)
         set_advantages(cfg, latest)
         made += latest
     return made

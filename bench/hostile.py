@@ -103,39 +103,47 @@ class Disturbed(HfEngine):
         return super().sample(requests, disturb)
 
 
-def run(cfg: Config, engine: type, score, device) -> Watch:
-    """train.train(cfg) with another sampler and another score, in the process group there is."""
+def run(cfg: Config, engine: type, score, ask, device) -> Watch:
+    """train.train(cfg) with another sampler, score and ask, in the process group there is."""
     watch, log = Watch(), RunDir.log_step
-    old = {name: getattr(train, name) for name in ("make_engine", "score_sample", "set_up_ranks")}
-    train.make_engine, train.score_sample, train.set_up_ranks = engine, score, lambda: device
+    mine = {"make_engine": engine, "set_up_ranks": lambda: device, "score_sample": score}
+    mine |= {"ask_about": ask}
+    old = {name: getattr(train, name) for name in mine}
+    vars(train).update(mine)
     RunDir.log_step = lambda *args: (log(*args), watch.step())
     try:
         train.train(cfg)
     finally:
         RunDir.log_step, watch.on = log, False
-        for name, value in old.items():
-            setattr(train, name, value)
+        vars(train).update(old)
     return watch
 
 
 def compare(folder: Path, model: Path, problems: Path, steps: int, device) -> tuple:
     """(Watch of the disturbed run, its rows, its metrics, are the weights of both runs equal)."""
-    seen, score = {}, train.score_sample
+    seen, asked, score, ask = {}, {}, train.score_sample, train.ask_about
 
     def recording(sandbox, group, response, source, cfg) -> Sample:
         sample = score(sandbox, group, response, source, cfg)
-        seen[source] = sample.outcome, [question.row() for question in sample.questions]
+        seen[source] = Verdict(sample.outcome.status, reward=sample.outcome.reward)
         return sample
 
+    def ask_recording(sandbox, group, sample, source, cfg) -> None:
+        ask(sandbox, group, sample, source, cfg)
+        asked[source] = [question.row() for question in sample.questions]
+
     def replaying(sandbox, group, response, source, cfg) -> Sample:
-        outcome, rows = seen[source]
-        known = Verdict(outcome.status, reward=outcome.reward)
-        return Sample(response, known, questions=[Question.from_row(row) for row in rows])
+        return Sample(response, seen[source])
+
+    def ask_replaying(sandbox, group, sample, source, cfg) -> None:
+        sample.questions = [Question.from_row(row) for row in asked.get(source, [])]
 
     where = [f"--model={model}", f"--problems={problems}", f"--out_dir={folder}"]
     keys = [*where, *KEYS.split(), f"--steps={steps}"]
-    watch = run(load_config([*keys, "--name=disturbed"]), Disturbed, recording, device)
-    run(load_config([*keys, "--name=replayed"]), HfEngine, replaying, device)
+    watch = run(
+        load_config([*keys, "--name=disturbed"]), Disturbed, recording, ask_recording, device
+    )
+    run(load_config([*keys, "--name=replayed"]), HfEngine, replaying, ask_replaying, device)
     weights = [folder / name / "hf/model.safetensors" for name in ("disturbed", "replayed")]
     rows, metrics = (
         [json.loads(line) for line in (folder / f"disturbed/{name}.jsonl").open()]

@@ -289,7 +289,7 @@ def disagreement(source: str, seen: Counter) -> str:
         true[scope, name] = true.get((scope.rpartition(".")[2], name), UNFIT)
     wrong = [k for k in ours if repr(ours[k]) != repr(true[k])]
     told = [f"{k}: {ours[k]!r}, not {true[k]!r}" for k in wrong]
-    if not recorder.hook[4]:  # else it is refused
+    if not recorder.hook[3]:  # else it is refused
         scopes = {name: scope for scope, name in oracle.bound}  # of its last definition
         last = [(row["scope"], row["name"]) for row in rows if row["last"]]
         seen["last of a name"] += len(last)

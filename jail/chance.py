@@ -4,11 +4,11 @@ A program that shows an address, or iterates a set whose order depends on addres
 about. CPython does both in a few C functions, to which its types point; we point them to ours,
 which tell. No program may name what else could tell (forgery.py).
 
-A traced run is repeated, and a variable that differs cannot be asked for. A program that makes sets
+A traced run is repeated, and a variable that differs cannot be asked for. A program that has sets
 is repeated under other hash seeds, and with sets that are iterated in an order that hangs on their
-items alone, then in that one backwards, then from its second item on, so that no place holds the
-same item in all of them. A program can notice such an order, but not which of two seeds it has.
-Numbers are iterated as in a set that never held anything else.
+items and on the program's text alone, then in that one backwards, then from its second item on, so
+that no place holds the same item in all of them. No program is asked about that could see which of
+these runs it is in. Numbers are iterated as in a set that never held anything else.
 
 Left out: from Python 3.13 on, all that list(set) does, which asks no slot.
 """
@@ -18,9 +18,7 @@ import ctypes
 import functools
 import gc
 import random
-from datetime import date
-from decimal import Decimal
-from fractions import Fraction
+import re
 
 from jail.allowlist import MODULES
 from jail.names import identifiers
@@ -32,7 +30,8 @@ N_SEEDS = 8  # under which a program that makes sets is repeated
 # `object.__repr__` calls in PyWrapperDescrObject.
 TP_REPR, TP_HASH, TP_ITER, D_WRAPPED = 11, 15, 27, 6
 MAKES_SETS = {"set", "frozenset", "keys", "items"}  # of the last two, & and - make some
-MAKES_SETS |= {"Set", "FrozenSet", "AbstractSet", "MutableSet", "SortedSet"}
+MAKES_SETS |= {"Set", "FrozenSet"}
+SHOWN_SET = r"set\(|\{[^:]*[,}]"  # in the text of a value that holds one, or of a few others
 NUMBERS = (int, bool, float, complex)
 Slot = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)
 TOLD = (str, bytes, *NUMBERS, type(None))  # whose repr() says all
@@ -40,9 +39,9 @@ way, seed = 0, ""  # of this process: see begin()
 shown: list[str] = []  # the types whose addresses it has shown, or iterated a set by
 
 
-def otherwise(program: str) -> list[tuple[int, int]]:
+def otherwise(program: str, given: object = ()) -> list[tuple[int, int]]:
     """(twin, way): how to run it again, to see that it depends on nothing of the kind."""
-    if not makes_sets(ast.parse(program)):
+    if not makes_sets(ast.parse(program)) and not re.search(SHOWN_SET, repr(given)):
         return [(0, AS_IT_IS)]
     seeds = [(k, AS_IT_IS) for k in range(N_SEEDS)]
     return [*((k, DRAWN + k) for k in range(TURNS)), *seeds]
@@ -73,7 +72,7 @@ def iterate(xs: set | frozenset) -> object:
     found.sort(key=text_of)
     if all(map(is_number, found)):
         return plain_iterate(set(found))
-    random.Random(seed).shuffle(found)
+    random.Random(" ".join([seed, *map(text_of, found)])).shuffle(found)
     return iter((found, found[::-1], found[1:] + found[:1])[way - DRAWN])
 
 
@@ -142,8 +141,7 @@ def address_of(function: Slot) -> int:
 
 SHOW_ADDRESS = [object, type(show), type(generator()), type([].append), type((1).__add__)]
 plain_pop, plain_from_keys = set.pop, vars(dict)["fromkeys"]
-# The hashes of types that have one by content, and that of all classes that define a __hash__.
-BY_CONTENT = {pointer(kind, TP_HASH).value for kind in (str, bytes, Decimal, date, Fraction)}
+BY_CONTENT = {pointer(kind, TP_HASH).value for kind in (str, bytes)}  # of more than numbers
 plain_iterate = Slot(pointer(set, TP_ITER).value)
 # They are kept here as long as types point to them.
 our_show, our_iterate = Slot(show), Slot(iterate)

@@ -10,10 +10,17 @@ FAILED = "__failed__"  # what a check calls with an assert's exception
 
 class GoingOn(ast.NodeTransformer):
     """Lets a check go on after an assert that failed. Else the program would see which of its
-    answers was wrong, for it was asked no more, and could leave a sign for those after it."""
+    answers was wrong, for it was asked no more, and could leave a sign for those after it. For the
+    same reason all parts of `assert a and b` are asked, and all of `assert all(...)`."""
 
-    def visit_Assert(self, node: ast.Assert) -> ast.Try:
-        return ast.copy_location(ast.Try([node], TEMPLATE.handlers, [], []), node)
+    def visit_Assert(self, node: ast.Assert) -> list[ast.Try]:
+        match node.test:
+            case ast.BoolOp(op=ast.And(), values=parts):
+                tests = [ast.copy_location(ast.Assert(part, node.msg), node) for part in parts]
+                return [one for test in tests for one in self.visit_Assert(test)]
+            case ast.Call(func=ast.Name("all"), args=[ast.GeneratorExp() as asked]):
+                node.test.args = [ast.copy_location(ast.ListComp(**vars(asked)), asked)]
+        return [ast.copy_location(ast.Try([node], TEMPLATE.handlers, [], []), node)]
 
     def visit_Try(self, node: ast.Try | ast.With) -> ast.AST:
         return node  # which may wait for the exception

@@ -5,26 +5,6 @@ import re
 import string
 
 
-def fields(node: ast.ClassDef) -> set[ast.AST]:
-    """`field` in `x: int = field(...)`, where only dataclass() comes to see the field: its name is
-    a text that becomes code."""
-    marks = [getattr(mark, "func", mark) for mark in node.decorator_list]
-    lines = [line for line in node.body if isinstance(line, ast.AnnAssign)]
-    calls = {
-        line.target.id: line.value.func
-        for line in lines
-        if isinstance(line.target, ast.Name)
-        and isinstance(line.value, ast.Call)
-        and isinstance(line.value.func, ast.Name)
-        and line.value.func.id == "field"
-    }
-    body = [part for part in node.body if not isinstance(part, ast.FunctionDef)]
-    read = {n.id for part in body for n in ast.walk(part)
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}  # fmt: skip
-    names = {getattr(mark, "attr", getattr(mark, "id", "")) for mark in marks}
-    return set(calls.values()) if "dataclass" in names and not read & calls.keys() else set()
-
-
 def without_lazy_annotations(tree: ast.Module) -> ast.Module:
     """Without the annotations, if the program imports that they are not evaluated."""
     imports = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]

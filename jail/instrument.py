@@ -8,9 +8,6 @@ line numbers as they were. `trace.py` says what a definition is, and which value
 
 A statement that may bind a name and then raise first marks the name as UNASKED. If it raises, the
 mark stays; if not, the recording statement after it puts the value in the mark's place.
-
-Where a program may go on after an exception, a `try` of ours around it notes a RecursionError or a
-MemoryError that passes.
 """
 
 import ast
@@ -18,7 +15,7 @@ import symtable
 from collections.abc import Iterator
 from types import CodeType
 
-from jail.recorder import FIRST_SLOT, HOOK, LIMITED, MIXED, Recorder, Site, floating_name
+from jail.recorder import FIRST_SLOT, HOOK, MIXED, Recorder, Site, floating_name
 
 FILENAME = "<program>"
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
@@ -222,15 +219,7 @@ class Instrumenter(ast.NodeTransformer):
             case ast.With(items=[item]) | ast.AsyncWith(items=[item]) if item.optional_vars:
                 target = item.optional_vars
                 item.optional_vars, value = self.spare(target)
-                node.body = watched(self.bind([target], value) + node.body)
-            case ast.With() | ast.AsyncWith():
-                node.body = watched(node.body)
-            case ast.Try():
-                node.body = watched(node.body)
-                if node.handlers and node.finalbody:  # which may `return`, or raise another
-                    inner = ast.Try(node.body, node.handlers, node.orelse, [])
-                    node.body = watched([ast.copy_location(inner, node)])
-                    node.handlers, node.orelse = [], []
+                node.body = self.bind([target], value) + node.body
             case ast.ExceptHandler(name=str(name)):  # which is deleted at the end
                 unset = [self.unset([(name, node)]) for _ in range(2)]
                 if unset[0]:
@@ -304,14 +293,6 @@ def runs_later(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     )
 
 
-def watched(body: list[ast.stmt]) -> list[ast.stmt]:
-    """`body`, with a note if RecursionError or MemoryError leaves it."""
-    note = added(f"{HOOK}[4] = {LIMITED!r}\nraise", body[0])
-    kind = ast.parse(f"{HOOK}[3]", mode="eval").body
-    handler = placed(ast.ExceptHandler(kind, None, note), body[0])
-    return [ast.copy_location(ast.Try(body, [handler], [], []), body[0])]
-
-
 def floats(node: ast.AST) -> list[str]:
     """The names that one node binds in the middle of an expression or before a guard."""
     match node:
@@ -351,7 +332,7 @@ class TickSharer:
                 continue
             if sites or not statement or not self.runs_nothing(statement):
                 if later:
-                    look = f"if {HOOK}[2] != {tick}: {HOOK}[4] = {MIXED!r}"
+                    look = f"if {HOOK}[2] != {tick}: {HOOK}[3] = {MIXED!r}"
                     kept += added(look, kept[-1]) if self.functions else []
                     kept[start:] = [self.guarded(kept[start:], later)]
                 tick, place, start, later = sites[0].tick if sites else 0, 0, 0, []

@@ -2,13 +2,10 @@
 
 import ast
 import importlib
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 
 from jail.allowlist import MODULES
-
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 def words(node: ast.AST) -> Iterator[str]:
@@ -46,9 +43,6 @@ def own_attributes(node: ast.AST) -> list[str]:
     match node:
         case ast.Attribute(attr=name, ctx=ast.Store()):
             return [name]
-        case ast.Call(func=ast.Name("namedtuple") | ast.Attribute(attr="namedtuple")):
-            texts = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
-            return re.findall(r"\w+", " ".join(t for t in texts if isinstance(t, str)))
     return []
 
 
@@ -106,16 +100,3 @@ def since(tree: ast.Module) -> dict[str, int]:
         elif isinstance(node, ast.ExceptHandler):
             lines.pop(node.name, None)  # it is deleted at the handler's end
     return lines
-
-
-def generators(tree: ast.Module) -> set[str]:
-    """The names that are bound to generator functions and to nothing else."""
-    bound = [(name, node) for node in ast.walk(tree) for name in binds(node)]
-    others = {name for name, node in bound if not isinstance(node, ast.FunctionDef)}
-    makers = defaultdict(list)
-    for name, node in bound:
-        if isinstance(node, ast.FunctionDef):
-            own = [part for part in ast.walk(node) if isinstance(part, ast.Yield | ast.YieldFrom)]
-            inner = [n for n in ast.walk(node) if n is not node and isinstance(n, FUNCTIONS)]
-            makers[name].append(bool(own) and not inner and not node.decorator_list)
-    return {name for name, kinds in makers.items() if all(kinds)} - others

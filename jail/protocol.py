@@ -21,6 +21,7 @@ RUN_STATUSES = ("ok", "error", "timeout", "memory", "output", "killed", "syntax"
 STATUSES = (*RUN_STATUSES, "passed", "failed", "unjudged")  # only check() gives the last three
 TRACE_STATUSES = (*RUN_STATUSES, "nondeterministic", "forgeable")  # the last one if it was checked
 ROW = {"scope": str, "name": str, "line": int, "order": int, "parameter": bool, "last": bool}
+LONGEST_NAME = 200
 WIDE_BYTES = 1 << 20  # so much we decode unseen
 MOST = 125_000  # of each of b"[{," in a report with room 1
 MALFORMED = "malformed report"  # how the error of such a Run begins
@@ -88,7 +89,8 @@ def parse_run(report: bytes, statuses: tuple, traced: bool = False, room: int = 
         rows = run.variables or []
         values = decode([row["value"] for row in rows]) if rows else []
         for row, value in zip(rows, values, strict=True):
-            if {key: type(x) for key, x in row.items() if key != "value"} != ROW:
+            kinds = {key: type(x) for key, x in row.items() if key != "value"}
+            if kinds != ROW or not row["name"].isidentifier() or len(row["name"]) > LONGEST_NAME:
                 raise ValueError("no variable")
             row["value"] = value
             encode(value, ordered=False)

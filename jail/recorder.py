@@ -12,10 +12,8 @@ HOOK = "__nanocoderl_trace__"  # it ends in underscores: class bodies mangle `__
 UNASKED = ...  # the mark of a variable that is not bound any more, or whose value we cannot know
 UNBOUND = object()  # the value of a variable that has not been bound
 UNFIT = object()
-LIMITS = (RecursionError, MemoryError)  # where they come is a matter of the machine
-LIMITED = "it went on after the machine's limits had ended it"
 MIXED = "code of the program ran between definitions that seemed to follow each other"
-FIRST_SLOT = 5
+FIRST_SLOT = 4
 CAPS = {"max_nodes": 100, "max_chars": 200, "max_bits": 1000}
 
 
@@ -37,10 +35,9 @@ class Recorder:
     """What an instrumented program writes to: the list `hook`.
 
     hook[0] counts ticks. hook[1] is the program's globals. hook[2] says whose tick was taken last,
-    so that a loop over the same few definitions takes only one. hook[3] is LIMITS, and hook[4] why
-    the values cannot be trusted: LIMITED or MIXED. The rest are slots. The slots of `floating`
-    variables, which expressions bind, are globals: (value, the slot of the binding's tick, whose
-    tick was taken last before it).
+    so that a loop over the same few definitions takes only one. hook[3] says why the values cannot
+    be trusted: MIXED. The rest are slots. The slots of `floating` variables, which expressions
+    bind, are globals: (value, the slot of the binding's tick, whose tick was taken last before it).
 
     To trace one call only, set `active` to False before the module runs, and to True before the
     call, which forgets everything recorded until then.
@@ -50,7 +47,7 @@ class Recorder:
         self.sites, self.floating = sites, floating
         values = {site.slot for site in sites}
         self.unset = [UNBOUND if slot in values else 0 for slot in range(FIRST_SLOT, n_slots)]
-        self.hook = [count(1), {}, 0, LIMITS, "", *self.unset]
+        self.hook = [count(1), {}, 0, "", *self.unset]
         self.kept = None  # a copy of the slots, from when recording was switched off
 
     @property

@@ -90,8 +90,8 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     It says a long value, such as 777 or "ab", wherever that stands as a literal or in a text; but
     where the name is bound to several literals, which of them it is is the question. It says a
     short one where all statements that bind the name, or the last of them and on no condition, bind
-    it to this very literal, where a statement only claims it, where a text is nothing else, and
-    where a text holds the name, too.
+    it to this very literal, where a statement only claims it, where a text is nothing else, where a
+    text holds the name, too, and where the name says it.
     """
     nodes = list(ast.walk(ast.parse(program)))
     texts = [str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)]
@@ -116,6 +116,7 @@ def mark_given(program: str, variables: list[Variable]) -> None:
         if is_long(v.value) and not choice:
             v.given |= value in stated or plain in stated | words
         v.given |= type(v.value) is not str and plain in texts
+        v.given |= plain.lower() in re.findall(r"\d+|[a-z]+", v.name.lower())  # y_is_777
         if places := bindings[v.name]:
             deciding = places if places[-1] in depends else places[-1:]
             v.given |= all(literals.get(place) == value for place in deciding)
@@ -137,7 +138,10 @@ def is_literal(node: ast.AST) -> bool:
 def written(node: ast.AST) -> str | None:
     """The repr of what a literal stands for; None for any other expression."""
     found = literal(node)
-    return repr(found[0]) if found else None
+    try:
+        return repr(found[0]) if found else None
+    except ValueError:  # 0xff... may have more digits than Python writes
+        return None
 
 
 def literal_bindings(node: ast.AST) -> Iterator[tuple[ast.Name, str]]:

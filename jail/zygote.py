@@ -384,7 +384,7 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
         finally:  # at once, before anything else runs that the program may have prepared
             sys.setrecursionlimit(max(sys.getrecursionlimit(), 5000))  # encode() is recursive
             if recorder:
-                variables, unfit = recorder.snapshot(), recorder.hook[4]
+                variables, unfit = recorder.snapshot(), recorder.hook[3]
         return encode(value, **caps(job["room"]), arrays=True, ordered=False) if fn_name else None
 
     result = attempt(job, work, out, stdin, may_exit=not fn_name)

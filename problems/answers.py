@@ -307,10 +307,10 @@ READ_AS |= {"OrderedDict": members_of(dict, dict, list), "float": infinity}
 
 def same_printed(expected: str, answer: object) -> bool:
     """Whether `answer` is what was printed, as it stands or as a literal: `yes` or `"yes"`."""
-    if same_stdout(expected, show(answer) if not isinstance(answer, str) else answer):
+    if same_stdout(expected, show(answer) if not isinstance(answer, str) else answer, 0.0):
         return True
     try:
-        return isinstance(answer, str) and same_stdout(expected, str(read_literal(answer)))
+        return isinstance(answer, str) and same_stdout(expected, str(read_literal(answer)), 0.0)
     except ValueError:
         return False
 
@@ -370,29 +370,32 @@ FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?", re.ASCII
 PARTS = re.compile(r"[\[\](){},]|[^\s\[\](){},]+")
 
 
-def same_stdout(expected: str, got: str) -> bool:
-    """Equal token by token; where texts differ, brackets and commas are tokens of their own."""
+def same_stdout(expected: str, got: str, least: float = 1.0) -> bool:
+    """Equal token by token; where texts differ, brackets and commas are tokens of their own.
+    least: see close()."""
     wanted = expected.split()
-    if same_tokens(wanted, got.split(None, len(wanted))):  # a flood has more tokens than memory
+    found = got.split(None, len(wanted))  # a flood has more tokens than memory
+    if same_tokens(wanted, found, least):
         return True
     if not any(bracket in expected for bracket in "[](){},"):
         return False
     wanted = PARTS.findall(expected)
     found = itertools.islice(PARTS.finditer(got), len(wanted) + 1)
-    return same_tokens(wanted, [part[0] for part in found])
+    return same_tokens(wanted, [part[0] for part in found], least)
 
 
-def same_tokens(expected: list[str], got: list[str]) -> bool:
-    return len(expected) == len(got) and all(map(same_token, expected, got))
+def same_tokens(expected: list[str], got: list[str], least: float) -> bool:
+    alike = len(expected) == len(got)
+    return alike and all(same_token(e, g, least) for e, g in zip(expected, got, strict=True))
 
 
-def same_token(expected: str, got: str) -> bool:
+def same_token(expected: str, got: str, least: float) -> bool:
     """An integer equals a float of its value, a float any number that is close; else as text."""
     if expected == got:
         return True
     if FLOAT.fullmatch(expected) and math.isfinite(float(expected)):
         is_number = FLOAT.fullmatch(got) or re.fullmatch(r"[+-]?[0-9]+", got)
-        return bool(is_number) and close(float(expected), float(got))
+        return bool(is_number) and close(float(expected), float(got), least)
     if not ((INTEGER.fullmatch(expected) or FLOAT.fullmatch(expected)) and FLOAT.fullmatch(got)):
         return False
     try:

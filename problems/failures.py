@@ -96,6 +96,7 @@ class JudgeError:
     error: str  # the exception, as text
     status: str = "judge_error"
     reward: float = 0.0  # for the log: no advantage follows from it
+    program: None = None  # there is none to ask about
 
     def row(self) -> dict:
         """Its columns in samples.jsonl."""

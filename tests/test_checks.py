@@ -547,11 +547,13 @@ def check(candidate):
     except AssertionError:
         candidate(4)
     with context: assert candidate(5) is None
+    assert candidate(6) == 1 and candidate(7) == 1 and (candidate(8) and candidate(9))
+    assert all(candidate(n) for n in (10, 11))
 """
     asked, told = [], []
     names = {checking.FAILED: told.append, "context": contextlib.nullcontext()}
     exec(compile(checking.GoingOn().visit(ast.parse(check)), "<check>", "exec"), names)
     names["check"](asked.append)
-    assert asked == [0, 1, 2, 3, 4, 5] and len(told) == 2
+    assert asked == [*range(12)] and len(told) == 7
     run = verdict(box, SAME, "assert candidate(1) == 2", "assert candidate(2) == 3", "1 / 0")
     assert (run.status, run.error) == ("failed", "assert candidate(1) == 2")

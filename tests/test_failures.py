@@ -235,12 +235,19 @@ def test_a_rollout_goes_on_when_one_sample_cannot_be_judged(one_process):
             raise ZeroDivisionError(source)
         return Sample(response, RIGHT)
 
+    def ask(sandbox, group, sample, source, cfg):
+        """Only when all are scored: what one program led to must not meet the next."""
+        assert len(group.samples) == 3
+        if sample.outcome.status != "judge_error":
+            sample.questions.append(1 // (source != "4/0/2"))
+
     cfg, engine = Config(samples_per_prompt=3), SimpleNamespace(sample=sample)
     groups = [Group(0, "code", None, "", [1])]
-    (made,) = rollout(cfg, 4, groups, engine, Inline(), score, Clock())
+    (made,) = rollout(cfg, 4, groups, engine, Inline(), score, ask, Clock())
     assert [s.outcome.status for s in made.samples] == ["passed", "judge_error", "passed"]
     assert made.samples[1].outcome.error == "ZeroDivisionError: 4/0/1"
-    assert made.samples[1].response.text == "1" and made.samples[1].questions == []
+    assert made.samples[1].response.text == "1"
+    assert [s.questions for s in made.samples] == [[1], [], []]
 
 
 # --------------------------------------------------------------------------- evaluation

@@ -323,13 +323,13 @@ ORDERS = [
     "y = [*dict.fromkeys({{'a{0}', 'b{0}'}})]",
     "y = [*{{('a{0}', 1), None}}][0] is None",
     "y = [*{{'a{0}', 'b{0}', 'c{0}'}}][1]",
-    "y = next({{'a{0}', 'b{0}'}}.__iter__())",
     "y = [*({{'a{0}': 1}}.keys() | {{'b{0}': 1}}.keys())][0]",
     "class A: pass\na, b = A(), A()\ny = [*{{a, b}}][0] is a\nz = {0}",
     "a, b = float('nan'), float('nan')\ny = [*{{a, b}}][0] is a\nz = {0}",
     "def f(): return 1\ndef g(): return 2\ndef h(): return 3\ny = [*{{f, g, h}}][1]()\nz = {0}",
     "s = {{'a{0}', 'b{0}'}}\ny = all([*s] == [*s] for _ in range(20)) and [*s][0] < [*s][1]",
-    "from sortedcontainers import SortedSet as S\ny = S(['a{0}', 'b{0}', 'c{0}'], len)[1]",
+    # sets whose orders under the hash seeds of our repeated runs are known
+    "s = [[*{{f'{0}p{{i}}', f'{0}q{{i}}'}}][0][1] for i in range(9)]\ny = len({{*s}}) == 1",
 ]
 
 
@@ -356,8 +356,16 @@ def test_a_set_raises_when_it_is_traced_what_it_always_raises(sandbox, odd):
     """Else a program could keep what was raised, or that nothing was, and not print it."""
     program = f"s = {{2, 3}}\ny = 777\ntry: {odd}\nexcept Exception as e: y = str(e)\nprint('hi')"
     (plain,) = sandbox.run(program.replace("'hi'", "y"), [""])
-    made = make_question(sandbox, program, "", None, CFG)
-    assert made == "nondeterministic" or made.target["y"] == plain.stdout.strip()
+    trace = trace_program(sandbox, program, "", trusted=True)
+    said = [v.value for v in trace.variables if v.name == "y"]
+    assert trace.reason == "nondeterministic" or said == [plain.stdout.strip()]
+    assert make_question(sandbox, program, "", None, CFG) == "forgeable"
+
+
+@pytest.mark.parametrize("items", [["a", "b"], ["pear", "fig"], ["x1", "y2"], ["kiwi", "nut"]])
+def test_the_order_of_a_set_that_is_given_is_no_target(sandbox, items):
+    program = "def f(s):\n    y = max(s, key=bool)\n    return 1"
+    assert make_question(sandbox, program, [set(items)], "f", CFG) == "nondeterministic"
 
 
 def test_how_large_our_stack_is_is_no_target(sandbox):
@@ -370,26 +378,6 @@ def test_how_large_our_stack_is_is_no_target(sandbox):
 def test_in_which_module_a_function_is_run_is_no_target(sandbox):
     program = "class A: pass\ndef f():\n    y = str(A)\n    return 1"
     assert make_question(sandbox, program, [], "f", CFG) == "nondeterministic"
-
-
-DIVE = "def dive():\n    dive()\n"
-LIMITED = [  # "y" says where the limit of recursion, or of memory, came; or that there is one
-    DIVE + "try: dive()\nexcept Exception: y = 'deep'",
-    DIVE + "try: dive()\nexcept: y = 'deep'",
-    DIVE + "def f():\n    try: dive()\n    finally: return 'deep'\ny = f()",
-    DIVE + "def f():\n    try: x = 1\n    except ValueError: pass\n    else: dive()\n"
-    "    finally: return 'deep'\ny = f()",
-    DIVE + "try:\n    try: dive()\n    finally: 1 // 0\nexcept ZeroDivisionError: y = 'deep'",
-    DIVE + "class A:\n    def __enter__(self): pass\n    def __exit__(self, *why): return True\n"
-    "with A(): dive()\ny = 'deep'",
-    "y, xs = 0, []\ntry:\n    while True: xs.append('a' * 10**7); y += 1\nexcept Exception: xs = 0",
-    DIVE + "import sys\ntry: dive()\nexcept Exception:\n    print(1)\n    sys.exit()",
-]
-
-
-@pytest.mark.parametrize("program", LIMITED)
-def test_what_the_limits_of_the_machine_say_is_no_target(sandbox, program):
-    assert make_question(sandbox, f"y = 0\n{program}\nprint(1)", "", None, CFG) == "error"
 
 
 DELETES = "class D:\n def __setitem__(self, *_):\n  global a\n  del a\n"
@@ -557,42 +545,39 @@ def test_a_value_that_the_text_says_is_not_asked_for(sandbox, body):
 
 def test_the_tables_name_what_there_is():
     """A misspelt name would be allowed to nobody's use; one of the insides, to anybody's."""
-    for module in MODULES.keys() - {"sortedcontainers", "typing"}:
+    for module in MODULES.keys() - {"typing"}:
         names = vars(__import__(module, fromlist=["x"]))
         assert MODULES[module] <= names.keys(), module
         assert not any(type(names[name]) is type(sys) for name in MODULES[module])
-    assert {"gi_frame", "f_globals", "tb_frame", "mro", "raw", "_evaluate", "today"} <= INSIDES
+    assert {"gi_frame", "f_globals", "tb_frame", "mro", "raw"} <= INSIDES
 
 
 HONEST = [
-    "def flat(x):\n    for y in x:\n        if isinstance(y, list): yield from flat(y)\n"
-    "        else: yield y\nprint(list(flat([1, [2]])))",
-    "from heapq import merge\nprint(list(merge([1, 3], [2])))",
     "class Node:\n    def __init__(self, key, val=0):\n        self.key = key\n"
     "        self.next = None",
-    "from dataclasses import dataclass, field\n@dataclass(order=True)\nclass P:\n    x: int\n"
-    "    tags: list = field(default_factory=list)",
     "import functools\nclass S:\n    @functools.lru_cache(None)\n    def f(self, n): return n",
+    "from functools import *\nclass S(object):\n    @staticmethod\n    def f(n): return n\n"
+    "@cache\ndef g(n): return n",
     "def f(string):\n    return string.upper()\nimport string",
-    "x = 3\nprint(type(x) == int, type(x) is not list, type(x).__name__, x.__class__.__name__)",
-    "from collections import namedtuple\nP = namedtuple('P', 'row col')\nprint(P(1, 2).row)",
-    "class A:\n    def __hash__(self): return 3\n    def __eq__(self, o): return True",
-    "class A(Exception):\n    pass\ntry: raise A('x')\nexcept A as e: print(e.args)",
+    "x = 3\nprint(type(x) == int, type(x) is not list, type(x).__name__)",
+    "def f(x):\n    if not x: raise ValueError('none')\n    assert x > 0\n    return x",
     "print('{:>4} {0!r:{1}}'.format(1, 2), f'{3:>{4}}', '%d' % 5)",
     "def opened(open, close):\n    return open + close",
     "open = 1\nprint(open)",
     "from sys import stdin\ninput = stdin.readline\nn = int(input())",
     "import sys\nfor line in sys.stdin: print(line, file=sys.stderr)\nx = [*map(int, sys.stdin)]",
     "import sys\nx = sys.stdin.buffer.read().split() + [s for s in sys.stdin]",
-    "class E(Exception): pass\ntry: x = 1\nexcept (E, KeyError) as e: x = e.args\nfinally: x = 2",
     "def main(): pass\nif __name__ == '__main__':\n    main()",
     "import copy\nfrom copy import deepcopy\nx = copy.deepcopy(deepcopy([1]))",
     "from collections import Counter\nclass N:\n    def __init__(self, c: Counter[int]):\n"
     "        self.values = isinstance(c, Counter) and Counter(c)",
-    "from typing import *\nT = TypeVar('T')\nclass S(Generic[T]): pass\nclass R(S[T]): pass",
-    "from collections import namedtuple\nclass P(namedtuple('P', 'a b')): pass",
+    "from typing import *\ndef f(x: Optional[List[int]]) -> Dict[str, 'N']:\n"
+    "    s: Set[int] = set()\n    return {}",
     "class N:\n    def __init__(self, name): self.name = self.mode = name\n"
     "    def peek(self): return self.name",
+    "def g():\n    for x in 'ab': yield x\nx = 'ab'.__contains__('a')",
+    "from heapq import merge\nprint(list(merge([1, 3], [2])), [*map((1).__add__, [2])])",
+    "seen, todo = {1}, [1]\nwhile todo: x = todo.pop()",
 ]
 
 
@@ -611,36 +596,43 @@ def test_mutants_of_the_attacks_are_refused_or_recorded_right():
     assert seen["refused"] > seen["programs"] / 2
 
 
-DATACLASS = "from dataclasses import dataclass, field\n"
+COUNTER, COPY = "from collections import Counter\n", "from copy import deepcopy\n"
 BY_OTHER_NAMES = [  # each led to a target that the program chose
     "class A:\n    def m(self):\n        import sys as __m\n        return _A__m",
     "import sys as _A__m\nclass A:\n    def m(self): return __m",
-    DATACLASS + "F = field(default=0)",
-    DATACLASS + "class A:\n    x: int = field(default=0)\nA.x.name = 'x'",
-    DATACLASS + "@dataclass\nclass A:\n    x: int = field(default=0)\n    y = x",
-    DATACLASS + "@dataclass\nclass A:\n    x: int = eval('1')",
-    "from dataclasses import field as g\nF = g()",
-    "from dataclasses import replace",
     "from functools import cached_property",
-    "class A:\n    def __hash__(self):\n        global h\n        h = hash\n        return 1",
-    "class A:\n    def __hash__(self): return hash('a')",
-    DATACLASS + "@dataclass(unsafe_hash=True)\nclass A:\n x: object",
-    "class A:\n    def __hash__(self): return eval('1')",
-    "class A:\n    def close(self): print(1)\ndef g():\n    yield from A()",
     "from lib2to3.__main__ import *",
-    "import sys\nx = sys.stdin.encoding",
-]
-
-
-COUNTER, COPY = "from collections import Counter\n", "from copy import deepcopy\n"
-BY_OTHER_NAMES += [  # a generator that dies closes the one that it reads, which another reads, too
-    "def g(it): yield from it\nxs = g(x for x in 'ab')",
-    "def f(): return it\ndef g(): yield from f()\nit = iter('ab')",
-    "class A:\n    def f(self): yield 1\n    def g(self): yield from self.f()",
+    "from __future__ import annotations as __x__",
+    "def f(x):\n    __nanocoderl_trace__ = [iter('')] * 99\n    return x",
+    "y = __nanocoderl_trace__.__name__",
+    "y = [1 for __builtins__ in 'a']",
+    "x = open.__name__",
+    "x = __name__",
+    "if __name__ == 'program': x = 1",
+    "try: x = 1\nexcept RecursionError: x = 2",
+    # Python would call the program where the program calls nothing
+    "class A:\n    def __eq__(self, other): return True",
+    "class A:\n    def __hash__(self): return 1",
+    "class A:\n    def __del__(self): print(1)",
+    "class A:\n    @property\n    def x(self): return 1",
+    "class A:\n    @staticmethod\n    def __init__(self): pass",
+    "from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int",
+    "class A(dict): pass",
+    "class B: pass\nclass A(B): pass",
+    "object = [].append\nclass A(object): pass",
+    "class A(metaclass=type): pass",
+    "def cache(f): return 777\n@cache\ndef g(): pass",
+    "from functools import cache\nif 1: cache = print\n@cache\ndef g(): pass",
+    "def g(): yield from 'ab'",
+    "with x as y: pass",
+    "match 1:\n    case int(x): pass",
+    "async def f(): pass",
     "from heapq import merge\nxs = merge((x for x in 'ab'))",
     "from heapq import merge\nclass A:\n    def close(self): pass\nxs = merge([A()])",
-    "from collections.abc import Mapping\nclass A(Mapping): pass",
-    "from sortedcontainers import SortedDict\nclass A(SortedDict): pass",
+    # ours look otherwise than Python's
+    "x = repr({1}.pop)",
+    "x = dict.fromkeys",
+    "from functools import cmp_to_key\nx = sorted({1}, key=cmp_to_key(lambda a, b: 0))",
 ]
 BY_OTHER_NAMES += [  # the library's own classes and functions, misused
     "import copy\ncopy.deepcopy(1, {})",
@@ -648,43 +640,26 @@ BY_OTHER_NAMES += [  # the library's own classes and functions, misused
     COPY + "d = deepcopy",
     COPY + "x = list(map(deepcopy, [1], [{}]))",
     COPY + "deepcopy(*[1, {}])",
+    COPY + "print(1, file=deepcopy)",
     "from copy import *\nx = [deepcopy]",
     COUNTER + "C = Counter\nC.update = 5",
     COUNTER + "def f(cls): cls.update = 5\nf(Counter)",
     COUNTER + "for C in [Counter]:\n    for C.update in [1]: pass",
-    COUNTER + "class X:\n    def __getitem__(self, k): k.update = 5\nx = X()\nx: x[Counter] = 1",
     COUNTER + "isinstance = lambda a, b: b\nisinstance(1, Counter).update = 5",
     "from collections import *\nC = Counter\nC._keep_positive = 5",
     "import collections\nd = collections.defaultdict(collections.Counter)\nd.x.update = 1",
     "import typing\ntyping.Counter[int].update = 5",
-    "from sortedcontainers import SortedList\nC = SortedList\nC._expand = 5",
-    "from dataclasses import dataclass\ndataclass(int)",
-    "from dataclasses import dataclass\n@dataclass(int)\nclass A: pass",
+    "from typing import List\nx = List",
+    "import typing as m\nclass m: List = [1]\ndef f(x: m.List): pass",
     "import functools\nfunctools.total_ordering(int)",
-    "class A(slice): pass",
-    "class A(property): pass",
-    "x = 1\nclass A(x): pass",
-    "class B: pass\nB = B()\nclass A(B): pass",
-    "x = [1]\nclass A(x[0]): pass",
-    "from __future__ import annotations as __x__",
-    "def f(x):\n    __nanocoderl_trace__ = [iter('')] * 99\n    return x",
-    "y = [1 for __builtins__ in 'a']",
+    "import sys\nx = sys.stdin.encoding",
     "import sys\nx = sys.stdin.name",
     "import sys\nx = str(sys.stdin)",
     "import sys\nx = sys.stdin.buffer\nx = x.mode",
-    "from sys import stdin as f\nx = f'{f}'",
-    "from sys import *\nwith stdin as f: x = f.name",
-    # array reads the number after it has checked the place, and so may write beyond its end
-    "class I:\n    def __index__(self): return 1\nx = [1, 2][I()]",
-    "import datetime\nx = datetime.datetime.strptime('EST', '%Z')",  # asks for the time zone
-    "if __name__ == 'program': x = 1",
-    "import array\nx = array.array('d', [0.5])",  # the same, by a __float__
-    "from dataclasses import dataclass\n@dataclass(slots=True)\nclass P: y: int = 2 + 3",
     "import sys\nx = next(iter([]), sys.stdin)",
-    "x = __name__",
-    COUNTER + "from typing import List\nclass X:\n    def __getitem__(self, k): k.update = 5\n"
-    "List = X()\nx: List[Counter] = 1",
-    "from typing import Generic\nGeneric = 5\nclass A(Generic): pass",
+    "from sys import stdin as f\nx = f'{f}'",
+    "import datetime\nx = datetime.datetime.strptime('EST', '%Z')",
+    "import array\nx = array.array('d', [0.5])",
 ]
 
 

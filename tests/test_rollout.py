@@ -207,7 +207,7 @@ def test_a_thought_that_the_template_began_is_part_of_the_answer(one_process):
     ]
     cfg = Config(samples_per_prompt=1)
     with Pool(1) as pool:
-        made = rollout(cfg, 0, groups, Drafts(), pool, accept, Clock())
+        made = rollout(cfg, 0, groups, Drafts(), pool, accept, print, Clock())
     texts = [group.samples[0].response.text for group in made]
     assert texts == ["a draft", "<think>a draft"]
 
@@ -224,7 +224,9 @@ def test_ranks_tell_each_other_what_they_sampled_and_no_tests(one_process, monke
     task = Problem("a", "", {"inputs": ["x" * 5_000_000], "outputs": [""]})
     groups = [Group(i, "code", task, "", [1]) for i in range(2)]
     with Pool(1) as pool:
-        made = rollout(Config(samples_per_prompt=1), 0, groups, Drafts(), pool, accept, Clock())
+        made = rollout(
+            Config(samples_per_prompt=1), 0, groups, Drafts(), pool, accept, print, Clock()
+        )
     assert [group.samples[0].response.text for group in made] == ["a draft", "of rank 1"]
     assert max(sent) < 10_000
 

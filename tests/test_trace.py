@@ -981,7 +981,7 @@ HONEST = [
     "import sys\nfor line in sys.stdin.read().split():\n    print(line)",
     "if __name__ == '__main__':\n    print('help me open this eval')",
     "from collections import defaultdict, deque\nimport heapq as h\nfrom typing import List",
-    "class A:\n    def __init__(self): super().__init__()\n    def __lt__(self, o): return True",
+    "class A:\n    def __init__(self): self.x = 1\n    def less(self, o): return True",
     "def f(nums):\n    '''Compile the modules.'''\n    return sorted(nums, key=lambda x: -x)",
     "import random\nprint(type(self_ := 3).__name__)",
     "id = 5\nprint(id)",
