@@ -8,9 +8,8 @@ through the frames earns nothing. An assert-style check runs in a second, truste
 function under test is a proxy that asks the first child. We keep the (CPU) time on this side too,
 and end a late program with SIGKILL: no program is asked to stop.
 
-Left out: all that a kernel counts (process numbers, say) is common to the programs of one Sandbox,
-so one can leave a sign for the next. It cannot say what was right: each runs once, whatever comes
-of it, and what depends on a result, such as a trace, runs later and in a twin().
+Left out: caches and clocks are shared, so a program may leave a sign for the next. Each runs once,
+whatever comes of it, and what depends on a result, such as a trace, runs later and in a twin().
 
     python sandbox.py program.py < stdin    # prints the Run as JSON; exit status 0 if it is "ok"
 """
@@ -75,6 +74,7 @@ class Sandbox:
         self.timeout_s = timeout_s
         self._limits = {"memory_mb": memory_mb, "walls": mode != "weak", "seed": seed}
         self._twins, self._settings = {}, {"mode": mode, "packages": packages}
+        self._out = os.fdopen(memfd(b""), "rb")  # what programs print
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         boot = os.path.dirname(os.path.abspath(__file__)), theirs.fileno(), mode, locate(packages)
         with theirs:
@@ -158,9 +158,9 @@ class Sandbox:
         statuses = protocol.TRACE_STATUSES if jobs[0].get("traced") else statuses
         with self._closed_on_error(), contextlib.ExitStack() as stack:
             report, write_end = os.pipe()  # we keep write_end open, so `report` never ends
-            out = memfd(b"")
+            out = self._out.fileno()  # a new inode's number would say how many there were
             first, *more = [memfd(marshal.dumps(limits | job)) for job in jobs]
-            for fd in (report, write_end, out, first, *more):
+            for fd in (report, write_end, first, *more):
                 stack.callback(os.close, fd)
             os.set_blocking(report, False)
             socket.send_fds(self._control, [b"run"], [first, out, write_end, *more])
@@ -210,7 +210,7 @@ class Sandbox:
     def _closed_on_error(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter of a file that is closed
             self.close()
             raise SandboxBroken(f"lost the zygote: {error}") from error
         except BaseException:
@@ -232,6 +232,7 @@ class Sandbox:
         for twin in self._twins.values():
             twin.close()
         self._control.close()
+        self._out.close()
         try:
             self._zygote.wait(timeout=min(5, ANSWER_S))
         except subprocess.TimeoutExpired:

@@ -115,11 +115,13 @@ ATTRIBUTES = {name for names in ATTRIBUTES_OF.values() for name in names.split()
 
 OPERATORS = {f"__{name}__" for name in "add contains eq getitem len mul sub".split()}
 DECORATORS = {"cache", "classmethod", "lru_cache", "staticmethod"}
-# What of the library may stand only where Reader says: what leaks addresses if it is called with
-# more, types, which stand in annotations, and files, which no other Python has like ours.
+# What of the library may stand only where Reader says: files, which no other Python has like ours,
+# types, which stand in annotations, and what is called: deepcopy() leaks addresses if it is given
+# more, and jail/chance.py has a setrecursionlimit() of its own.
 FILES = {"sys.stderr", "sys.stdin", "sys.stdout"}
 FILE_ATTRIBUTES = set(ATTRIBUTES_OF["files"].split()) - {"closed", "mode", "name", "peek"}
-PLACED = {"copy.deepcopy", *FILES, *(f"typing.{name}" for name in MODULES["typing"])}
+CALLED = {"copy.deepcopy", "sys.setrecursionlimit"}
+PLACED = {*CALLED, *FILES, *(f"typing.{name}" for name in MODULES["typing"])}
 ITERATE = set("all any enumerate filter list map next set sorted tuple zip".split())
 MAY_BE_SAID = {*OPERATORS, "__init__", "__main__", "__name__", "__doc__"}  # in a text
 

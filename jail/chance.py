@@ -6,9 +6,10 @@ which tell. No program may name what else could tell (forgery.py).
 
 A traced run is repeated, and a variable that differs cannot be asked for. A program that has sets
 is repeated under other hash seeds, and with sets that are iterated in an order that hangs on their
-items and on the program's text alone, then in that one backwards, then from its second item on, so
-that no place holds the same item in all of them. No program is asked about that could see which of
-these runs it is in. Numbers are iterated as in a set that never held anything else.
+items and on the program's text alone; in that one backwards; from its second item on, so that no
+place holds the same item in all of them; and in some that have nothing to do with each other. No
+program is asked about that could see which of these runs it is in. Numbers are iterated as in a set
+that never held anything else.
 
 Left out: from Python 3.13 on, all that list(set) does, which asks no slot.
 """
@@ -18,33 +19,34 @@ import ctypes
 import functools
 import gc
 import random
-import re
+import sys
 
 from jail.allowlist import MODULES
 from jail.names import identifiers
 
 AS_IT_IS, DRAWN = 1, 2  # ways to run a traced program; DRAWN + turn
 TURNS = 3  # of an order that is drawn: as it is, backwards, and from its second item on
-N_SEEDS = 8  # under which a program that makes sets is repeated
+N_DRAWN, N_SEEDS = 6, 8  # how often a program that has sets is repeated in either way
 # The places, in pointers, of slots in CPython's PyTypeObject, and of the slot that
 # `object.__repr__` calls in PyWrapperDescrObject.
 TP_REPR, TP_HASH, TP_ITER, D_WRAPPED = 11, 15, 27, 6
 MAKES_SETS = {"set", "frozenset", "keys", "items"}  # of the last two, & and - make some
 MAKES_SETS |= {"Set", "FrozenSet"}
-SHOWN_SET = r"set\(|\{[^:]*[,}]"  # in the text of a value that holds one, or of a few others
 NUMBERS = (int, bool, float, complex)
 Slot = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)
 TOLD = (str, bytes, *NUMBERS, type(None))  # whose repr() says all
 way, seed = 0, ""  # of this process: see begin()
 shown: list[str] = []  # the types whose addresses it has shown, or iterated a set by
+ROOM = 100  # levels of recursion for what we do where Python itself needs none
+DEEPEST = 20  # of tuples in each other, in a set
 
 
 def otherwise(program: str, given: object = ()) -> list[tuple[int, int]]:
     """(twin, way): how to run it again, to see that it depends on nothing of the kind."""
-    if not makes_sets(ast.parse(program)) and not re.search(SHOWN_SET, repr(given)):
+    if not makes_sets(ast.parse(program)) and not holds_set(given):
         return [(0, AS_IT_IS)]
     seeds = [(k, AS_IT_IS) for k in range(N_SEEDS)]
-    return [*((k, DRAWN + k) for k in range(TURNS)), *seeds]
+    return [*((k % N_SEEDS, DRAWN + k) for k in range(N_DRAWN)), *seeds]
 
 
 def makes_sets(tree: ast.Module) -> bool:
@@ -52,6 +54,14 @@ def makes_sets(tree: ast.Module) -> bool:
     nodes = list(ast.walk(tree))
     names = {name for node in nodes for name in identifiers(node)}
     return bool(names & MAKES_SETS) or any(isinstance(n, ast.Set | ast.SetComp) for n in nodes)
+
+
+def holds_set(given: object) -> bool:
+    """Whether an input, which is of builtin types, has a set anywhere."""
+    if isinstance(given, dict):
+        return any(map(holds_set, [*given, *given.values()]))
+    inner = isinstance(given, list | tuple) and any(map(holds_set, given))
+    return inner or isinstance(given, set | frozenset)
 
 
 def generator() -> object:
@@ -72,8 +82,10 @@ def iterate(xs: set | frozenset) -> object:
     found.sort(key=text_of)
     if all(map(is_number, found)):
         return plain_iterate(set(found))
-    random.Random(" ".join([seed, *map(text_of, found)])).shuffle(found)
-    return iter((found, found[::-1], found[1:] + found[:1])[way - DRAWN])
+    turn = way - DRAWN
+    draw = "" if turn < TURNS else str(turn)
+    random.Random(" ".join([draw, seed, *map(text_of, found)])).shuffle(found)
+    return iter((found, found[::-1], found[1:] + found[:1])[turn] if not draw else found)
 
 
 def pop(*args: object, **options: object) -> object:
@@ -94,22 +106,31 @@ def from_keys(kind: type, *args: object, **options: object) -> dict:
     return plain_from_keys.__get__(None, kind)(*args, **options)
 
 
+def set_limit(*args: object) -> None:
+    """sys.setrecursionlimit(), with room for us. A program that goes deeper than it may raises when
+    it is run without a trace, and then it is not asked about."""
+    plain_set_limit(*args)
+    plain_set_limit(args[0] + ROOM)
+
+
 def is_number(x: object) -> bool:
-    return type(x) in NUMBERS or type(x) is tuple and all(map(is_number, x))
+    return type(x) in NUMBERS
 
 
-def hangs_on_address(x: object) -> bool:
-    """Whether its hash does: that of a NaN, a function, None, or an instance without a __hash__."""
+def hangs_on_address(x: object, depth: int = 0) -> bool:
+    """Whether its hash does: that of a NaN, a function, None, or an instance. We do not look at
+    tuples that are too deep for it, and say that they do."""
     kind = type(x)
     if kind is tuple or kind is frozenset:
-        return any(map(hangs_on_address, x if kind is tuple else plain_iterate(x)))
+        inner = x if kind is tuple else plain_iterate(x)
+        return depth == DEEPEST or any(hangs_on_address(y, depth + 1) for y in inner)
     return x != x if kind in NUMBERS else pointer(kind, TP_HASH).value not in BY_CONTENT
 
 
-def text_of(x: object) -> str:
+def text_of(x: object, depth: int = 0) -> str:
     """The same for equal values of builtin types, whatever they hold; runs no code of theirs."""
-    if type(x) is tuple or type(x) is frozenset:
-        items = map(text_of, x if type(x) is tuple else plain_iterate(x))
+    if (type(x) is tuple or type(x) is frozenset) and depth < DEEPEST:
+        items = [text_of(y, depth + 1) for y in (x if type(x) is tuple else plain_iterate(x))]
         return " ".join(items if type(x) is tuple else sorted(items))
     return repr(x) if type(x) in TOLD else ""
 
@@ -141,6 +162,7 @@ def address_of(function: Slot) -> int:
 
 SHOW_ADDRESS = [object, type(show), type(generator()), type([].append), type((1).__add__)]
 plain_pop, plain_from_keys = set.pop, vars(dict)["fromkeys"]
+plain_set_limit = sys.setrecursionlimit
 BY_CONTENT = {pointer(kind, TP_HASH).value for kind in (str, bytes)}  # of more than numbers
 plain_iterate = Slot(pointer(set, TP_ITER).value)
 # They are kept here as long as types point to them.
@@ -152,6 +174,9 @@ def begin(new_way: int, program: str) -> None:
     What is drawn hangs on its text, so that no way to write programs survives it always."""
     global way, seed
     way, seed = new_way, program
+    sys.unraisablehook = shown.append  # of ours that failed all the same, in C
+    plain_set_limit(sys.getrecursionlimit() + ROOM)
+    sys.setrecursionlimit = set_limit
     for place in shown_by_address():
         place.value = address_of(our_show)
     for kind in SHOW_ADDRESS:

@@ -15,6 +15,7 @@ from collections import defaultdict
 from jail.allowlist import (
     ATTRIBUTES,
     BUILTINS,
+    CALLED,
     DECORATORS,
     FILE_ATTRIBUTES,
     FILES,
@@ -34,7 +35,7 @@ from jail.names import binds, identifiers, origins, own_attributes, since, stars
 
 # The compiler turns __x, in a class A, into _A__x: a name that is spelled in two ways.
 MANGLED = r"__\w*[^\W_]_?|_[^\W_]\w*__\w+"
-CALLED_ONLY = {"fromkeys", "pop"}  # jail/chance.py has its own, which look otherwise
+OTHERWISE = {"fromkeys", "pop"}  # methods that look otherwise, for jail/chance.py has its own
 SCOPES = (ast.FunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -96,7 +97,7 @@ class Reader(ast.NodeVisitor):
         self.rebound = {
             n for node in everything if not isinstance(node, imports) for n in binds(node)
         }
-        self.replaceable: set[str] = set()  # attributes of the library's classes, as values
+        self.replaceable: set[str] = set()  # attributes of the library's classes that it uses
         self.modules = defaultdict(set)  # name -> the modules that it may be
         for node in everything:
             for alias in node.names if isinstance(node, ast.Import) else []:
@@ -105,7 +106,7 @@ class Reader(ast.NodeVisitor):
         functions = [n for n in everything if isinstance(n, SCOPES) and self.modules]
         inside = [n for f in functions for n in ast.walk(f) if isinstance(n, ast.Import)]
         self.local_modules = {name for node in inside for name in binds(node)}
-        self.starred, self.hidden = stars(everything)
+        self.starred, self.hidden = stars(everything, [*ast.walk(given)])
         self.since = since(tree)
 
     # --- Names ---
@@ -166,7 +167,7 @@ class Reader(ast.NodeVisitor):
         if node not in self.placed and isinstance(node.ctx, ast.Load):
             for name in sorted(found & PLACED):
                 raise Refused(f"{name} as a value")
-            self.replaceable |= {a for name in found for a in PATCHABLE.get(name, ())}
+        self.replaceable |= {a for name in found for a in PATCHABLE.get(name, ())}
 
     def is_file(self, node: ast.expr) -> bool:
         inner = isinstance(node, ast.Attribute) and node.attr == "buffer"
@@ -223,7 +224,7 @@ class Reader(ast.NodeVisitor):
             self.placed.add(node.value)
             if name == "buffer" and node not in self.placed:
                 raise Refused("a file as a value")
-        if name in CALLED_ONLY and node not in self.called:
+        if name in OTHERWISE and node not in self.called:
             raise Refused(f"{name} as a value")
         if name == "__name__" and load and is_type_call(node.value):
             self.fine.add(node.value.func)
@@ -342,7 +343,7 @@ class Reader(ast.NodeVisitor):
         origin = self.origin(node.func)
         if "copy.deepcopy" in origin and several:  # its memo maps addresses
             raise Refused("deepcopy() with several arguments")
-        if not origin & (PLACED - {"copy.deepcopy"}):
+        if not origin & (PLACED - CALLED):
             self.placed.add(node.func)
         place = slice(1, None) if self.is_builtin(node.func, {"filter", "map"}) else slice(1)
         if self.is_builtin(node.func, ITERATE):

@@ -20,13 +20,23 @@ import sysconfig
 from jail import seccomp
 
 libc = ctypes.CDLL(None, use_errno=True)
-current_core = libc.sched_getcpu  # looked up once, for that takes longer than the call
+# Looked up and made once: in a child each object that ctypes makes costs more than the call.
+current_core = libc.sched_getcpu
+python = ctypes.PyDLL(None)  # keeps Python's lock during a call, as os.fork() does
+system_call, capset, before_fork = python.syscall, python.capset, python.PyOS_BeforeFork
+after_fork = {True: python.PyOS_AfterFork_Parent, False: python.PyOS_AfterFork_Child}
 NEWNS, NEWUSER = 0x20000, 0x10000000
 NEWREST = 0x20000000 | 0x40000000 | 0x8000000 | 0x4000000  # pid, net, ipc, uts
 MOUNT_SETATTR, LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 442, 444, 445, 446
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
+CLONE = seccomp.CHILD_CALLS["clone"][seccomp.MACHINE[0]] if seccomp.MACHINE else 0
+FORK = (CLONE, ctypes.c_ulong(0x20000000 | 17), None, None, None, None)  # NEWPID | SIGCHLD
+VERSION = (ctypes.c_uint32 * 2)(0x20080522, 0)
+NO_RIGHTS = (ctypes.c_uint32 * 6)()
+ADMIN = (ctypes.c_uint32 * 6)(1 << 21, 1 << 21)  # SYS_ADMIN, effective and permitted
 NOBODY = 65534  # the user that the zygote of a trainer running as root becomes
 FILES = 64  # descriptors that one program may have open
+may_name_pids = False  # whether fork() makes pid namespaces
 TASKS = 16  # processes and threads that one zygote may have, if the kernel counts them apart
 
 
@@ -124,8 +134,10 @@ def landlock(paths: dict[str, bool], scope_only: bool = False) -> int:
     return abi
 
 
-def drop_privileges() -> str:
-    """Give up all capabilities for good, and uid 0 if Python's files stay readable without it."""
+def drop_privileges(private: bool) -> str:
+    """Give up uid 0 if Python's files stay readable without it, and all capabilities for good: but
+    in namespaces the right to make such for its children, which have no other use for it.
+    """
     if os.geteuid() == 0:
         with contextlib.suppress(OSError):  # root in a container may lack the right to
             os.seteuid(NOBODY)
@@ -135,11 +147,34 @@ def drop_privileges() -> str:
                 os.setgroups([])
                 os.setresgid(NOBODY, NOBODY, NOBODY)
                 os.setresuid(NOBODY, NOBODY, NOBODY)
-    libc.unshare(NEWUSER)  # makes RLIMIT_NPROC count this zygote's tasks only
-    libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), bytes(24))
+    global may_name_pids
+    apart = libc.unshare(NEWUSER) == 0  # makes RLIMIT_NPROC count this zygote's tasks only
+    may_name_pids = apart and private and CLONE > 0
+    keep_rights(ADMIN if may_name_pids else NO_RIGHTS)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # no child can trace the zygote or another child
     return f"uid {os.getuid()}"
+
+
+def keep_rights(rights: ctypes.Array) -> None:
+    if capset(VERSION, rights):
+        raise OSError("capset")
+
+
+def fork() -> int:
+    """os.fork(), if we may into a pid namespace of the child's own. Else the next program would see
+    in the numbers of its threads how many this one has started: a way to tell it something."""
+    global may_name_pids
+    if not may_name_pids:
+        return os.fork()
+    before_fork()
+    pid = system_call(*FORK)
+    after_fork[pid != 0]()
+    if pid > 0:
+        return pid
+    keep_rights(NO_RIGHTS)
+    may_name_pids = pid == 0
+    return pid if pid == 0 else os.fork()
 
 
 def die_with_parent() -> None:
@@ -153,7 +188,7 @@ def shut_in(private: bool, packages: dict[str, bool]) -> list[str]:
     """
     paths = readable_paths() | packages
     root = private and private_root(paths)
-    user = drop_privileges()
+    user = drop_privileges(private)
     abi = landlock(paths)
     if not root and not abi:
         return []
@@ -176,7 +211,7 @@ def stay_on_one_core() -> None:
 def limit_resources(memory_mb: int, cpu_s: int, file_bytes: int) -> None:
     """Set the limits of one child, which cannot raise them again."""
     memory = memory_mb << 20
-    tasks = TASKS if os.getppid() == 1 else 0  # else it counts all that the user runs
+    tasks = TASKS if os.getppid() < 2 else 0  # else it counts all that the user runs
     for name, soft, hard in (
         ("AS", memory, memory + (32 << 20)),  # the rest lets a child report that memory ran out
         ("CPU", cpu_s, cpu_s + 1),

@@ -56,10 +56,10 @@ def origins(nodes: list[ast.AST]) -> dict[str, set[str]]:
     return found
 
 
-def stars(nodes: list[ast.AST]) -> tuple[set[str], set[str]]:
+def stars(nodes: list[ast.AST], trusted: list[ast.AST]) -> tuple[set[str], set[str]]:
     """The names that `from m import ...` brings and MODULES lists, if by a star; the unlisted ones.
 
-    Only a prefix can bring an unlisted one by its name.
+    Only a prefix, whose nodes are `trusted`, can bring an unlisted one.
     """
     listed, others = set(), set()
     for node in (node for node in nodes if isinstance(node, ast.ImportFrom)):
@@ -67,7 +67,7 @@ def stars(nodes: list[ast.AST]) -> tuple[set[str], set[str]]:
         allowed = MODULES.get(module, set())
         others |= {a.asname or a.name for a in node.names if a.name not in allowed | {"*"}}
         if node.names[0].name == "*":
-            if module not in MODULES:
+            if module not in MODULES and node not in trusted:
                 continue  # which is refused; it may do anything when it is imported
             try:
                 found = vars(importlib.import_module(module))

@@ -48,7 +48,8 @@ def without_remarks(program: str) -> str:
     ]
     for (top, left), (bottom, right), instead in sorted(cuts, reverse=True):
         line = (lines[top - 1][:left] + instead).rstrip(" \t") + lines[bottom - 1][right:]
-        lines[top - 1 : bottom] = [line] if line.strip() else []
+        blank = ["\n"] if top > 1 and lines[top - 2].endswith("\\\n") else []
+        lines[top - 1 : bottom] = [line] if line.strip() else blank
     return "".join(lines)
 
 

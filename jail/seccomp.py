@@ -1,9 +1,9 @@
 """The system calls that a program may make: seccomp filters, which fail all others with EPERM.
 
-A program may start threads. It may not start processes, open sockets, send signals to others, or
-change a file's name, owner or mode. It gets the calls that CPython and glibc need to compute, to
-import the standard library, and to use its threads and asyncio. The filters are classic BPF, see
-seccomp(2).
+A program may start threads. It may not start processes, open sockets, make pipes (the next program
+could read in an inode number how many), send signals to others, or change a file's name, owner or
+mode. It gets the calls that CPython and glibc need to compute, to import the standard library, and
+to use its threads and asyncio. The filters are classic BPF, see seccomp(2).
 
 There are two filters, and the kernel asks both. The zygote's allows all that any of its children
 needs, and is installed once. A child adds a short one, which takes away what only the zygote needs.
@@ -30,7 +30,7 @@ CALLS = {
     "read": (0, 63), "write": (1, 64), "readv": (19, 65), "writev": (20, 66),
     "pread64": (17, 67), "pwrite64": (18, 68), "lseek": (8, 62), "close": (3, 57),
     "close_range": (436, 436), "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24),
-    "pipe": (22, None), "pipe2": (293, 59), "ftruncate": (77, 46),
+    "ftruncate": (77, 46),
     "fadvise64": (221, 223), "open": (2, None), "openat": (257, 56), "getdents64": (217, 61),
     "stat": (4, None), "lstat": (6, None), "fstat": (5, 80), "newfstatat": (262, 79),
     "statx": (332, 291), "access": (21, None), "faccessat": (269, 48), "faccessat2": (439, 439),
@@ -57,14 +57,14 @@ CALLS = {
     "getpid": (39, 172), "getppid": (110, 173), "gettid": (186, 178), "getpgrp": (111, None),
     "getpgid": (121, 155), "getsid": (124, 156), "getuid": (102, 174), "geteuid": (107, 175),
     "getgid": (104, 176), "getegid": (108, 177), "getgroups": (115, 158), "uname": (63, 160),
-    "sysinfo": (99, 179), "getrusage": (98, 165), "getrlimit": (97, 163),
+    "getrusage": (98, 165), "getrlimit": (97, 163),
 }  # fmt: skip
 # the zygote needs these, and so does each child until it is confined
 ZYGOTE_CALLS = {
     "fork": (57, None), "vfork": (58, None), "wait4": (61, 260), "waitid": (247, 95),
     "kill": (62, 129), "pidfd_open": (434, 434), "sendmsg": (46, 211), "recvmsg": (47, 212),
     "setsid": (112, 157), "prctl": (157, 167), "seccomp": (317, 277), "memfd_create": (319, 279),
-    "sched_setaffinity": (203, 122),
+    "sched_setaffinity": (203, 122), "socketpair": (53, 199), "capset": (126, 91),
 }  # fmt: skip
 # These do nothing and say that they did it. A flush waits, and no signal ends that, until the disk
 # has written what others left in its cache: the zygote could not clean up in time.
@@ -75,7 +75,6 @@ CHECKED_CALLS = {
     "ioctl": (16, 29, {2: (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)}),  # isatty and such
     "fcntl": (72, 25, {2: (0, 1, 2, 3, 4, 1030)}),  # DUPFD, GETFD, SETFD, GETFL, SETFL
     "prlimit64": (302, 261, {0: (0,)}),  # its own limits, never above the hard ones
-    "socketpair": (53, 199, {0: (1,)}),  # AF_UNIX, through which asyncio wakes itself
     "sendto": (44, 206, {8: (0,), 9: (0,)}),  # only to the other end, not to an address
     "recvfrom": (45, 207, {}),
 }

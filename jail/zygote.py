@@ -15,6 +15,7 @@ import _thread
 import atexit
 import builtins
 import contextlib
+import fcntl
 import functools
 import gc
 import importlib
@@ -45,7 +46,8 @@ PRELOAD = """math collections itertools functools heapq bisect re string random 
 compile_once = functools.lru_cache(maxsize=1)(compile)
 STANDARD = {f"/dev/std{name}": fd for fd, name in enumerate(("in", "out", "err"))}
 STANDARD |= {f"{place}/fd/{fd}": fd for fd in range(3) for place in ("/dev", "/proc/self")}
-plain_open, collect = open, gc.collect
+plain_open, collect, plain_socketpair = open, gc.collect, socket.socketpair
+spare: list[int] = []  # descriptors that each child inherits: its stdin, and both ends of a pair
 LARGE_KB = 128 << 10  # a child that has become so large frees what an earlier input has left
 old_stdouts = []  # kept: when one is collected it writes its rest into the next input's output
 strewn = []  # see differ_by
@@ -97,6 +99,7 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
     gc.collect()
     with contextlib.suppress(AttributeError):  # only glibc has it; a freed page is not copied
         isolation.libc.malloc_trim(0)
+    spare.extend([memfd(b""), *(end.detach() for end in plain_socketpair())])
     gc.freeze()
     control.send(json.dumps(", ".join([*layers, "resource limits"]) if layers else "").encode())
     while True:
@@ -105,6 +108,7 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
             return  # the trainer closed its end
         if message in (b"kill", b"pids"):
             continue  # it crossed our message that the child had ended
+        renew(fds[1])
         pids = start_children(control, *fds)
         for fd in fds:
             os.close(fd)
@@ -113,6 +117,30 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
         if not told:
             return
         control.send(b"%d" % status)
+
+
+def renew(out: int) -> None:
+    """Let what each child inherits be empty, and without the flags that the last one has set.
+
+    Made anew for each, it would have an inode number, and so say how many others were made.
+    """
+    stdin, *pair = spare
+    for fd in (stdin, out):
+        os.ftruncate(fd, 0)
+        os.lseek(fd, 0, os.SEEK_SET)
+        fcntl.fcntl(fd, fcntl.F_SETFL, 0)
+    for end in pair:
+        fcntl.fcntl(end, fcntl.F_SETFL, os.O_NONBLOCK)
+        with contextlib.suppress(BlockingIOError):
+            while os.read(end, 1 << 20):
+                pass
+
+
+def own_pair(*_: object) -> tuple[socket.socket, socket.socket]:
+    """socket.socketpair() of a program, through which asyncio wakes itself."""
+    one, other = (socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, os.dup(fd))
+                  for fd in spare[1:])  # fmt: skip
+    return one, other
 
 
 def warm_up() -> None:
@@ -135,7 +163,7 @@ def start_children(control: socket.socket, job: int, out: int, report: int, *che
     """Fork the untrusted child and, for a check, the trusted one. Each closes the other's files."""
     if not check:
         return [fork_child(run_inputs, job, out, report, close=[control.fileno()])]
-    ours, theirs = (end.detach() for end in socket.socketpair())
+    ours, theirs = (end.detach() for end in plain_socketpair())
     close = [control.fileno(), report, check[0], ours]
     untrusted = fork_child(answer_calls, job, out, theirs, close=close)
     close = [control.fileno(), job, out, theirs]
@@ -146,12 +174,12 @@ def start_children(control: socket.socket, job: int, out: int, report: int, *che
 
 
 def fork_child(work: Callable, *fds: int, close: list[int]) -> int:
-    pid = os.fork()  # if the machine has no process left, this zygote dies and a new one starts
+    pid = isolation.fork()  # if the machine has no process left, a new zygote starts
     if pid:
         return pid
     try:
         os.setsid()
-        if os.getppid() != 1:  # if it is 1, a pid namespace already ends us with the zygote
+        if os.getppid() > 1:  # else a pid namespace already ends us with the zygote
             isolation.die_with_parent()
         os.dup2(0, 2)  # /dev/null
         for fd in close:
@@ -283,9 +311,10 @@ class Opener:
 
 
 def name_standard_files() -> None:
-    """Let programs open /dev/stdin and the like."""
+    """Let programs open /dev/stdin and the like, and asyncio's pair of sockets."""
     builtins.open = io.open = Opener(open, opens_fd=False)
     os.open = Opener(os.open, opens_fd=True)
+    socket.socketpair = own_pair
 
 
 def open_standard_files() -> None:
@@ -350,8 +379,7 @@ def rewrite(fd: int, data: bytes) -> None:
 def run_inputs(job_fd: int, out: int, report: int) -> None:
     """Main of a run's child."""
     job = read_job(job_fd)
-    texts = [] if job["fn_name"] else job["inputs"]
-    stdin = memfd(b"")
+    texts, stdin = [] if job["fn_name"] else job["inputs"], spare[0]
     longest = max(texts, key=len, default="")  # it may take four bytes a character
     confine(job, 4 * len(longest))
     for data in job["inputs"]:
@@ -391,7 +419,7 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
     if unfit and result["status"] == "ok":
         result |= {"status": "error", "error": unfit}
     if chance.shown and result["status"] == "ok":
-        where = f"it depends on where a {chance.shown[0]} lies"
+        where = f"it depends on where a {str(chance.shown[0])[:50]} lies"
         result |= {"status": "nondeterministic", "error": where}
     return result | {"variables": variables}
 
@@ -410,7 +438,7 @@ def differ_by(seed: int) -> None:
 
 def answer_calls(job_fd: int, out: int, channel: int) -> None:
     """Main of a check's untrusted child: load the program at the first call, answer each call."""
-    job, stdin = read_job(job_fd), memfd(b"")
+    job, stdin = read_job(job_fd), spare[0]
     confine(job)
     names = fresh_module("program")
     peer, limit = Peer(channel, send, names, job["room"], strict=False), 1000

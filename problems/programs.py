@@ -394,8 +394,9 @@ def with_prefix(prefix: str, program: str, fn_name: str | None = None) -> str:
     first.
 
     A name that the prefix imports is no answer to a problem that asks for a function of that name
-    (`merge`, `gcd`), so it goes, unless a method of that name may want to call it. A builtin that
-    the prefix hides (`compile` by re's) goes too where the program uses it, for it means Python's.
+    (`merge`, `gcd`), so it goes, unless Solution's method of that name may want to call it. A
+    builtin that the prefix hides (`compile` by re's) goes too where the program uses it, for it
+    means Python's.
     """
     program = program.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not prefix:
@@ -404,7 +405,8 @@ def with_prefix(prefix: str, program: str, fn_name: str | None = None) -> str:
     if tree is None:
         return f"{prefix}\n{program}"
     unwanted = hidden_by(prefix) & {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
-    methods = [m for n in ast.walk(tree) if isinstance(n, ast.ClassDef) for m in n.body]
+    classes = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Solution"]
+    methods = [method for node in classes for method in node.body]
     if fn_name and fn_name.isidentifier():
         is_method = any(getattr(method, "name", None) == fn_name for method in methods)
         unwanted |= set() if is_method else {fn_name}

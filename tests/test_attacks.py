@@ -209,7 +209,7 @@ WRONG = "def f(x):\n    return 7"
 
 # find() looks for twelve digits that begin like the secret
 FIND = """
-import ctypes, gc, os, re, sys
+import ctypes, gc, os, re, socket, sys
 def find(objects):
     for o in objects:
         text = o if isinstance(o, bytes) else repr(o).encode("utf-8", "replace")
@@ -229,8 +229,8 @@ def look_in_frames():
 def look_at_all_objects():
     return find(o for o in gc.get_objects() if isinstance(o, (list, dict, tuple)))
 def look_in_memory():
-    here, write = id(bytearray(1)) & ~0xFFF, ctypes.CDLL(None).write
-    source, target = os.pipe()
+    here, write, ends = id(bytearray(1)) & ~0xFFF, ctypes.CDLL(None).write, socket.socketpair()
+    source, target = (end.fileno() for end in ends)
     def pages():  # a page that is not there is an error of write(), where a look would be the end
         for page in range(here - (1 << 18), here + (1 << 18), 4096):
             if write(target, ctypes.c_void_p(page), 4096) == 4096: yield os.read(source, 4096)
@@ -500,7 +500,7 @@ while True:
     "a C loop that holds the interpreter": "10**9 in range(0, 10**18, 3) or -1 in iter(int, 1)",
     "sleep": "import time\ntime.sleep(99)",
     "a lock": "import threading\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()",
-    "a stop": "import os, signal\nsignal.raise_signal(signal.SIGSTOP)",
+    "a stop": "import signal\nsignal.raise_signal(signal.SIGSTOP)\nwhile True: pass",
     "ignored signals": """
 import signal
 for n in range(1, 65):

@@ -330,6 +330,7 @@ ORDERS = [
     "s = {{'a{0}', 'b{0}'}}\ny = all([*s] == [*s] for _ in range(20)) and [*s][0] < [*s][1]",
     # sets whose orders under the hash seeds of our repeated runs are known
     "s = [[*{{f'{0}p{{i}}', f'{0}q{{i}}'}}][0][1] for i in range(9)]\ny = len({{*s}}) == 1",
+    "y = [*{{'a{0}', 'b{0}'}}][0] < 'b' and [*{{'c{0}', 'd{0}'}}][0] < 'd'",  # they turn together
 ]
 
 
@@ -362,7 +363,7 @@ def test_a_set_raises_when_it_is_traced_what_it_always_raises(sandbox, odd):
     assert make_question(sandbox, program, "", None, CFG) == "forgeable"
 
 
-@pytest.mark.parametrize("items", [["a", "b"], ["pear", "fig"], ["x1", "y2"], ["kiwi", "nut"]])
+@pytest.mark.parametrize("items", [["a", "b"], ["pear", "fig"], ["x:1", "y:2"], ["kiwi", "nut"]])
 def test_the_order_of_a_set_that_is_given_is_no_target(sandbox, items):
     program = "def f(s):\n    y = max(s, key=bool)\n    return 1"
     assert make_question(sandbox, program, [set(items)], "f", CFG) == "nondeterministic"
@@ -483,6 +484,7 @@ REMARKS = [
     "if x:\n    'a' 'b'\n    # c\n    y = 1\n",
     "if x: 'a'\n# c",
     "x = 1;  # c\r\n'b'\r\n",
+    "x = 1 \\\n# a backslash joins the next line, were this one not here\ny = 2\n",
 ]
 
 
@@ -570,7 +572,7 @@ HONEST = [
     "def main(): pass\nif __name__ == '__main__':\n    main()",
     "import copy\nfrom copy import deepcopy\nx = copy.deepcopy(deepcopy([1]))",
     "from collections import Counter\nclass N:\n    def __init__(self, c: Counter[int]):\n"
-    "        self.values = isinstance(c, Counter) and Counter(c)",
+    "        self.counts = isinstance(c, Counter) and Counter(c)",
     "from typing import *\ndef f(x: Optional[List[int]]) -> Dict[str, 'N']:\n"
     "    s: Set[int] = set()\n    return {}",
     "class N:\n    def __init__(self, name): self.name = self.mode = name\n"
@@ -642,7 +644,10 @@ BY_OTHER_NAMES += [  # the library's own classes and functions, misused
     COPY + "deepcopy(*[1, {}])",
     COPY + "print(1, file=deepcopy)",
     "from copy import *\nx = [deepcopy]",
+    "import sys\nx = repr(sys.setrecursionlimit)",
+    "from sys import setrecursionlimit as s\nx = s",
     COUNTER + "C = Counter\nC.update = 5",
+    COUNTER + "c = Counter('b')\nc.most_common = 5",
     COUNTER + "def f(cls): cls.update = 5\nf(Counter)",
     COUNTER + "for C in [Counter]:\n    for C.update in [1]: pass",
     COUNTER + "isinstance = lambda a, b: b\nisinstance(1, Counter).update = 5",
@@ -678,3 +683,27 @@ def test_runs_that_differ_only_in_true_and_1_differ(sandbox):
 def test_a_long_row_of_blanks_is_not_asked_about(sandbox):
     program = "def f(x):\n    y =" + " " * 3000 + "x\n    return y"
     assert make_question(sandbox, program, [1], "f", Config()) == "too long"
+
+
+def test_a_prefix_lends_no_name_of_a_module_that_is_not_listed():
+    program = "def g(date): pass\ndef f(x):\n    y = date"
+    assert not forgeable(program) and forgeable(program, "from datetime import *") == "date"
+
+
+@pytest.mark.parametrize("depth", (372, 374, 375, 376))
+def test_the_order_of_sets_is_looked_at_where_the_stack_nearly_ends(sandbox, depth):
+    """Counter's repr swallows a TypeError, which our part of a comparison must not raise there."""
+    program = f"""
+import sys
+from collections import Counter
+sys.setrecursionlimit(400)
+a, b, c = Counter(), Counter(), Counter()
+a['k'], b['k'] = {{1}}, {{1: 0, 2: 0}}.keys()
+c['a'], c['b'] = a, b
+def f(n): return repr(c) if n == 0 else f(n - 1)
+y = f({depth}).index('b') * 40 + 500
+sys.setrecursionlimit(1000)
+print(1)"""
+    (plain,) = sandbox.run(program.replace("(1)", "(y)"), [""])
+    made = make_question(sandbox, program, "", None, CFG)
+    assert isinstance(made, str) or str(made.target["y"]) == plain.stdout.strip()

@@ -344,8 +344,10 @@ def test_what_a_prefix_defines_itself_stays():
     assert "del open" not in with_prefix(prefix, "print(open(2))")
     assert "del pow" in with_prefix(prefix, "print(pow(2, 2))")
     assert "del" not in with_prefix(prefix, "print(2)")
-    method = "class A:\n    def gcd(self): return gcd(1, 2)"
+    method = "class Solution:\n    def gcd(self): return gcd(1, 2)"
     assert "del gcd" not in with_prefix(prefix, method, "gcd")
+    other = method.replace("Solution", "A")  # whose method nobody calls: math's would be judged
+    assert "del gcd" in with_prefix(prefix, other, "gcd")
     assert "del gcd" in with_prefix(prefix, "x = '''\n  def gcd(): 1'''", "gcd")
 
 

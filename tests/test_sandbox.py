@@ -637,7 +637,7 @@ def test_the_network_is_out_of_reach(box):
         "os.setpriority(os.PRIO_PROCESS, 0, 5)",
         "__import__('socket').socket()",
         "__import__('fcntl').fcntl(0, 8, os.getppid())",  # F_SETOWN: who gets its signals
-        "__import__('resource').prlimit(os.getppid(), 7)",
+        "__import__('resource').prlimit(2, 7)",
     ],
 )
 def test_a_call_that_computing_does_not_need_is_refused(box, call):
@@ -653,6 +653,71 @@ def test_unusual_system_calls_are_refused(box):
     program += f"for n in {numbers}: print(libc.syscall(n, 0, 0, 0, 0, 0, 0), ctypes.get_errno())"
     expected = [f"-1 {38 if n == 435 else 1}" for n in numbers]
     assert run(box, program).stdout.splitlines() == expected
+
+
+SIGNS = """
+import fcntl, os, socket, threading
+def f():
+    own = threading.Thread(target=lambda: seen.append(threading.get_native_id()))
+    seen = [os.getpid(), os.getppid(), os.fstat(0).st_ino, os.fstat(1).st_ino]
+    own.start()
+    own.join()
+    one, other = socket.socketpair()
+    for fd in (0, 1, one.fileno(), other.fileno()):
+        seen += [fcntl.fcntl(fd, fcntl.F_GETFL), os.fstat(fd).st_size]
+    seen += [one.fileno(), os.fstat(one.fileno()).st_ino]
+    try: seen += [one.recv(9, socket.MSG_DONTWAIT)]
+    except BlockingIOError: pass
+    return seen
+"""
+LEAVES_SIGNS = """
+import fcntl, mmap, os, socket, threading
+def f():
+    for _ in range(40):
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+        mmap.mmap(-1, 4096)
+    one, other = socket.socketpair()
+    other.send(b"a sign")
+    os.write(0, b"a sign")
+    for fd in (0, 1, one.fileno()): fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
+"""
+
+
+RIGHTS = """
+import ctypes, os
+from jail import isolation
+private = isolation.enter_namespaces()
+if os.fork() == 0:
+    isolation.drop_privileges(private)
+    if isolation.fork() == 0:
+        sets = (ctypes.c_uint32 * 6)()
+        isolation.libc.capget(isolation.VERSION, sets)
+        print(private, os.getpid(), *sets, flush=True)
+        os._exit(0)
+    os.wait()
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_a_child_has_a_pid_namespace_and_no_capability():
+    command = [sys.executable, "-c", RIGHTS]
+    private, pid, *rights = subprocess.check_output(
+        command, cwd=pathlib.Path(sandbox.__file__).parent, text=True
+    ).split()
+    assert rights == ["0"] * 6 and (pid == "1") == (private == "True")
+
+
+def test_a_program_leaves_no_sign_for_the_next_in_what_it_can_count(box):
+    if "namespaces" not in box.layers:
+        pytest.skip("needs namespaces")
+    see = [box.run(SIGNS, [[]], "f")[0] for _ in range(2)]
+    assert box.run(LEAVES_SIGNS, [[]], "f")[0].status == "ok"
+    see.append(box.run(SIGNS, [[]], "f")[0])
+    assert see[0].status == "ok" and see[0].value[:2] == [1, 0]
+    assert see[0] == see[1] == see[2]
 
 
 def test_threads_timers_and_asyncio_work(box):
