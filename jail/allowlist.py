@@ -20,6 +20,7 @@ import ast
 import builtins
 import importlib
 import io
+import re
 
 SYNTAX = tuple(  # nothing that a later Python adds
     getattr(ast, name)
@@ -131,7 +132,7 @@ def classes_of(module: str) -> list[type]:
 
 
 FILE_TYPES = (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.FileIO)
-LISTED = {*map(vars(builtins).get, TYPES), type, BaseException, *FILE_TYPES}
+LISTED = {*map(vars(builtins).get, TYPES), type, BaseException, *FILE_TYPES, re.Pattern, re.Match}
 LISTED |= {
     kind
     for module, names in MODULES.items()

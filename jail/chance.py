@@ -34,6 +34,7 @@ MAKES_SETS = {"set", "frozenset", "keys", "items"}  # of the last two, & and - m
 MAKES_SETS |= {"Set", "FrozenSet"}
 NUMBERS = (int, bool, float, complex)
 Slot = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)
+HashSlot = ctypes.PYFUNCTYPE(ctypes.c_ssize_t, ctypes.py_object)
 TOLD = (str, bytes, *NUMBERS, type(None))  # whose repr() says all
 way, seed = 0, ""  # of this process: see begin()
 shown: list[str] = []  # the types whose addresses it has shown, or iterated a set by
@@ -113,6 +114,14 @@ def set_limit(*args: object) -> None:
     plain_set_limit(args[0] + ROOM)
 
 
+def hash_of(x: float | complex) -> int:
+    """Of a number, which notices a NaN: its hash is its address, and has effects on the order of a
+    set even when it is gone from it."""
+    if x != x:
+        shown.append("NaN")
+    return plain_hash[type(x)](x)
+
+
 def is_number(x: object) -> bool:
     return type(x) in NUMBERS
 
@@ -151,7 +160,7 @@ def shown_by_address() -> list[ctypes.c_void_p]:
     """Where the types that a program can reach keep how they are shown, if that is by an address.
     Those made later have it from one of these. Each that is changed costs a child a page."""
     originals = {pointer(kind, TP_REPR).value for kind in SHOW_ADDRESS}
-    near = {name.partition(".")[0] for name in (*MODULES, "builtins", "io", "types")}
+    near = {name.partition(".")[0] for name in (*MODULES, "builtins", "io", "sre", "types")}
     kinds = [k for k in all_types(object) if k.__module__.lstrip("_").partition(".")[0] in near]
     return [p for p in (pointer(kind, TP_REPR) for kind in kinds) if p.value in originals]
 
@@ -165,8 +174,9 @@ plain_pop, plain_from_keys = set.pop, vars(dict)["fromkeys"]
 plain_set_limit = sys.setrecursionlimit
 BY_CONTENT = {pointer(kind, TP_HASH).value for kind in (str, bytes)}  # of more than numbers
 plain_iterate = Slot(pointer(set, TP_ITER).value)
+plain_hash = {kind: HashSlot(pointer(kind, TP_HASH).value) for kind in (float, complex)}
 # They are kept here as long as types point to them.
-our_show, our_iterate = Slot(show), Slot(iterate)
+our_show, our_iterate, our_hash = Slot(show), Slot(iterate), HashSlot(hash_of)
 
 
 def begin(new_way: int, program: str) -> None:
@@ -184,6 +194,8 @@ def begin(new_way: int, program: str) -> None:
     for kind in (set, frozenset):
         for place in (pointer(kind, TP_ITER), pointer(vars(kind)["__iter__"], D_WRAPPED)):
             place.value = address_of(our_iterate)
+    for kind in plain_hash:
+        pointer(kind, TP_HASH).value = address_of(our_hash)
     for kind, name, ours in ((set, "pop", pop), (dict, "fromkeys", classmethod(from_keys))):
         (names,) = gc.get_referents(vars(kind))  # the dict behind the read-only view
         names[name] = ours

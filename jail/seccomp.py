@@ -75,7 +75,8 @@ CHECKED_CALLS = {
     "ioctl": (16, 29, {2: (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)}),  # isatty and such
     "fcntl": (72, 25, {2: (0, 1, 2, 3, 4, 1030)}),  # DUPFD, GETFD, SETFD, GETFL, SETFL
     "prlimit64": (302, 261, {0: (0,)}),  # its own limits, never above the hard ones
-    "sendto": (44, 206, {8: (0,), 9: (0,)}),  # only to the other end, not to an address
+    # Only to the other end, not to an address; and a byte out of band would be counted for ever.
+    "sendto": (44, 206, {6: (0, 0x40, 0x4000, 0x4040), 8: (0,), 9: (0,)}),
     "recvfrom": (45, 207, {}),
 }
 OWN_PID = 0x7FFFFFFF  # restrict_child puts the pid here

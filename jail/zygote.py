@@ -23,6 +23,7 @@ import io
 import json
 import marshal
 import os
+import re
 import resource
 import signal
 import site
@@ -96,6 +97,7 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
     _thread.stack_size(16 << 20)  # the default is that of the main thread, now 1 GB
     open_standard_files()
     warm_up()
+    re.purge()  # of the patterns that others have compiled
     gc.collect()
     with contextlib.suppress(AttributeError):  # only glibc has it; a freed page is not copied
         isolation.libc.malloc_trim(0)
@@ -128,6 +130,8 @@ def renew(out: int) -> None:
     for fd in (stdin, out):
         os.ftruncate(fd, 0)
         os.lseek(fd, 0, os.SEEK_SET)
+        os.read(fd, 1)  # now is the time of its last access
+    for fd in (stdin, out, 0):  # 0 is /dev/null, which a child has as its stderr
         fcntl.fcntl(fd, fcntl.F_SETFL, 0)
     for end in pair:
         fcntl.fcntl(end, fcntl.F_SETFL, os.O_NONBLOCK)

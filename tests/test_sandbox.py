@@ -663,8 +663,10 @@ def f():
     own.start()
     own.join()
     one, other = socket.socketpair()
-    for fd in (0, 1, one.fileno(), other.fileno()):
+    for fd in (0, 1, 2, one.fileno(), other.fileno()):
         seen += [fcntl.fcntl(fd, fcntl.F_GETFL), os.fstat(fd).st_size]
+    seen += [fcntl.ioctl(other, 0x541B, b"1234")]  # FIONREAD
+    seen += [abs(os.fstat(0).st_atime - os.fstat(0).st_mtime) < 1]
     seen += [one.fileno(), os.fstat(one.fileno()).st_ino]
     try: seen += [one.recv(9, socket.MSG_DONTWAIT)]
     except BlockingIOError: pass
@@ -680,8 +682,10 @@ def f():
         mmap.mmap(-1, 4096)
     one, other = socket.socketpair()
     other.send(b"a sign")
+    try: one.send(b"s", socket.MSG_OOB)
+    except OSError: pass
     os.write(0, b"a sign")
-    for fd in (0, 1, one.fileno()): fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
+    for fd in (0, 1, 2, one.fileno()): fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
 """
 
 
