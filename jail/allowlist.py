@@ -139,9 +139,16 @@ LISTED |= {
     for kind in classes_of(module)
     if kind.__name__ in names
 }
+LISTED |= {
+    type(value)
+    for module, names in MODULES.items()
+    for name, value in vars(importlib.import_module(module)).items()
+    if name in names
+}
 # What a value that a program can get at has besides: a frame, code, a clock, an address. A program
 # may not use such a name for an attribute of its own, because we cannot tell whose it reads.
-INSIDES = {name for kind in [*LISTED, *classes_of("types")] for name in dir(kind)}
+KINDS = [*LISTED, *classes_of("types")]
+INSIDES = {name for kind in KINDS for part in kind.__mro__ for name in [*dir(part), *vars(part)]}
 INSIDES |= {
     name
     for module in MODULES

@@ -25,13 +25,14 @@ def without_remarks(program: str) -> str:
 
     What does not parse stays as it is. Of what cannot be written anew without them, nothing stays.
     """
-    program = program.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    given = program
+    program = given.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     lines = io.StringIO(program).readlines()
     try:
         tree = ast.parse(program)
         cuts = [cut for node in ast.walk(tree) for cut in inert_parts(node, lines)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return program
+        return given
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(program).readline))
     except (tokenize.TokenError, SyntaxError):  # it does not know all that the parser takes

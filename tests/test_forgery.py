@@ -642,6 +642,7 @@ BY_OTHER_NAMES += [  # the library's own classes and functions, misused
     "import copy\ncopy.deepcopy(1, {})",
     "from copy import deepcopy as d\nd(1, memo={})",
     COPY + "d = deepcopy",
+    "import re\n_value2member_map_ = 1\nx = re.I._value2member_map_",
     "import re\nclass A: scanner = 1\nx = re.compile('a').scanner('a')",
     COPY + "x = list(map(deepcopy, [1], [{}]))",
     COPY + "deepcopy(*[1, {}])",
@@ -681,6 +682,12 @@ def test_runs_that_differ_only_in_true_and_1_differ(sandbox):
     kinds = {trace_program(sandbox, program.replace("'a'", f"'a{k}'"), [1], "f").reason
              for k in range(12)}  # fmt: skip
     assert "nondeterministic" in kinds  # of twelve sets, some begin otherwise
+
+
+def test_marks_of_byte_order_are_no_way_around_a_rule(sandbox):
+    loops = "\ufeff" + "for i in 'a': pass\n" * 12 + "print(1)"
+    assert make_question(sandbox, loops, "", None, CFG) == "too complex"
+    assert make_question(sandbox, "\ufeff\ufeffy = 1 + 1\nprint(1)", "", None, CFG) == "forgeable"
 
 
 def test_a_long_row_of_blanks_is_not_asked_about(sandbox):
