@@ -1,7 +1,9 @@
 """An assert-style check as code: the trainer compiles it once, and runs it on many programs."""
 
 import ast
+import contextlib
 import functools
+from collections.abc import Callable
 from types import CodeType
 
 FAILED = "__failed__"  # what a check calls with an assert's exception
@@ -40,3 +42,27 @@ def code_of(source: str, name: str, change: ast.NodeTransformer) -> CodeType | N
         return compile(change.visit(ast.parse(source)), name, "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def strict_numpy() -> None:
+    """Let numpy's comparisons of a check say no where one side is empty and the other is not: else
+    `return []` is all that a program needs to be close to any number."""
+    with contextlib.suppress(ImportError):
+        import numpy
+        from numpy import testing
+
+        def strict(compare: Callable, answer: Callable) -> Callable:
+            def compared(a: object, b: object, *args: object, **options: object) -> object:
+                same = (numpy.size(a) == 0) == (numpy.size(b) == 0)
+                return compare(a, b, *args, **options) if same else answer(a, b)
+
+            return compared
+
+        def unequal(a: object, b: object) -> None:
+            raise AssertionError(f"{a!r} is not {b!r}"[:500])
+
+        for name in ("allclose", "isclose"):
+            setattr(numpy, name, strict(getattr(numpy, name), lambda a, b: numpy.False_))
+        for name in ("allclose", "almost_equal", "array_almost_equal", "equal", "array_equal"):
+            name = f"assert_{name}"
+            setattr(testing, name, strict(getattr(testing, name), unequal))

@@ -90,10 +90,10 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     """Set `given` where the program's text says the value.
 
     It says a long value, such as 777 or "ab", wherever that stands as a literal or in a text; but
-    where the name is bound to several literals, which of them it is is the question. It says a
-    short one where all statements that bind the name, or the last of them and on no condition, bind
-    it to this very literal, where a statement only claims it, where a text is nothing else, where a
-    text holds the name, too, and where the name says it.
+    where the name is bound to several literals, it among them, which of them it is is the question.
+    It says a short one where all statements that bind the name, or the last of them and on no
+    condition, bind it to this very literal, where a statement only claims it, where a text is
+    nothing else, where a text holds the name, too, and where the name says it.
     """
     nodes = list(ast.walk(ast.parse(program)))
     texts = [str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)]
@@ -114,7 +114,8 @@ def mark_given(program: str, variables: list[Variable]) -> None:
         if value in ("[]", "{}", "set()") and v.name in read:
             continue  # whether it has grown is the question
         v.given |= (v.name, value) in claimed
-        choice = len({literals.get(place) for place in bindings[v.name]} - {None}) > 1
+        said = {literals.get(place) for place in bindings[v.name]} - {None}
+        choice = len(said) > 1 and value in said
         if is_long(v.value) and not choice:
             v.given |= value in stated or plain in stated | words
         v.given |= type(v.value) is not str and plain in texts

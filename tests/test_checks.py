@@ -557,3 +557,14 @@ def check(candidate):
     assert asked == [*range(12)] and len(told) == 7
     run = verdict(box, SAME, "assert candidate(1) == 2", "assert candidate(2) == 3", "1 / 0")
     assert (run.status, run.error) == ("failed", "assert candidate(1) == 2")
+
+
+@pytest.mark.parametrize(
+    "test", ["numpy.allclose(f(3.5), 0.5)", "numpy.isclose(f(1), [0.5]).all()",
+             "testing.assert_allclose(f(1), 0.5) is None"]
+)  # fmt: skip
+def test_nothing_is_close_to_a_number_by_being_empty(box, test):
+    pytest.importorskip("numpy")
+    check = f"import numpy\nfrom numpy import testing\ndef check(f):\n    assert {test}"
+    answers = [box.check(f"def f(x): return {x}", check, "f").status for x in ("[]", "0.5")]
+    assert answers == ["failed", "passed"]

@@ -536,6 +536,7 @@ PLANTS = {  # a program f(x), called with 3, and what may be asked of it besides
     "y = [x, 2]\n    lambda: [3, 2]": set(),
     "y = -x * 7\n    print('it is -21.')": set(),
     "y = 'no'\n    if x > 2: y = 'yes'": {"y"},
+    "y = 1\n    y = 2\n    y = x * 259\n    a = 'it ends as 777'": set(),
     "def g(z=7): return z + x\n    y = g()": {"y"},
     "def g(a, /, *, z=7): return z + a\n    y = g(x + 1)": {"y", "a"},
 }
