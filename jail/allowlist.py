@@ -107,7 +107,7 @@ ATTRIBUTES_OF = {
     "range": "indices start step stop",
     "re": """
         end endpos expand findall finditer flags fullmatch group groupdict groupindex groups
-        lastgroup lastindex match pattern pos search span string sub subn""",
+        lastgroup lastindex match pattern pos re search span string sub subn value""",
     "files": """
         buffer close closed flush mode name peek read readline readlines write writelines""",
     "functions": "cache_clear from_iterable",
@@ -122,7 +122,8 @@ DECORATORS = {"cache", "classmethod", "lru_cache", "staticmethod"}
 FILES = {"sys.stderr", "sys.stdin", "sys.stdout"}
 FILE_ATTRIBUTES = set(ATTRIBUTES_OF["files"].split()) - {"closed", "mode", "name", "peek"}
 CALLED = {"copy.deepcopy", "sys.setrecursionlimit"}
-PLACED = {*CALLED, *FILES, *(f"typing.{name}" for name in MODULES["typing"])}
+TYPING = MODULES["typing"] - MODULES["collections"]  # typing.Counter makes the same as the other
+PLACED = {*CALLED, *FILES, *(f"typing.{name}" for name in TYPING)}
 ITERATE = set("all any enumerate filter list map next set sorted tuple zip".split())
 MAY_BE_SAID = {*OPERATORS, "__init__", "__main__", "__name__", "__doc__"}  # in a text
 

@@ -582,6 +582,8 @@ HONEST = [
     "    def peek(self): return self.name",
     "def g():\n    for x in 'ab': yield x\nx = 'ab'.__contains__('a')",
     "from heapq import merge\nprint(list(merge([1, 3], [2])), [*map((1).__add__, [2])])",
+    "from collections import *\nfrom typing import *\nx = Counter('a')",
+    "class N:\n    def __init__(self, value): self.value = self.re = value",
     "seen, todo = {1}, [1]\nwhile todo: x = todo.pop()",
 ]
 
