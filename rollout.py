@@ -129,8 +129,8 @@ def rollout(
     clock.lap("sample")
     for i, (group, _, _) in enumerate(places):
         group.samples.append(scored[i].result())
-    given = [(group, group.samples[k], source, cfg) for group, k, source in places]
-    for future in [pool.submit(guarded, one[2], ask, repr, *one) for one in given]:
+    jobs = [(s, ask, repr, group, group.samples[k], s, cfg) for group, k, s in places]
+    for future in [pool.submit(guarded, *job) for job in jobs]:
         future.result()
     # Samples alone: every rank has the problems, whose tests may be many megabytes.
     parts = gather({group.index: group.samples for group in mine}, "sampling")

@@ -88,8 +88,8 @@ class Sandbox:
                 start_new_session=True,  # the terminal's Ctrl-C is for the trainer
             )
         with self._closed_on_error():
-            self.layers = self._answer()  # one line, which names the walls that hold
-            if not self.layers:
+            self.layers = self._answer().decode()  # one line, which names the walls that hold
+            if self.layers == "none":
                 raise SandboxUnavailable(
                     "this kernel allows neither Landlock nor a private mount, so programs could "
                     "read and write your files; run where one of them is allowed, or accept the "
@@ -189,10 +189,10 @@ class Sandbox:
                 wake_for = [control, report] if len(data) >= PIPE_BYTES else [control]
             if late or lost or (len(runs) >= n and not poll_readable(control, timeout_s=0.05)):
                 self._control.send(b"kill")  # the child does not end by itself
-            status = self._answer()
+            how, status = self._answer()
             if (len(runs) < n and not lost) or (len(jobs) == 2 and runs[0].status == "killed"):
                 printed = os.pread(out, limits["output_bytes"], 0)
-                death = protocol.cause_of_death(status, printed, limits | jobs[0])
+                death = protocol.cause_of_death(how, status, printed, limits | jobs[0])
                 if late:
                     death = Run("timeout", death.stdout, error="out of time")
                 lost = "timeout" if death.status == "timeout" else ""
@@ -221,11 +221,11 @@ class Sandbox:
         if not poll_readable(self._control.fileno(), timeout_s=ANSWER_S):
             raise SandboxBroken(f"the zygote did not answer for {ANSWER_S} s")
 
-    def _answer(self) -> object:
+    def _answer(self) -> bytes:
         self._wait()
         if not (message := self._control.recv(4096)):
             raise SandboxBroken("the zygote died; if it never started, stderr says why")
-        return json.loads(message)
+        return message
 
     def close(self) -> None:
         """End the zygote and everything that it started."""

@@ -219,7 +219,7 @@ class Prompts:
 
 # ------------------------------------------------------------------------------- one step
 def score_sample(box: Sandbox, group: Group, response: Response, _: str, cfg: Config) -> Sample:
-    """Reward one answer, in a worker thread of the pool."""
+    """Reward one answer, in a thread of the pool. Not used here: its source, as in rollout()."""
     sample = Sample(response, OBJECTIVES[group.objective].score(box, group.task, response, cfg))
     if cfg.algo == "dapo":
         sample.penalty = reward.long_penalty(len(response.token_ids), cfg.max_tokens)

@@ -106,8 +106,8 @@ class Disturbed(HfEngine):
 def run(cfg: Config, engine: type, score, ask, device) -> Watch:
     """train.train(cfg) with another sampler, score and ask, in the process group there is."""
     watch, log = Watch(), RunDir.log_step
-    mine = {"make_engine": engine, "set_up_ranks": lambda: device, "score_sample": score}
-    mine |= {"ask_about": ask}
+    mine = {"make_engine": engine, "score_sample": score, "ask_about": ask}
+    mine["set_up_ranks"] = lambda: device
     old = {name: getattr(train, name) for name in mine}
     vars(train).update(mine)
     RunDir.log_step = lambda *args: (log(*args), watch.step())

@@ -1,7 +1,7 @@
-"""Qwen2.5-Coder-0.5B-Instruct, of the paper's family, learns to write programs of a screen and to
-read its own, on two CPU cores and 16 GiB of memory: make coder.
+"""Qwen2.5-Coder-0.5B-Instruct, of the paper's family, on two CPU cores: make coder.
 
-docs/evidence.md says how these values were chosen.
+No run has shown yet that it learns with these values: in 18 steps at this learning rate, without
+questions, its reward stayed where it was.
 """
 
 name = "coder"
@@ -21,14 +21,14 @@ align_inputs = 2
 align_examples = [  # of the form of an answer, and of each kind of value
     (
         """
-def count_big(nums):
-    result = 0
-    for n in nums:
-        if n > 3:
-            result += 1
-    return result
+def steps_to_one(n):
+    count = 0
+    while n > 1:
+        n = n // 2 if n % 2 == 0 else n - 1
+        count += 1
+    return count
 """,
-        "count_big([5, 1, 9])",
+        "steps_to_one(6)",
     ),
     (
         """

@@ -132,23 +132,18 @@ def classes_of(module: str) -> list[type]:
     return [x for x in vars(importlib.import_module(module)).values() if isinstance(x, type)]
 
 
-FILE_TYPES = (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.FileIO)
-LISTED = {*map(vars(builtins).get, TYPES), type, BaseException, *FILE_TYPES, re.Pattern, re.Match}
-LISTED |= {
-    kind
-    for module, names in MODULES.items()
-    for kind in classes_of(module)
-    if kind.__name__ in names
-}
-LISTED |= {
-    type(value)
+LIBRARY = {  # {"collections.Counter": what this name stands for, "re.I": the same}
+    f"{module}.{name}": value
     for module, names in MODULES.items()
     for name, value in vars(importlib.import_module(module)).items()
     if name in names
 }
+FILE_TYPES = (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.FileIO)
+KINDS = {*map(vars(builtins).get, TYPES), type, BaseException, *FILE_TYPES, re.Pattern, re.Match}
+KINDS |= {*map(type, LIBRARY.values()), *classes_of("types")}
+KINDS |= {value for value in LIBRARY.values() if isinstance(value, type)}
 # What a value that a program can get at has besides: a frame, code, a clock, an address. A program
 # may not use such a name for an attribute of its own, because we cannot tell whose it reads.
-KINDS = [*LISTED, *classes_of("types")]
 INSIDES = {name for kind in KINDS for part in kind.__mro__ for name in [*dir(part), *vars(part)]}
 INSIDES |= {
     name
@@ -160,21 +155,10 @@ INSIDES |= {
 INSIDES -= ATTRIBUTES
 
 
-def kinds() -> dict[str, type]:
-    """{"collections.Counter": the class that this name leads to}."""
-    found = {}
-    for module, names in MODULES.items():
-        there = vars(importlib.import_module(module))
-        for name in names & there.keys():
-            kind = getattr(there[name], "__origin__", there[name])  # of typing.Counter
-            if isinstance(kind, type):
-                found[f"{module}.{name}"] = kind
-    return found
-
-
 IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: of a class whose attributes cannot be replaced
-PATCHABLE = {  # name of a class -> its attributes that a program could replace
+classes = {name: getattr(value, "__origin__", value) for name, value in LIBRARY.items()}
+PATCHABLE = {  # name of a class, perhaps typing's -> its attributes that a program could replace
     name: {attribute for attribute in dir(kind) if not attribute.startswith("__")}
-    for name, kind in kinds().items()
-    if not kind.__flags__ & IMMUTABLE
+    for name, kind in classes.items()
+    if isinstance(kind, type) and not kind.__flags__ & IMMUTABLE
 }

@@ -37,7 +37,7 @@ Slot = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)
 HashSlot = ctypes.PYFUNCTYPE(ctypes.c_ssize_t, ctypes.py_object)
 TOLD = (str, bytes, *NUMBERS, type(None))  # whose repr() says all
 way, seed = 0, ""  # of this process: see begin()
-shown: list[str] = []  # the types whose addresses it has shown, or iterated a set by
+shown: list[object] = []  # types whose addresses it has shown, or iterated a set by; our failures
 ROOM = 100  # levels of recursion for what we do where Python itself needs none
 DEEPEST = 20  # of tuples in each other, in a set
 
@@ -47,7 +47,7 @@ def otherwise(program: str, given: object = ()) -> list[tuple[int, int]]:
     if not makes_sets(ast.parse(program)) and not holds_set(given):
         return [(0, AS_IT_IS)]
     seeds = [(k, AS_IT_IS) for k in range(N_SEEDS)]
-    return [*((k % N_SEEDS, DRAWN + k) for k in range(N_DRAWN)), *seeds]
+    return [*((k, DRAWN + k) for k in range(N_DRAWN)), *seeds]
 
 
 def makes_sets(tree: ast.Module) -> bool:
@@ -115,8 +115,8 @@ def set_limit(*args: object) -> None:
 
 
 def hash_of(x: float | complex) -> int:
-    """Of a number, which notices a NaN: its hash is its address, and has effects on the order of a
-    set even when it is gone from it."""
+    """The hash of a number. That of a NaN is its address, on which the order of a set may hang even
+    when the NaN is gone from it."""
     if x != x:
         shown.append("NaN")
     return plain_hash[type(x)](x)
@@ -184,7 +184,7 @@ def begin(new_way: int, program: str) -> None:
     What is drawn hangs on its text, so that no way to write programs survives it always."""
     global way, seed
     way, seed = new_way, program
-    sys.unraisablehook = shown.append  # of ours that failed all the same, in C
+    sys.unraisablehook = shown.append  # written in C, so that it works where ours do not
     plain_set_limit(sys.getrecursionlimit() + ROOM)
     sys.setrecursionlimit = set_limit
     for place in shown_by_address():

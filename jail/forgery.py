@@ -31,7 +31,7 @@ from jail.allowlist import (
 )
 from jail.chance import makes_sets
 from jail.forms import has_plain_fields, is_type_call, without_lazy_annotations
-from jail.names import binds, identifiers, origins, own_attributes, since, stars, words
+from jail.names import binds, identifiers, origins, since, stars, words
 
 # The compiler turns __x, in a class A, into _A__x: a name that is spelled in two ways.
 MANGLED = r"__\w*[^\W_]_?|_[^\W_]\w*__\w+"
@@ -88,7 +88,9 @@ class Reader(ast.NodeVisitor):
         self.called = {n.func for n in ast.walk(tree) if isinstance(n, ast.Call)}
         everything = [*ast.walk(tree), *ast.walk(given)]
         self.bound = {name for node in everything for name in binds(node)}
-        self.own = self.bound | {name for node in everything for name in own_attributes(node)}
+        stores = {n.attr for n in everything if isinstance(n, ast.Attribute)
+                  and isinstance(n.ctx, ast.Store)}  # fmt: skip
+        self.own = self.bound | stores
         self.classes = {n.name for n in everything if isinstance(n, ast.ClassDef)}
         others = [node for node in everything if not isinstance(node, ast.ClassDef)]
         self.sure_classes = self.classes - {name for node in others for name in binds(node)}

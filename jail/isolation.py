@@ -1,9 +1,10 @@
 """The walls around a program that nobody has read: what sandbox.py asks of the Linux kernel.
 
-Each zygote gets, as far as the kernel allows: namespaces with a private read-only root, no
-capabilities, a uid other than 0, and Landlock. Each child gets resource limits. All of it goes
-through ctypes, so it needs no installation and no root. The numbers are those of the kernel's
-headers, and x86-64 and aarch64 share them.
+Each zygote gets, as far as the kernel allows: namespaces with a private read-only root, a uid other
+than 0, Landlock, and no capability but one, by which each child gets a pid namespace of its own.
+The child gives that one up, and gets resource limits. All of it goes through ctypes, so it needs no
+installation and no root. The numbers are those of the kernel's headers, and x86-64 and aarch64
+share them.
 
 Left out: programs have no /proc, /dev or /tmp. They get the standard library and, of the installed
 packages, which may hold test data, those of jail/packages.py. jail/seccomp.py says which system
@@ -36,8 +37,8 @@ NO_RIGHTS = (ctypes.c_uint32 * 6)()
 ADMIN = (ctypes.c_uint32 * 6)(1 << 21, 1 << 21)  # SYS_ADMIN, effective and permitted
 NOBODY = 65534  # the user that the zygote of a trainer running as root becomes
 FILES = 64  # descriptors that one program may have open
-may_name_pids = False  # whether fork() makes pid namespaces
 TASKS = 16  # processes and threads that one zygote may have, if the kernel counts them apart
+own_pids = False  # whether fork() gives each child a pid namespace
 
 
 def readable_paths() -> dict[str, bool]:
@@ -135,9 +136,9 @@ def landlock(paths: dict[str, bool], scope_only: bool = False) -> int:
 
 
 def drop_privileges(private: bool) -> str:
-    """Give up uid 0 if Python's files stay readable without it, and all capabilities for good: but
-    in namespaces the right to make such for its children, which have no other use for it.
-    """
+    """Give up uid 0 if Python's files stay readable without it, and all capabilities for good: if
+    we are `private`, all but the one that fork() needs."""
+    global own_pids
     if os.geteuid() == 0:
         with contextlib.suppress(OSError):  # root in a container may lack the right to
             os.seteuid(NOBODY)
@@ -147,10 +148,9 @@ def drop_privileges(private: bool) -> str:
                 os.setgroups([])
                 os.setresgid(NOBODY, NOBODY, NOBODY)
                 os.setresuid(NOBODY, NOBODY, NOBODY)
-    global may_name_pids
     apart = libc.unshare(NEWUSER) == 0  # makes RLIMIT_NPROC count this zygote's tasks only
-    may_name_pids = apart and private and CLONE > 0
-    keep_rights(ADMIN if may_name_pids else NO_RIGHTS)
+    own_pids = apart and private and CLONE > 0
+    keep_rights(ADMIN if own_pids else NO_RIGHTS)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # no child can trace the zygote or another child
     return f"uid {os.getuid()}"
@@ -164,8 +164,8 @@ def keep_rights(rights: ctypes.Array) -> None:
 def fork() -> int:
     """os.fork(), if we may into a pid namespace of the child's own. Else the next program would see
     in the numbers of its threads how many this one has started: a way to tell it something."""
-    global may_name_pids
-    if not may_name_pids:
+    global own_pids
+    if not own_pids:
         return os.fork()
     before_fork()
     pid = system_call(*FORK)
@@ -173,7 +173,7 @@ def fork() -> int:
     if pid > 0:
         return pid
     keep_rights(NO_RIGHTS)
-    may_name_pids = pid == 0
+    own_pids = pid == 0
     return pid if pid == 0 else os.fork()
 
 

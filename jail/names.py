@@ -38,14 +38,6 @@ def binds(node: ast.AST) -> list[str]:
     return []
 
 
-def own_attributes(node: ast.AST) -> list[str]:
-    """The names that one node gives to attributes."""
-    match node:
-        case ast.Attribute(attr=name, ctx=ast.Store()):
-            return [name]
-    return []
-
-
 def origins(nodes: list[ast.AST]) -> dict[str, set[str]]:
     """{name: what an import lets it be, such as "copy.deepcopy"}, whatever else binds it."""
     found = defaultdict(set)

@@ -134,16 +134,16 @@ def messages(buffer: bytearray, room: int = 1) -> Iterator[bytes]:
             yield message
 
 
-def cause_of_death(wait_status: int, printed: bytes, job: dict) -> Run:
-    """The Run of a child that ended before it reported.
+def cause_of_death(how: int, status: int, printed: bytes, job: dict) -> Run:
+    """The Run of a child that ended before it reported. how, status: see zygote.end_children().
 
     A program for stdin may leave by os._exit(0), and then what it had printed counts.
     """
-    code, text = os.waitstatus_to_exitcode(wait_status), printed.decode(errors="replace")
-    if code == 0 and not job["fn_name"] and not job["traced"]:
+    exited, text = how == os.CLD_EXITED, printed.decode(errors="replace")
+    if exited and status == 0 and not job["fn_name"] and not job["traced"]:
         return Run("ok" if len(printed) < job["output_bytes"] else "output", text)
-    if code >= 0:
+    if exited:
         return Run("killed", text, error="the process ended before the run did")
     by_others = {signal.SIGXCPU: "timeout", signal.SIGKILL: "killed", signal.SIGSYS: "killed"}
-    error = signal.strsignal(-code) or f"signal {-code}"
-    return Run(by_others.get(-code, "error"), text, error=error)
+    error = signal.strsignal(status) or f"signal {status}"
+    return Run(by_others.get(status, "error"), text, error=error)

@@ -13,13 +13,10 @@ input of a program gets a fresh module instead and, if it is for stdin, fresh st
 
 import _thread
 import atexit
-import builtins
 import contextlib
-import fcntl
 import functools
 import gc
 import importlib
-import io
 import json
 import marshal
 import os
@@ -34,7 +31,7 @@ import types
 from collections.abc import Callable
 from dataclasses import asdict
 
-from jail import chance, forgery, instrument, isolation, packages, seccomp
+from jail import chance, forgery, inherited, instrument, isolation, packages, seccomp
 from jail.checking import FAILED, strict_numpy
 from jail.objects import Uncarried
 from jail.peer import Lost, Peer, last_line, receive, to_json
@@ -45,10 +42,7 @@ from jail.values import NO_CAPS, caps, decode, encode
 PRELOAD = """math collections itertools functools heapq bisect re string random typing json datetime
     statistics operator copy decimal fractions"""
 compile_once = functools.lru_cache(maxsize=1)(compile)
-STANDARD = {f"/dev/std{name}": fd for fd, name in enumerate(("in", "out", "err"))}
-STANDARD |= {f"{place}/fd/{fd}": fd for fd in range(3) for place in ("/dev", "/proc/self")}
-plain_open, collect, plain_socketpair = open, gc.collect, socket.socketpair
-spare: list[int] = []  # descriptors that each child inherits: its stdin, and both ends of a pair
+plain_open, collect = open, gc.collect
 LARGE_KB = 128 << 10  # a child that has become so large frees what an earlier input has left
 old_stdouts = []  # kept: when one is collected it writes its rest into the next input's output
 strewn = []  # see differ_by
@@ -93,7 +87,7 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
     if "seccomp" in layers:
         seccomp.restrict_zygote()  # each child adds a second filter; a small one costs less time
     packages.install({name: path for name, path in places.items() if path in readable})
-    name_standard_files()
+    inherited.name_files()
     _thread.stack_size(16 << 20)  # the default is that of the main thread, now 1 GB
     open_standard_files()
     warm_up()
@@ -101,60 +95,24 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
     gc.collect()
     with contextlib.suppress(AttributeError):  # only glibc has it; a freed page is not copied
         isolation.libc.malloc_trim(0)
-    spare.extend([memfd(b""), *(end.detach() for end in plain_socketpair())])
+    inherited.open_spare()
     gc.freeze()
-    control.send(json.dumps(", ".join([*layers, "resource limits"]) if layers else "").encode())
+    control.send(", ".join([*layers, "resource limits"] if layers else ["none"]).encode())
     while True:
         message, fds, _, _ = socket.recv_fds(control, 64, 4)
         if not message:
             return  # the trainer closed its end
         if message in (b"kill", b"pids"):
             continue  # it crossed our message that the child had ended
-        renew(fds[1])
-        forget()
+        inherited.renew(fds[1])
         pids = start_children(control, *fds)
         for fd in fds:
             os.close(fd)
         told = wait_for_end(control, pids)
-        status = end_children(pids)
+        end = end_children(pids)
         if not told:
             return
-        control.send(b"%d" % status)
-
-
-def renew(out: int) -> None:
-    """Let what each child inherits be empty, and without the flags that the last one has set.
-
-    Made anew for each, it would have an inode number, and so say how many others were made.
-    """
-    stdin, *pair = spare
-    for fd in (stdin, out):
-        os.ftruncate(fd, 0)
-        os.lseek(fd, 0, os.SEEK_SET)
-        os.read(fd, 1)  # now is the time of its last access
-    for fd in (stdin, out, 0):  # 0 is /dev/null, which a child has as its stderr
-        fcntl.fcntl(fd, fcntl.F_SETFL, 0)
-    for end in pair:
-        fcntl.fcntl(end, fcntl.F_SETFL, os.O_NONBLOCK)
-        with contextlib.suppress(BlockingIOError):
-            while os.read(end, 1 << 20):
-                pass
-
-
-def forget() -> None:
-    """Let the blocks that this process has freed, and their order, say nothing of what it did: the
-    next child could read in them how the last one ended."""
-    for size in range(8, 104, 16):
-        blocks = sorted((bytes(size) for _ in range(16)), key=id)
-        while blocks:
-            blocks.pop()
-
-
-def own_pair(*_: object) -> tuple[socket.socket, socket.socket]:
-    """socket.socketpair() of a program, through which asyncio wakes itself."""
-    one, other = (socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, os.dup(fd))
-                  for fd in spare[1:])  # fmt: skip
-    return one, other
+        control.send(end)
 
 
 def warm_up() -> None:
@@ -177,7 +135,7 @@ def start_children(control: socket.socket, job: int, out: int, report: int, *che
     """Fork the untrusted child and, for a check, the trusted one. Each closes the other's files."""
     if not check:
         return [fork_child(run_inputs, job, out, report, close=[control.fileno()])]
-    ours, theirs = (end.detach() for end in plain_socketpair())
+    ours, theirs = (end.detach() for end in inherited.plain_socketpair())
     close = [control.fileno(), report, check[0], ours]
     untrusted = fork_child(answer_calls, job, out, theirs, close=close)
     close = [control.fileno(), job, out, theirs]
@@ -221,20 +179,25 @@ def wait_for_end(control: socket.socket, pids: list[int]) -> bool:
     return bool(told)
 
 
-def end_children(pids: list[int]) -> int:
-    """Kill everything that a program left. Returns the untrusted child's wait status."""
+def end_children(pids: list[int]) -> bytes:
+    """Kill everything that a program left. Returns how the untrusted child ended, in two bytes:
+    os.CLD_EXITED or another, and its exit status or signal.
+
+    Each is a number that Python does not make anew. A wait status may be, and then the next child
+    could read in the blocks of memory that we have freed how this one ended.
+    """
     alone = os.getpid() == 1  # then -1 means the others of our pid namespace only
     for pid in [-1] if alone else [-pid for pid in pids] + pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    statuses = {}
-    while alone or len(statuses) < len(pids):
+    ends = {}
+    while alone or len(ends) < len(pids):
         try:
-            pid, status = os.waitpid(-1, 0)
+            end = os.waitid(os.P_ALL, 0, os.WEXITED)
         except ChildProcessError:
             break  # no child is left
-        statuses[pid] = status
-    return statuses[pids[0]]
+        ends[end.si_pid] = bytes((end.si_code, end.si_status))
+    return ends[pids[0]]
 
 
 # --- Inside a child -----------------------------------------------------------------------------
@@ -309,28 +272,6 @@ def find(names: dict, fn_name: str) -> Callable:
     return getattr(names[first](), method) if method else names[first]
 
 
-class Opener:
-    """open() or os.open(); it knows the standard files, for programs have no /dev or /proc."""
-
-    def __init__(self, original: Callable, opens_fd: bool) -> None:
-        self.original, self.opens_fd = original, opens_fd
-
-    def __call__(self, file: object, *args: object, **kwargs: object) -> object:
-        fd = None
-        if type(file) is not int and isinstance(file, str | os.PathLike):
-            fd = STANDARD.get(os.fspath(file))
-        if fd is None:
-            return self.original(file, *args, **kwargs)
-        return os.dup(fd) if self.opens_fd else self.original(os.dup(fd), *args, **kwargs)
-
-
-def name_standard_files() -> None:
-    """Let programs open /dev/stdin and the like, and asyncio's pair of sockets."""
-    builtins.open = io.open = Opener(open, opens_fd=False)
-    os.open = Opener(os.open, opens_fd=True)
-    socket.socketpair = own_pair
-
-
 def open_standard_files() -> None:
     sys.stdin = plain_open(0, encoding="utf-8", errors="replace", closefd=False)
     sys.stdout = plain_open(1, "w", encoding="utf-8", errors="replace", closefd=False)
@@ -393,7 +334,7 @@ def rewrite(fd: int, data: bytes) -> None:
 def run_inputs(job_fd: int, out: int, report: int) -> None:
     """Main of a run's child."""
     job = read_job(job_fd)
-    texts, stdin = [] if job["fn_name"] else job["inputs"], spare[0]
+    texts, stdin = [] if job["fn_name"] else job["inputs"], inherited.spare[0]
     longest = max(texts, key=len, default="")  # it may take four bytes a character
     confine(job, 4 * len(longest))
     for data in job["inputs"]:
@@ -433,7 +374,7 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
     if unfit and result["status"] == "ok":
         result |= {"status": "error", "error": unfit}
     if chance.shown and result["status"] == "ok":
-        where = f"it depends on where a {str(chance.shown[0])[:50]} lies"
+        where = f"it depends on where a {chance.shown[0]} lies"
         result |= {"status": "nondeterministic", "error": where}
     return result | {"variables": variables}
 
@@ -452,7 +393,7 @@ def differ_by(seed: int) -> None:
 
 def answer_calls(job_fd: int, out: int, channel: int) -> None:
     """Main of a check's untrusted child: load the program at the first call, answer each call."""
-    job, stdin = read_job(job_fd), spare[0]
+    job, stdin = read_job(job_fd), inherited.spare[0]
     confine(job)
     names = fresh_module("program")
     peer, limit = Peer(channel, send, names, job["room"], strict=False), 1000

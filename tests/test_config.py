@@ -167,7 +167,7 @@ def test_what_stays_small_is_checked():
     assert max(lines.values()) <= 450, lines
 
 
-@pytest.mark.parametrize("name", ["demo", "small", "paper"])
+@pytest.mark.parametrize("name", ["demo", "coder", "small", "paper"])
 def test_shipped_configs_load(name):
     assert load_config([str(ROOT / f"configs/{name}.py")]).steps > 0
 

@@ -537,6 +537,7 @@ PLANTS = {  # a program f(x), called with 3, and what may be asked of it besides
     "y = -x * 7\n    print('it is -21.')": set(),
     "y = 'no'\n    if x > 2: y = 'yes'": {"y"},
     "y = 1\n    y = 2\n    y = x * 259\n    a = 'it ends as 777'": set(),
+    "y_is_777 = x * 259": set(),
     "def g(z=7): return z + x\n    y = g()": {"y"},
     "def g(a, /, *, z=7): return z + a\n    y = g(x + 1)": {"y", "a"},
 }
@@ -685,6 +686,12 @@ def test_runs_that_differ_only_in_true_and_1_differ(sandbox):
     kinds = {trace_program(sandbox, program.replace("'a'", f"'a{k}'"), [1], "f").reason
              for k in range(12)}  # fmt: skip
     assert "nondeterministic" in kinds  # of twelve sets, some begin otherwise
+
+
+def test_a_printed_number_is_not_near_to_zero_by_being_small(sandbox):
+    made = make_question(sandbox, "x = 5 - 3\nprint(x / 10**9)", "", None, CFG)
+    right = [score_answer(f"x = 2\noutput = {n}", made, 0.1).status for n in ("2e-09", "0.0")]
+    assert right == ["right", "partial"]
 
 
 def test_marks_of_byte_order_are_no_way_around_a_rule(sandbox):

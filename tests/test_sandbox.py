@@ -724,6 +724,37 @@ def test_a_program_leaves_no_sign_for_the_next_in_what_it_can_count(box):
     assert see[0] == see[1] == see[2]
 
 
+FREED = """
+import ctypes
+make = ctypes.pythonapi.PyObject_Malloc
+make.restype = ctypes.c_void_p
+def f():  # what stood in blocks that the zygote has freed
+    blocks = [(size, make(size)) for size in (32, 48) for _ in range(600)]
+    return [f"{size} " + ctypes.string_at(at + 16, size - 16).hex() for size, at in blocks]
+"""
+
+
+def test_memory_that_the_zygote_has_freed_does_not_say_how_a_program_ended(box):
+    seen = {0: [], 3: []}
+    for status in (0, 0, 0, 3, 0, 3, 3, 0, 3, 0, 3):
+        box.run(f"import os\ndef f(): {status} and os._exit({status})", [[]], "f")
+        seen[status].append(set(box.run(FREED, [[]], "f")[0].value))
+    for status, other in ((0, 3), (3, 0)):
+        assert not set.intersection(*seen[status][-5:]) - set.union(*seen[other])
+
+
+def test_a_program_finds_no_pattern_compiled(box):
+    assert run(box, "import re\nprint(len(re._cache))").stdout == "0\n"
+
+
+@pytest.mark.parametrize("name", ["(a+)+b", "y` (it is 5)", "y" * 201, ""])
+def test_a_variable_of_a_report_has_the_name_of_one(name):
+    row = {"scope": "", "name": "y", "line": 1, "order": 1, "parameter": False, "last": True}
+    for said, status in (("y", "ok"), (name, "error")):
+        report = json.dumps({"status": "ok", "variables": [row | {"name": said, "value": 5}]})
+        assert parse_run(report.encode(), RUN_STATUSES, traced=True).status == status
+
+
 def test_threads_timers_and_asyncio_work(box):
     program = """
 import asyncio, signal, threading, time
