@@ -29,6 +29,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 
 from jail import protocol
+from jail.chance import hash_seed
 from jail.checking import compiled
 from jail.clock import Clock
 from jail.packages import PACKAGES, locate
@@ -43,7 +44,6 @@ CHECK_CALLS = 30  # a check may take the time of as many calls, or of one for ea
 PIPE_BYTES = 1 << 16  # a pipe holds as much; a child that has more to say waits for us
 LARGE_BYTES = 1 << 20  # longer reports are read one at a time: each takes ten times its length
 one_large = threading.Lock()
-TWIN_SEED = 37  # of the sandbox in which a traced run is repeated; the others have 0
 ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 ENVIRONMENT |= {"LD_BIND_NOW": "1"}  # else each child links the C functions that it calls again
 ENVIRONMENT |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads share their time
@@ -75,6 +75,7 @@ class Sandbox:
         self._limits = {"memory_mb": memory_mb, "walls": mode != "weak", "seed": seed}
         self._twins, self._settings = {}, {"mode": mode, "packages": packages}
         self._out = os.fdopen(memfd(b""), "rb")  # what programs print
+        self._pipe = [*os.pipe()]  # what they report. If new, its inode number would count them
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         boot = os.path.dirname(os.path.abspath(__file__)), theirs.fileno(), mode, locate(packages)
         with theirs:
@@ -127,7 +128,7 @@ class Sandbox:
         if number not in self._twins:
             limits = {"memory_mb": self._limits["memory_mb"]}
             if number is not None:
-                limits = {"memory_mb": limits["memory_mb"] * 7 // 8, "seed": TWIN_SEED + number}
+                limits = {"memory_mb": limits["memory_mb"] * 7 // 8, "seed": hash_seed(number)}
             self._twins[number] = Sandbox(**self._settings, **limits)
         self._twins[number].timeout_s = self.timeout_s
         return self._twins[number]
@@ -157,12 +158,10 @@ class Sandbox:
         statuses = protocol.RUN_STATUSES if len(jobs) == 1 else protocol.STATUSES
         statuses = protocol.TRACE_STATUSES if jobs[0].get("traced") else statuses
         with self._closed_on_error(), contextlib.ExitStack() as stack:
-            report, write_end = os.pipe()  # we keep write_end open, so `report` never ends
-            out = self._out.fileno()  # a new inode's number would say how many there were
-            first, *more = [memfd(marshal.dumps(limits | job)) for job in jobs]
-            for fd in (report, write_end, first, *more):
-                stack.callback(os.close, fd)
-            os.set_blocking(report, False)
+            out = self._out.fileno()
+            report, write_end = protocol.emptied(*self._pipe)  # we keep both, so it never ends
+            first, *more = fds = [memfd(marshal.dumps(limits | job)) for job in jobs]
+            stack.callback(lambda: [os.close(fd) for fd in fds])
             socket.send_fds(self._control, [b"run"], [first, out, write_end, *more])
             wake_for = [control]  # tells that a child ended; until then we look in now and then
             while len(runs) < n and not late and not lost:
@@ -233,6 +232,8 @@ class Sandbox:
             twin.close()
         self._control.close()
         self._out.close()
+        while self._pipe:
+            os.close(self._pipe.pop())
         try:
             self._zygote.wait(timeout=min(5, ANSWER_S))
         except subprocess.TimeoutExpired:

@@ -75,11 +75,10 @@ def trace_program(
 
     first, *observed = run(sandbox, AS_IT_IS, check=() if trusted else (own, prefix))
     arguments = [encode(argument, **NO_CAPS) for argument in input] if fn_name else []
-    entry = (fn_name or "").split(".")[-1]  # of "f" or "Solution().f"
     variables = []
     for row in (row for row in first.variables or [] if row["line"] not in of_prefix):
-        of_call = row["parameter"] and row["scope"].split(".")[-1] == entry
-        variables.append(Variable(**row, given=of_call and encode(row["value"]) in arguments))
+        said = row["parameter"] and encode(row["value"]) in arguments
+        variables.append(Variable(**row, given=said))
     trace = Trace(variables, first.stdout, first.value, first.status, first.error)
     if first.status == "ok" and not trusted and max(map(len, observed[0])) > LONG:
         trace.reason = "output too long"

@@ -8,8 +8,8 @@ A traced run is repeated, and a variable that differs cannot be asked for. A pro
 is repeated under other hash seeds, and with sets that are iterated in an order that hangs on their
 items and on the program's text alone; in that one backwards; from its second item on, so that no
 place holds the same item in all of them; and in some that have nothing to do with each other. No
-program is asked about that could see which of these runs it is in. Numbers are iterated as in a set
-that never held anything else.
+program is asked about that could see which of these runs it is in. Numbers are iterated as they
+lie.
 
 Left out: from Python 3.13 on, all that list(set) does, which asks no slot.
 """
@@ -18,6 +18,7 @@ import ast
 import ctypes
 import functools
 import gc
+import os
 import random
 import sys
 
@@ -30,6 +31,7 @@ N_DRAWN, N_SEEDS = 6, 8  # how often a program that has sets is repeated in eith
 # The places, in pointers, of slots in CPython's PyTypeObject, and of the slot that
 # `object.__repr__` calls in PyWrapperDescrObject.
 TP_REPR, TP_HASH, TP_ITER, D_WRAPPED = 11, 15, 27, 6
+FILL, USED = 2, 3  # of PySetObject: how many places were taken, and how many still are
 MAKES_SETS = {"set", "frozenset", "keys", "items"}  # of the last two, & and - make some
 MAKES_SETS |= {"Set", "FrozenSet"}
 NUMBERS = (int, bool, float, complex)
@@ -38,8 +40,16 @@ HashSlot = ctypes.PYFUNCTYPE(ctypes.c_ssize_t, ctypes.py_object)
 TOLD = (str, bytes, *NUMBERS, type(None))  # whose repr() says all
 way, seed = 0, ""  # of this process: see begin()
 shown: list[object] = []  # types whose addresses it has shown, or iterated a set by; our failures
+# A model that knew all hash seeds could write words whose order is the same under each. So they
+# differ from one machine to the other, and are the same when a run is resumed.
+SECRET = os.stat(__file__).st_ctime_ns
 ROOM = 100  # levels of recursion for what we do where Python itself needs none
 DEEPEST = 20  # of tuples in each other, in a set
+
+
+def hash_seed(number: int) -> int:
+    """PYTHONHASHSEED of a twin; that of the sandbox itself is 0."""
+    return random.Random(f"{SECRET} {number}").randrange(1, 2**32)
 
 
 def otherwise(program: str, given: object = ()) -> list[tuple[int, int]]:
@@ -78,11 +88,13 @@ def iterate(xs: set | frozenset) -> object:
     found = [*plain_iterate(xs)]
     if len(found) > 1:
         shown.extend(type(x).__name__ for x in found if hangs_on_address(x))
+        if all(map(is_number, found)) and pointer(xs, FILL).value != pointer(xs, USED).value:
+            shown.append("word that is gone")  # or a number; it may have taken another's place
     if way < DRAWN:
         return plain_iterate(xs)  # which notices that the set changes meanwhile
-    found.sort(key=text_of)
     if all(map(is_number, found)):
-        return plain_iterate(set(found))
+        return iter(found)
+    found.sort(key=text_of)
     turn = way - DRAWN
     draw = "" if turn < TURNS else str(turn)
     random.Random(" ".join([draw, seed, *map(text_of, found)])).shuffle(found)
@@ -111,7 +123,7 @@ def set_limit(*args: object) -> None:
     """sys.setrecursionlimit(), with room for us. A program that goes deeper than it may raises when
     it is run without a trace, and then it is not asked about."""
     plain_set_limit(*args)
-    plain_set_limit(args[0] + ROOM)
+    plain_set_limit(min(args[0] + ROOM, 2**31 - 1))
 
 
 def hash_of(x: float | complex) -> int:

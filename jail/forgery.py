@@ -55,6 +55,9 @@ def forgeable(program: str, prefix: str = "") -> str:
         reader.visit(tree)
         stores = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)
                   and not isinstance(n.ctx, ast.Load)}  # fmt: skip
+        others = [n for n in ast.walk(tree) if not (n in tree.body and isinstance(n, ast.ClassDef))]
+        if any("Solution" in binds(n) for n in others):  # which of two f is called would hang on it
+            raise Refused("a Solution that is no class of the module")
         private = {name for name in stores if name.startswith("_") and reader.replaceable}
         for name in sorted(private | stores & reader.replaceable):
             raise Refused(f"{name} as a target, beside a class of the library that may have it")
@@ -361,7 +364,7 @@ class Reader(ast.NodeVisitor):
     def visit_If(self, node: ast.If) -> None:
         match node.test:  # __name__ is no value, because a tested function's module is not the main
             case ast.Compare(ast.Name("__name__") as name, [ast.Eq()], [ast.Constant("__main__")]):
-                self.fine.add(name)
+                self.fine |= set() if node.orelse or self.scope else {name}
         self.generic_visit(node)
 
     def visit_For(self, node: ast.For) -> None:
@@ -370,11 +373,19 @@ class Reader(ast.NodeVisitor):
 
     def visit_Compare(self, node: ast.Compare) -> None:
         sides = [node.left, *node.comparators]
+        for op, *pair in zip(node.ops, sides, sides[1:], strict=False):
+            if isinstance(op, ast.Is | ast.IsNot) and not any(map(self.is_one, pair)):
+                raise Refused("`is` between values")  # are equal ones one? That hangs on the call
         if all(isinstance(op, ast.Is | ast.IsNot) for op in node.ops):
             sides = [side for side in sides if isinstance(side, ast.Call)]  # `is` calls nothing
         if all(map(self.is_plain_type, sides)):
             self.fine |= {n.func for side in sides for n in ast.walk(side) if is_type_call(n)}
         self.generic_visit(node)
+
+    def is_one(self, node: ast.expr) -> bool:
+        """Whether equal ones are the same: None, True, False, ..., or a type."""
+        value = node.value if isinstance(node, ast.Constant) else 0
+        return any(value is one for one in (None, True, False, ...)) or self.is_plain_type(node)
 
     def is_plain_type(self, node: ast.expr) -> bool:
         """`type(x)`, `int`, `(int, str)`: nothing whose `==` could keep a class of classes."""

@@ -24,14 +24,15 @@ def open_spare() -> None:
     spare.extend([memfd(b""), *(end.detach() for end in plain_socketpair())])
 
 
-def renew(out: int) -> None:
-    """Let all files be empty, without the flags that the last child has set. out: its stdout."""
+def renew(out: int, report: int) -> None:
+    """Let all files be empty, without the flags that the last child has set. out: its stdout;
+    report: the pipe to the trainer."""
     stdin, *pair = spare
     for fd in (stdin, out):
         os.ftruncate(fd, 0)
         os.lseek(fd, 0, os.SEEK_SET)
         os.read(fd, 1)  # now is the time of its last access
-    for fd in (stdin, out, 0):  # 0 is /dev/null, which a child has as its stderr
+    for fd in (stdin, out, report, 0):  # 0 is /dev/null, which a child has as its stderr
         fcntl.fcntl(fd, fcntl.F_SETFL, 0)
     for end in pair:
         fcntl.fcntl(end, fcntl.F_SETFL, os.O_NONBLOCK)

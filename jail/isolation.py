@@ -25,20 +25,26 @@ libc = ctypes.CDLL(None, use_errno=True)
 current_core = libc.sched_getcpu
 python = ctypes.PyDLL(None)  # keeps Python's lock during a call, as os.fork() does
 system_call, capset, before_fork = python.syscall, python.capset, python.PyOS_BeforeFork
-after_fork = {True: python.PyOS_AfterFork_Parent, False: python.PyOS_AfterFork_Child}
+after_fork = {False: python.PyOS_AfterFork_Parent, True: python.PyOS_AfterFork_Child}
+system_call.restype = None
 NEWNS, NEWUSER = 0x20000, 0x10000000
 NEWREST = 0x20000000 | 0x40000000 | 0x8000000 | 0x4000000  # pid, net, ipc, uts
 MOUNT_SETATTR, LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 442, 444, 445, 446
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
+# Both hold 0 in a parent. The kernel writes to `born` in a child, and to `made` in its parent.
+born, made = ctypes.c_int(), (ctypes.c_ubyte * 4)()
 CLONE = seccomp.CHILD_CALLS["clone"][seccomp.MACHINE[0]] if seccomp.MACHINE else 0
-FORK = (CLONE, ctypes.c_ulong(0x20000000 | 17), None, None, None, None)  # NEWPID | SIGCHLD
+SIBLING = 17 | 0x8000 | 0x100000 | 0x1000000  # SIGCHLD, PARENT, PARENT_SETTID, CHILD_SETTID
+NEWPID = 0x20000000
+PLACES = (None, ctypes.byref(made), ctypes.byref(born), ctypes.byref(born))  # of either machine
+FORK = {own: (CLONE, ctypes.c_ulong(SIBLING | NEWPID * own), *PLACES) for own in (False, True)}
 VERSION = (ctypes.c_uint32 * 2)(0x20080522, 0)
 NO_RIGHTS = (ctypes.c_uint32 * 6)()
 ADMIN = (ctypes.c_uint32 * 6)(1 << 21, 1 << 21)  # SYS_ADMIN, effective and permitted
 NOBODY = 65534  # the user that the zygote of a trainer running as root becomes
 FILES = 64  # descriptors that one program may have open
 TASKS = 16  # processes and threads that one zygote may have, if the kernel counts them apart
-own_pids = False  # whether fork() gives each child a pid namespace
+own_pids = False  # whether fork_sibling() gives each child a pid namespace
 
 
 def readable_paths() -> dict[str, bool]:
@@ -137,7 +143,7 @@ def landlock(paths: dict[str, bool], scope_only: bool = False) -> int:
 
 def drop_privileges(private: bool) -> str:
     """Give up uid 0 if Python's files stay readable without it, and all capabilities for good: if
-    we are `private`, all but the one that fork() needs."""
+    we are `private`, all but the one that fork_sibling() needs."""
     global own_pids
     if os.geteuid() == 0:
         with contextlib.suppress(OSError):  # root in a container may lack the right to
@@ -149,7 +155,7 @@ def drop_privileges(private: bool) -> str:
                 os.setresgid(NOBODY, NOBODY, NOBODY)
                 os.setresuid(NOBODY, NOBODY, NOBODY)
     apart = libc.unshare(NEWUSER) == 0  # makes RLIMIT_NPROC count this zygote's tasks only
-    own_pids = apart and private and CLONE > 0
+    own_pids = apart and private
     keep_rights(ADMIN if own_pids else NO_RIGHTS)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # no child can trace the zygote or another child
@@ -161,20 +167,27 @@ def keep_rights(rights: ctypes.Array) -> None:
         raise OSError("capset")
 
 
-def fork() -> int:
-    """os.fork(), if we may into a pid namespace of the child's own. Else the next program would see
-    in the numbers of its threads how many this one has started: a way to tell it something."""
+def fork_sibling() -> bool:
+    """Fork a child of our parent, if we may into a pid namespace of its own. True in the child.
+
+    We do not learn its number, and our parent hears of its end: a later child, which has our
+    memory, could read there what the kernel told us of this one. Raises OSError.
+    """
     global own_pids
-    if not own_pids:
-        return os.fork()
-    before_fork()
-    pid = system_call(*FORK)
-    after_fork[pid != 0]()
-    if pid > 0:
-        return pid
-    keep_rights(NO_RIGHTS)
-    own_pids = pid == 0
-    return pid if pid == 0 else os.fork()
+    while not any(made):
+        before_fork()
+        system_call(*FORK[own_pids])
+        after_fork[born.value > 0]()
+        if born.value:
+            if own_pids:
+                keep_rights(NO_RIGHTS)
+            return True
+        if not any(made):
+            if not own_pids:
+                raise OSError("no other process can be started")
+            own_pids = False
+    ctypes.memset(made, 0, 4)
+    return False
 
 
 def die_with_parent() -> None:

@@ -241,6 +241,12 @@ class Reader:
             raise ValueError("an unknown type of array")
         if "O" not in dtype:
             plain(flat)
+        # A Python number that is compared with such a type is rounded to it, or becomes inf.
+        wide = {"f2": "f8", "f4": "f8", "c8": "c16"}.get(dtype[-2:], dtype)
+        if self.strict and (dtype.endswith("f2") or wide != dtype and any(x - x for x in flat)):
+            dtype = wide
+        if self.strict and not flat:
+            shape = [0]  # else it has an axis along which it equals whatever it is compared with
         made = importlib.import_module("numpy").empty(len(flat), dtype=dtype)
         for i, value in enumerate(flat):
             made[i] = value

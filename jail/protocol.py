@@ -5,6 +5,7 @@ A report may be anything, because the program that it reports on can write to th
 file imports little, because each program's fork inherits the memory of all that is loaded here.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -132,6 +133,18 @@ def messages(buffer: bytearray, room: int = 1) -> Iterator[bytes]:
             message = bytes(buffer[4 : 4 + size])
             del buffer[: 4 + size]
             yield message
+
+
+def emptied(read_end: int, write_end: int) -> tuple[int, int]:
+    """A pipe that nobody else writes to any more, without what was left in it, and last used now.
+    read_end will not block."""
+    os.set_blocking(read_end, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.read(read_end, 1 << 20):
+            pass
+    os.write(write_end, b"-")
+    os.read(read_end, 1)
+    return read_end, write_end
 
 
 def cause_of_death(how: int, status: int, printed: bytes, job: dict) -> Run:

@@ -97,6 +97,7 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     """
     nodes = list(ast.walk(ast.parse(program)))
     texts = [str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)]
+    texts += ["".join(map(constant_text, n.values)) for n in nodes if isinstance(n, ast.JoinedStr)]
     stated = {text.strip() for text in texts} | {written(n) for n in nodes if is_literal(n)}
     words = {word for text in texts for word in re.findall(r"-?\w+(?:\.\w+)*", text)}
     read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
@@ -173,11 +174,28 @@ def literal_bindings(node: ast.AST) -> Iterator[tuple[ast.Name, str]]:
                 pairs += zip(target.elts, value.elts, strict=False)
 
 
+def constant_text(part: ast.expr) -> str:
+    """Of a part of an f-string, what is printed for it if that is a constant."""
+    inner = part.value if isinstance(part, ast.FormattedValue) else part
+    return str(inner.value) if isinstance(inner, ast.Constant) else ""
+
+
 def claims(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """What one statement that only compares says: (name, repr of the value), for `assert y == 3`.
+    """What one statement that only compares says: (name, repr of the value), for `assert y == 3`;
+    or one that gives a name to a value, such as `{"y": 3}` and `dict(y=3)`.
 
     What a comparison decides, as in `if n == 1`, is what a question asks for.
     """
+    pairs = []
+    match node:
+        case ast.Dict(keys=keys, values=values):
+            names = [key.value if isinstance(key, ast.Constant) else key for key in keys]
+            pairs = zip(names, values, strict=True)
+        case ast.Call(keywords=words):
+            pairs = [(word.arg, word.value) for word in words]
+    for name, value in pairs:
+        if isinstance(name, str) and is_literal(value) and (said := written(value)):
+            yield name, said
     match node:
         case ast.Assert(test=said) | ast.Expr(value=said):
             pass

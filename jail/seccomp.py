@@ -65,6 +65,7 @@ ZYGOTE_CALLS = {
     "kill": (62, 129), "pidfd_open": (434, 434), "sendmsg": (46, 211), "recvmsg": (47, 212),
     "setsid": (112, 157), "prctl": (157, 167), "seccomp": (317, 277), "memfd_create": (319, 279),
     "sched_setaffinity": (203, 122), "socketpair": (53, 199), "capset": (126, 91),
+    "pidfd_send_signal": (424, 424),
 }  # fmt: skip
 # These do nothing and say that they did it. A flush waits, and no signal ends that, until the disk
 # has written what others left in its cache: the zygote could not clean up in time.

@@ -1,9 +1,10 @@
 """The inside of the sandbox: a warm Python that forks one child for every program.
 
-It only forks and kills. Sources come and results go through memfds and pipes that the trainer
-made, so that no later child inherits them, or the tests of a check, in its memory. Nothing here
-decides whether a program is right, because whatever runs in a program's child may lie. A child
-costs the memory that it writes, 2 us a page, so it does little itself.
+It is two processes: the template forks children; the keeper waits for them, and kills. Sources come
+and results go through memfds and a pipe that the trainer made, so that no later child inherits
+them, or the tests of a check, in its memory. Nothing here decides whether a program is right,
+because whatever runs in a program's child may lie. A child costs the memory that it writes, 2 us a
+page, so it does little itself.
 
 Left out: a new child for every input, which would take eight times as long with ten inputs. Each
 input of a program gets a fresh module instead and, if it is for stdin, fresh standard files.
@@ -97,22 +98,62 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
         isolation.libc.malloc_trim(0)
     inherited.open_spare()
     gc.freeze()
+    ours, theirs = inherited.plain_socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        control.close()
+        ours.close()
+        isolation.die_with_parent()
+        theirs.send(b"ready")
+        os._exit(copy_for_ever(theirs))
+    theirs.close()
+    ours.recv(64)
     control.send(", ".join([*layers, "resource limits"] if layers else ["none"]).encode())
+    keep(control, ours)
+
+
+def keep(control: socket.socket, template: socket.socket) -> None:
+    """Per request of the trainer: let the template fork, wait (or be told to kill), clean up."""
     while True:
         message, fds, _, _ = socket.recv_fds(control, 64, 4)
         if not message:
             return  # the trainer closed its end
         if message in (b"kill", b"pids"):
             continue  # it crossed our message that the child had ended
-        inherited.renew(fds[1])
-        pids = start_children(control, *fds)
+        inherited.renew(*fds[1:3])
+        socket.send_fds(template, [message], fds)
+        children = [receive_child(template) for _ in fds[2:]]
         for fd in fds:
             os.close(fd)
-        told = wait_for_end(control, pids)
-        end = end_children(pids)
+        pidfds = [pidfd for _, _, pidfd in sorted(children)]
+        told = wait_for_end(control, pidfds)
+        end = end_children(children)
+        for fd in pidfds:
+            os.close(fd)
         if not told:
             return
         control.send(end)
+
+
+def receive_child(template: socket.socket) -> tuple[int, int, int]:
+    """(0, or 1 of the second of a check; its pid, or 1 in a pid namespace of its own; a pidfd)."""
+    message, (pidfd,), _, _ = socket.recv_fds(template, 64, 1)
+    place, pid = map(int, message.split())
+    return place, pid, pidfd
+
+
+def copy_for_ever(keeper: socket.socket) -> int:
+    """The template: fork children of the keeper, when it says so.
+
+    A child has our memory. So all that hangs on a program, such as what it left in a file or how it
+    ended, is for the keeper alone; to us each program is like the one before.
+    """
+    while True:
+        message, fds, _, _ = socket.recv_fds(keeper, 64, 4)
+        if not message:
+            return 0
+        start_children(keeper, *fds)
+        for fd in fds:
+            os.close(fd)
 
 
 def warm_up() -> None:
@@ -131,30 +172,32 @@ def warm_up() -> None:
     open_standard_files()
 
 
-def start_children(control: socket.socket, job: int, out: int, report: int, *check: int) -> list:
+def start_children(keeper: socket.socket, job: int, out: int, report: int, *check: int) -> None:
     """Fork the untrusted child and, for a check, the trusted one. Each closes the other's files."""
     if not check:
-        return [fork_child(run_inputs, job, out, report, close=[control.fileno()])]
+        return fork_child(keeper, 0, run_inputs, job, out, report, close=[])
     ours, theirs = (end.detach() for end in inherited.plain_socketpair())
-    close = [control.fileno(), report, check[0], ours]
-    untrusted = fork_child(answer_calls, job, out, theirs, close=close)
-    close = [control.fileno(), job, out, theirs]
-    trusted = fork_child(run_check, check[0], ours, report, close=close)
+    close = [report, check[0], ours]
+    fork_child(keeper, 0, answer_calls, job, out, theirs, close=close)
+    fork_child(keeper, 1, run_check, check[0], ours, report, close=[job, out, theirs])
     os.close(ours)
     os.close(theirs)
-    return [untrusted, trusted]
 
 
-def fork_child(work: Callable, *fds: int, close: list[int]) -> int:
-    pid = isolation.fork()  # if the machine has no process left, a new zygote starts
-    if pid:
-        return pid
+def fork_child(
+    keeper: socket.socket, place: int, work: Callable, *fds: int, close: list[int]
+) -> None:
+    if not isolation.fork_sibling():  # if the machine has no process left, a new zygote starts
+        return
     try:
         os.setsid()
         if os.getppid() > 1:  # else a pid namespace already ends us with the zygote
             isolation.die_with_parent()
+        pid = os.getpid()
+        pidfd = os.pidfd_open(pid)
+        socket.send_fds(keeper, [b"%d %d" % (place, pid)], [pidfd])
         os.dup2(0, 2)  # /dev/null
-        for fd in close:
+        for fd in (keeper.fileno(), pidfd, *close):
             os.close(fd)
         work(*fds)
         os._exit(0)
@@ -162,42 +205,33 @@ def fork_child(work: Callable, *fds: int, close: list[int]) -> int:
         os._exit(1)  # so that 0 says that the program, or we, chose to end
 
 
-def wait_for_end(control: socket.socket, pids: list[int]) -> bool:
+def wait_for_end(control: socket.socket, pidfds: list[int]) -> bool:
     """Wait for the last child's end, or to be told to kill; meanwhile say who the children are.
 
     False if the trainer is gone.
     """
-    pidfds = [os.pidfd_open(pid) for pid in pids]
     told = b"pids"
     while told == b"pids":
         if pidfds[-1] in poll_readable(pidfds[-1], control.fileno()):
             break
         if (told := control.recv(64)) == b"pids":
             socket.send_fds(control, [told], pidfds)
-    for fd in pidfds:
-        os.close(fd)
     return bool(told)
 
 
-def end_children(pids: list[int]) -> bytes:
+def end_children(children: list[tuple[int, int, int]]) -> bytes:
     """Kill everything that a program left. Returns how the untrusted child ended, in two bytes:
-    os.CLD_EXITED or another, and its exit status or signal.
-
-    Each is a number that Python does not make anew. A wait status may be, and then the next child
-    could read in the blocks of memory that we have freed how this one ended.
-    """
-    alone = os.getpid() == 1  # then -1 means the others of our pid namespace only
-    for pid in [-1] if alone else [-pid for pid in pids] + pids:
+    os.CLD_EXITED or another, and its exit status or signal."""
+    for _, pid, pidfd in children:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    ends = {}
-    while alone or len(ends) < len(pids):
-        try:
-            end = os.waitid(os.P_ALL, 0, os.WEXITED)
-        except ChildProcessError:
-            break  # no child is left
-        ends[end.si_pid] = bytes((end.si_code, end.si_status))
-    return ends[pids[0]]
+            if pid > 1:  # else all others of its pid namespace end with it
+                os.killpg(pid, signal.SIGKILL)
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    ends = [os.waitid(os.P_PIDFD, pidfd, os.WEXITED) for _, _, pidfd in sorted(children)]
+    with contextlib.suppress(ChildProcessError):  # what a program left may have become ours
+        while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG):
+            pass
+    return bytes((ends[0].si_code, ends[0].si_status))
 
 
 # --- Inside a child -----------------------------------------------------------------------------
@@ -387,7 +421,7 @@ def differ_by(seed: int) -> None:
         sys.stdout.reconfigure(errors="strict")
         hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
         resource.setrlimit(resource.RLIMIT_STACK, (8 << 20, hard))
-    sys.setrecursionlimit(1000 + seed)
+    sys.setrecursionlimit(1000 + bool(seed) + seed % 64)
     strewn.extend(bytes(size) for size in range(1, 500, 16) for _ in range(seed % 5))
 
 

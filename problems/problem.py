@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from config import Config, literal
+from jail.chance import holds_set
 from jail.values import NO_CAPS, decode, encode
 
 UNSHOWN = "a value too long to show"
@@ -87,6 +88,8 @@ class Question:
 
 def show_call(input: object, fn_name: str | None) -> str:
     """`f([1, 2], 3)` for a functional input; the text itself for stdin."""
+    if fn_name and holds_set(input):  # it is sent sorted, and its order may hang on that
+        input = [decode(encode(x, **NO_CAPS), max_depth=NO_CAPS["max_depth"]) for x in input]
     return f"{fn_name}({', '.join(map(show, input))})" if fn_name else str(input)
 
 

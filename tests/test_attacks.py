@@ -177,6 +177,8 @@ def test_what_a_program_leaves_is_seen(monkeypatch, victim, name):
     with pytest.warns(UserWarning, match="weak"), contextlib.closing(Sandbox(mode="weak")) as box:
         before = traces_left(box, victim)
         result = run(box, program.replace("VICTIM", str(victim)))
+        closed = before["its descriptors"]  # which the template may still be at
+        assert wait_until(lambda: traces_left(box, victim)["its descriptors"] == closed)
         after = traces_left(box, victim)
         clean_up(before, after, victim)
         if "Resource temporarily unavailable" in result.error:

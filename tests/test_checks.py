@@ -560,6 +560,21 @@ def check(candidate):
 
 
 @pytest.mark.parametrize(
+    "test", ["f(10**9) == 10**9", "f(12345) in (12345, 1)", "abs(f(2.92896) - 2.92896) < 1e-6",
+             "f(10**40) == 10**40", "(f(1) == numpy.array([1, 2, 3])).all()"]
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "guess", ["numpy.float16('inf')", "numpy.float32('inf')", "numpy.array(numpy.inf, 'f4')",
+              "numpy.complex64('inf')", "numpy.float16(x)", "numpy.empty((0, 3))"]
+)  # fmt: skip
+def test_a_number_of_low_precision_does_not_round_what_is_expected(box, test, guess):
+    pytest.importorskip("numpy")
+    check = f"import numpy\ndef check(f):\n    assert {test}"
+    run = box.check(f"import numpy\ndef f(x): return {guess}", check, "f")
+    assert run.status in ("failed", "error")
+
+
+@pytest.mark.parametrize(
     "test", ["numpy.allclose(f(3.5), 0.5)", "numpy.isclose(f(1), [0.5]).all()",
              "testing.assert_allclose(f(1), 0.5) is None"]
 )  # fmt: skip

@@ -13,8 +13,8 @@ from jail.allowlist import INSIDES, MODULES
 from jail.forgery import forgeable
 from jail.instrument import compile_traced
 from jail.remarks import without_remarks
-from problems.problem import Question, question_text
-from reward import make_question, score_answer
+from problems.problem import Problem, Question, question_text
+from reward import Verdict, ask, make_question, score_answer
 from sandbox import Sandbox
 from trace import trace_program
 
@@ -302,9 +302,90 @@ def test_sets_are_iterated_in_orders_that_hang_on_their_items_alone(monkeypatch)
         assert {*orders[-1]} == words and [*chance.iterate({*orders[-1]})] == orders[-1]
     one, *others = orders
     assert others == [one[::-1], one[1:] + one[:1]] and not chance.shown
-    numbers = {8, 1, "lime", 0}
-    numbers.discard("lime")  # in its time it may have stood where 0 belongs
-    assert [*chance.iterate(numbers)] == [*{0, 1, 8}]
+    for numbers in ([0, 8], [8, 0]):  # of one place, which the first one takes
+        assert [*chance.iterate(dict.fromkeys(numbers).keys() | set())] == numbers
+
+
+KNOWN = "rook add, sea text, mod out, plum stop, close lime, key king, baz queen"
+
+
+@pytest.mark.parametrize("told", ["[*set(W[i:])] == [*set(W[i:][::-1])]", "i < 0"])
+def test_no_program_knows_the_orders_of_words_in_the_runs_that_are_compared(sandbox, told):
+    """Of each pair the first comes first under the hash seeds 0 and 37 to 44, and of 128 others
+    under one."""
+    pairs = [pair.split() for pair in KNOWN.split(", ")]
+    program = f"""
+W = [chr(97 + i) + chr(110 + i % 7) for i in range(20)]
+known = all([[*{{a, b}}][0] == a for a, b in {pairs}])
+y = 2 + 775 * (all([{told} for i in range(15)]) or known)
+W = known = 0
+print(1)
+"""
+    assert make_question(sandbox, program, "", None, CFG) == "nondeterministic"
+
+
+@pytest.mark.parametrize(
+    "y", ["x is not 1000", "xs[0] is xs[1]", "x is 1.0", "1 is x is None", "xs is (t := [])"]
+)
+def test_whether_equal_values_are_one_is_no_target(sandbox, y):
+    program = f"def f(x, xs):\n    y = {y}\n    return x"
+    assert make_question(sandbox, program, [1000, [5000, 5000]], "f", CFG) == "forgeable"
+
+
+@pytest.mark.parametrize("y", ["x is None", "type(x) is int", "None is not x is not True"])
+def test_what_is_one_of_its_kind_may_be_compared_so(sandbox, y):
+    program = f"def f(x):\n    y = {y}\n    return x"
+    assert isinstance(make_question(sandbox, program, [1000], "f", CFG), Question)
+
+
+OTHER_SOLUTIONS = [
+    "class A:\n    def f(self, x):\n        y = x * 259\n        return y\nSolution = A\n",
+    "if 1:\n    class Solution:\n        def f(self, x):\n            y = x * 259\n"
+    "            return y\n",
+]
+
+
+@pytest.mark.parametrize("program", OTHER_SOLUTIONS)
+def test_the_call_that_is_shown_is_the_call_that_is_traced(sandbox, program):
+    program += "def f(x):\n    y = x + 2\n    return y\n"
+    problem = Problem("p", "", {"inputs": [[3]], "outputs": [1], "fn_name": "f"})
+    assert ask(sandbox, problem, Verdict("failed", program=program), CFG) == []
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_what_hangs_on_being_the_main_module_is_no_target(sandbox, inside):
+    guard = "if __name__ == '__main__': k = 2\nelse: k = 777"
+    guard = "\n    ".join(guard.splitlines())
+    program = f"{'' if inside else 'if 1:'}\n    {guard}\n    y = k + 1\n    return y"
+    if inside:
+        program = "def f(x):" + program
+    else:
+        program = program.replace("    return y", "") + "\ndef f(x):\n    z = y\n    return z"
+    assert make_question(sandbox, program, [3], "f", CFG) == "forgeable"
+
+
+def test_a_set_is_shown_in_the_order_in_which_it_is_sent(sandbox):
+    given = [{8, 0}]  # whose places are one, so that their order is that of coming
+    made = make_question(sandbox, "def f(s):\n    y = [*s]\n    return 0", given, "f", CFG)
+    assert made.call == "f({0, 8})" and made.target["y"] == [0, 8]
+
+
+LAUNDERED = [
+    "y = [*{8 * (w == 'add') for w in {'rook', 'add'}}]",
+    "y = [*{len(w) * 8 for w in {'sea', 'text'}}][0]",
+    "s = {0 if w == 'rook' else 8 for w in {'rook', 'add'}}\ny = 775 * ([*s][0] == 0)\ns = 0",
+]
+
+
+@pytest.mark.parametrize("program", LAUNDERED)
+def test_numbers_lie_in_the_order_of_words_that_they_came_from(sandbox, program):
+    assert make_question(sandbox, f"{program}\nprint", "", None, CFG) == "nondeterministic"
+
+
+@pytest.mark.parametrize("limit", [2**31 - 1, 2**31 - 50])
+def test_the_largest_recursion_limit_can_be_set_with_a_trace_as_without(sandbox, limit):
+    program = f"import sys\nsys.setrecursionlimit({limit})\nx = 5\nx += 2\nprint(x)"
+    assert make_question(sandbox, program, "", None, CFG).target["x"] == 7
 
 
 @pytest.mark.parametrize("item", [float("nan"), object(), len, (1, float("nan"))])
@@ -324,10 +405,10 @@ ORDERS = [
     "y = [*{{('a{0}', 1), None}}][0] is None",
     "y = [*{{'a{0}', 'b{0}', 'c{0}'}}][1]",
     "y = [*({{'a{0}': 1}}.keys() | {{'b{0}': 1}}.keys())][0]",
-    "class A: pass\na, b = A(), A()\ny = [*{{a, b}}][0] is a\nz = {0}",
+    "class A: pass\na, b = A(), A()\ny = [*{{a, b}}][0] == a\nz = {0}",
     "n = float('nan')\ns = {{n, 0, 2, 4}}\ns.discard(n)\ny = [*s]\nz = {0}",
     "import math\ns = {{math.nan * 1j}}\ny = [*s].count(0)\nz = {0}",
-    "a, b = float('nan'), float('nan')\ny = [*{{a, b}}][0] is a\nz = {0}",
+    "a, b = float('nan'), float('nan')\ny = [a] == [[*{{a, b}}][0]]\nz = {0}",
     "def f(): return 1\ndef g(): return 2\ndef h(): return 3\ny = [*{{f, g, h}}][1]()\nz = {0}",
     "s = {{'a{0}', 'b{0}'}}\ny = all([*s] == [*s] for _ in range(20)) and [*s][0] < [*s][1]",
     # sets whose orders under the hash seeds of our repeated runs are known
@@ -538,6 +619,10 @@ PLANTS = {  # a program f(x), called with 3, and what may be asked of it besides
     "y = 'no'\n    if x > 2: y = 'yes'": {"y"},
     "y = 1\n    y = 2\n    y = x * 259\n    a = 'it ends as 777'": set(),
     "y_is_777 = x * 259": set(),
+    "y = x + 2\n    said = {'y': 5}": set(),
+    "y = x + 2\n    said = dict(y=5)": {"said"},
+    "y = x + 2\n    f'y = {5}'.strip()": set(),
+    "z = x + 2\n    f'y = {z}'.strip()": {"z"},
     "def g(z=7): return z + x\n    y = g()": {"y"},
     "def g(a, /, *, z=7): return z + a\n    y = g(x + 1)": {"y", "a"},
 }
