@@ -9,7 +9,7 @@ is repeated under other hash seeds, and with sets that are iterated in an order 
 items and on the program's text alone; in that one backwards; from its second item on, so that no
 place holds the same item in all of them; and in some that have nothing to do with each other. No
 program is asked about that could see which of these runs it is in. Numbers are iterated as they
-lie.
+lie, unless something has left their set.
 
 Left out: from Python 3.13 on, all that list(set) does, which asks no slot.
 """
@@ -88,12 +88,10 @@ def iterate(xs: set | frozenset) -> object:
     found = [*plain_iterate(xs)]
     if len(found) > 1:
         shown.extend(type(x).__name__ for x in found if hangs_on_address(x))
-        if all(map(is_number, found)) and pointer(xs, FILL).value != pointer(xs, USED).value:
-            shown.append("word that is gone")  # or a number; it may have taken another's place
-    if way < DRAWN:
+    # Numbers lie where they belong, unless what is gone by now, perhaps a word, had their place.
+    sure = all(map(is_number, found)) and pointer(xs, FILL).value == pointer(xs, USED).value
+    if way < DRAWN or sure:
         return plain_iterate(xs)  # which notices that the set changes meanwhile
-    if all(map(is_number, found)):
-        return iter(found)
     found.sort(key=text_of)
     turn = way - DRAWN
     draw = "" if turn < TURNS else str(turn)

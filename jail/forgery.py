@@ -359,6 +359,8 @@ class Reader(ast.NodeVisitor):
         if self.is_builtin(node.func, {"isinstance", "issubclass"}):
             for kinds in node.args[1:]:
                 self.annotation(kinds)
+                if is_type_call(kinds) and self.is_plain_type(kinds):
+                    self.fine.add(kinds.func)
         self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> None:

@@ -650,6 +650,7 @@ HONEST = [
     "from functools import *\nclass S(object):\n    @staticmethod\n    def f(n): return n\n"
     "@cache\ndef g(n): return n",
     "def f(string):\n    return string.upper()\nimport string",
+    "x = 3\nprint(isinstance(4, type(x)))",
     "x = 3\nprint(type(x) == int, type(x) is not list, type(x).__name__)",
     "def f(x):\n    if not x: raise ValueError('none')\n    assert x > 0\n    return x",
     "print('{:>4} {0!r:{1}}'.format(1, 2), f'{3:>{4}}', '%d' % 5)",
