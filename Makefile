@@ -1,6 +1,6 @@
 # make demo    everything from nothing: environment, model, evaluate -> train -> evaluate, report
 #              (ARGS="--steps=20 --eval_every=20" changes keys of the config)
-# make coder   the same with a 0.5B coder model: 100 steps of a minute each, 16 GiB of memory
+# make coder   the same with a 0.5B coder model: 30 steps of a minute each, 16 GiB of memory
 # make test    lint and tests (no network beyond the packages)
 #
 # Without a GPU, torch is the +cpu wheel: from wherever pip already finds one (a wheel folder, a

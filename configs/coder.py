@@ -1,14 +1,15 @@
 """Qwen2.5-Coder-0.5B-Instruct, of the paper's family, on two CPU cores: make coder.
 
-No run has shown yet that it learns with these values: in 18 steps at this learning rate, without
-questions, its reward stayed where it was.
+Without questions, samples of its programs that pass went from 0.39, the mean of steps 1 to 3, to
+0.87, of steps 18 to 20; greedily it passed 67 % of the held-out problems before and after (one
+seed, max_tokens 144). With questions nobody has run it to its end.
 """
 
 name = "coder"
 model = "models/qwen2.5-coder-0.5b"
 problems = "basics-hard"
 
-steps = 100
+steps = 30
 prompts_per_step = 8
 samples_per_prompt = 8
 max_prompt_tokens = 640
@@ -44,12 +45,12 @@ def longest(words):
 ]
 timeout_s = 1.0
 
-lr = 2e-6
+lr = 3e-6  # at 1e-5 its programs break in ten steps (docs/dead-ends.md)
 warmup_steps = 5
 micro_tokens = 2048
 checkpoint_layers = True  # a tenth more time for an update, and gigabytes less
 kv_cache_gb = 0.5
 
 eval_tasks = ["basics-hard", "basics-hard-trace", "basics-hard-output"]
-eval_every = 50
-save_every = 25  # a checkpoint has 6 GB
+eval_every = 30
+save_every = 10  # a checkpoint has 6 GB
