@@ -28,12 +28,12 @@ def renew(out: int, report: int) -> None:
     """Let all files be empty, without the flags that the last child has set. out: its stdout;
     report: the pipe to the trainer."""
     stdin, *pair = spare
+    for fd in (stdin, out, report, 0):  # 0 is /dev/null, which a child has as its stderr
+        fcntl.fcntl(fd, fcntl.F_SETFL, 0)
     for fd in (stdin, out):
         os.ftruncate(fd, 0)
         os.lseek(fd, 0, os.SEEK_SET)
         os.read(fd, 1)  # now is the time of its last access
-    for fd in (stdin, out, report, 0):  # 0 is /dev/null, which a child has as its stderr
-        fcntl.fcntl(fd, fcntl.F_SETFL, 0)
     for end in pair:
         fcntl.fcntl(end, fcntl.F_SETFL, os.O_NONBLOCK)
         with contextlib.suppress(BlockingIOError):

@@ -145,7 +145,8 @@ def copy_for_ever(keeper: socket.socket) -> int:
     """The template: fork children of the keeper, when it says so.
 
     A child has our memory. So all that hangs on a program, such as what it left in a file or how it
-    ended, is for the keeper alone; to us each program is like the one before.
+    ended, is for the keeper alone; to us each program is like the one before. Left out: to hide how
+    many there were, which blocks that we use in turn do tell.
     """
     while True:
         message, fds, _, _ = socket.recv_fds(keeper, 64, 4)
