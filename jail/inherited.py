@@ -1,7 +1,8 @@
 """The files that the children of a zygote inherit.
 
 They are the same for each child, and empty, so that none finds a sign of those before it. What was
-made anew for each would have an inode number, and so say how many others were made.
+made anew for each would have an inode number, and so say how many others were made. Left out: the
+two sockets between the children of a check.
 """
 
 import builtins

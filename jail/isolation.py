@@ -174,20 +174,19 @@ def fork_sibling() -> bool:
     memory, could read there what the kernel told us of this one. Raises OSError.
     """
     global own_pids
-    while not any(made):
+    for own in dict.fromkeys((own_pids, False)):
         before_fork()
-        system_call(*FORK[own_pids])
+        system_call(*FORK[own])
         after_fork[born.value > 0]()
-        if born.value:
-            if own_pids:
-                keep_rights(NO_RIGHTS)
-            return True
-        if not any(made):
-            if not own_pids:
-                raise OSError("no other process can be started")
+        if own and not any(made):  # in the child, or if none was born: neither needs the right
+            keep_rights(NO_RIGHTS)
             own_pids = False
-    ctypes.memset(made, 0, 4)
-    return False
+        if born.value:
+            return True
+        if any(made):
+            ctypes.memset(made, 0, 4)
+            return False
+    raise OSError("no other process can be started")
 
 
 def die_with_parent() -> None:

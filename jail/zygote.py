@@ -76,7 +76,7 @@ def main(control_fd: int, mode: str, places: dict[str, str]) -> None:
 
 
 def serve(control: socket.socket, mode: str, private: bool, places: dict[str, str]) -> None:
-    """Preload, shut ourselves in; then per request: fork, wait (or be told to kill), clean up."""
+    """Preload, shut ourselves in, and become two: the template and the keeper."""
     readable = packages.readable_paths(places)
     for name in PRELOAD.split():
         importlib.import_module(name)
@@ -104,7 +104,7 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
         ours.close()
         isolation.die_with_parent()
         theirs.send(b"ready")
-        os._exit(copy_for_ever(theirs))
+        os._exit(fork_on_request(theirs))
     theirs.close()
     ours.recv(64)
     control.send(", ".join([*layers, "resource limits"] if layers else ["none"]).encode())
@@ -112,7 +112,8 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
 
 
 def keep(control: socket.socket, template: socket.socket) -> None:
-    """Per request of the trainer: let the template fork, wait (or be told to kill), clean up."""
+    """The keeper: per request of the trainer let the template fork, wait (or be told to kill), and
+    clean up."""
     while True:
         message, fds, _, _ = socket.recv_fds(control, 64, 4)
         if not message:
@@ -141,8 +142,8 @@ def receive_child(template: socket.socket) -> tuple[int, int, int]:
     return place, pid, pidfd
 
 
-def copy_for_ever(keeper: socket.socket) -> int:
-    """The template: fork children of the keeper, when it says so.
+def fork_on_request(keeper: socket.socket) -> int:
+    """The template: fork children of the keeper. Returns its own exit status.
 
     A child has our memory. So all that hangs on a program, such as what it left in a file or how it
     ended, is for the keeper alone; to us each program is like the one before. Left out: to hide how

@@ -707,6 +707,7 @@ from jail import isolation
 private = isolation.enter_namespaces()
 if os.fork() == 0:
     isolation.drop_privileges(private)
+    {instead}
     if os.fork():
         for _ in range(2):
             os.wait()
@@ -720,12 +721,16 @@ os.wait()
 """
 
 
-def test_a_child_has_a_pid_namespace_and_no_capability():
-    command = [sys.executable, "-c", RIGHTS]
+NO_NAMESPACE = "isolation.FORK[True] = isolation.CLONE, ctypes.c_ulong(0x10000)"  # THREAD alone
+
+
+@pytest.mark.parametrize("instead", ["", NO_NAMESPACE])
+def test_a_child_has_a_pid_namespace_if_it_can_be_made_and_no_capability(instead):
+    command = [sys.executable, "-c", RIGHTS.format(instead=instead)]
     private, pid, *rights = subprocess.check_output(
         command, cwd=pathlib.Path(sandbox.__file__).parent, text=True
     ).split()
-    assert rights == ["0"] * 6 and (pid == "1") == (private == "True")
+    assert rights == ["0"] * 6 and (pid == "1") == (private == "True" and not instead)
 
 
 def test_a_program_leaves_no_sign_for_the_next_in_what_it_can_count(box):
