@@ -26,7 +26,8 @@ current_core = libc.sched_getcpu
 python = ctypes.PyDLL(None)  # keeps Python's lock during a call, as os.fork() does
 system_call, capset, before_fork = python.syscall, python.capset, python.PyOS_BeforeFork
 after_fork = {False: python.PyOS_AfterFork_Parent, True: python.PyOS_AfterFork_Child}
-system_call.restype = None
+receive_message = python.recvmsg
+system_call.restype = receive_message.restype = None
 NEWNS, NEWUSER = 0x20000, 0x10000000
 NEWREST = 0x20000000 | 0x40000000 | 0x8000000 | 0x4000000  # pid, net, ipc, uts
 MOUNT_SETATTR, LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 442, 444, 445, 446
@@ -174,7 +175,7 @@ def fork_sibling() -> bool:
     memory, could read there what the kernel told us of this one. Raises OSError.
     """
     global own_pids
-    for own in dict.fromkeys((own_pids, False)):
+    for own in (True, False) if own_pids else (False,):
         before_fork()
         system_call(*FORK[own])
         after_fork[born.value > 0]()
@@ -187,6 +188,30 @@ def fork_sibling() -> bool:
             ctypes.memset(made, 0, 4)
             return False
     raise OSError("no other process can be started")
+
+
+class Mailbox:
+    """Takes the descriptors of one message at a time from a socket, into memory that is made once.
+
+    What Python makes for a message, and frees, lies elsewhere for the next one: a child could read
+    there how many there were, and a program chooses how many it takes.
+    """
+
+    def __init__(self, end: int) -> None:
+        self.end, self.data, self.found = (
+            end,
+            ctypes.create_string_buffer(64),
+            (ctypes.c_int * 16)(),
+        )
+        self.place = (ctypes.c_size_t * 2)(ctypes.addressof(self.data), 64)
+        places = map(ctypes.addressof, (self.place, self.found))
+        self.header = (ctypes.c_size_t * 7)(0, 0, next(places), 1, next(places), 64)  # a msghdr
+
+    def receive(self) -> list[int]:
+        """Descriptors, which are ours now; [] if the other end is closed."""
+        self.found[0], self.header[5] = 0, 64
+        receive_message(self.end, self.header, 0)
+        return self.found[4 : self.found[0] // 4]  # after the length, in bytes, and two numbers
 
 
 def die_with_parent() -> None:

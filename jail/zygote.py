@@ -146,16 +146,22 @@ def fork_on_request(keeper: socket.socket) -> int:
     """The template: fork children of the keeper. Returns its own exit status.
 
     A child has our memory. So all that hangs on a program, such as what it left in a file or how it
-    ended, is for the keeper alone; to us each program is like the one before. Left out: to hide how
-    many there were, which blocks that we use in turn do tell.
+    ended, is for the keeper alone; to us each program is like the one before. Left out: some blocks
+    that we use lie elsewhere for every other one.
     """
-    while True:
-        message, fds, _, _ = socket.recv_fds(keeper, 64, 4)
-        if not message:
-            return 0
+    mailbox = isolation.Mailbox(keeper.fileno())
+    while fork_once(keeper, mailbox):
+        pass  # its variables are gone before it makes new ones, so that those lie where they lay
+    return 0
+
+
+def fork_once(keeper: socket.socket, mailbox: isolation.Mailbox) -> bool:
+    """False if the keeper is gone."""
+    if fds := mailbox.receive():
         start_children(keeper, *fds)
-        for fd in fds:
-            os.close(fd)
+    for fd in fds:
+        os.close(fd)
+    return bool(fds)
 
 
 def warm_up() -> None:
@@ -177,18 +183,16 @@ def warm_up() -> None:
 def start_children(keeper: socket.socket, job: int, out: int, report: int, *check: int) -> None:
     """Fork the untrusted child and, for a check, the trusted one. Each closes the other's files."""
     if not check:
-        return fork_child(keeper, 0, run_inputs, job, out, report, close=[])
+        return fork_child(keeper, 0, run_inputs, job, out, report, close=())
     ours, theirs = (end.detach() for end in inherited.plain_socketpair())
-    close = [report, check[0], ours]
+    close = report, check[0], ours
     fork_child(keeper, 0, answer_calls, job, out, theirs, close=close)
-    fork_child(keeper, 1, run_check, check[0], ours, report, close=[job, out, theirs])
+    fork_child(keeper, 1, run_check, check[0], ours, report, close=(job, out, theirs))
     os.close(ours)
     os.close(theirs)
 
 
-def fork_child(
-    keeper: socket.socket, place: int, work: Callable, *fds: int, close: list[int]
-) -> None:
+def fork_child(keeper: socket.socket, place: int, work: Callable, *fds: int, close: tuple) -> None:
     if not isolation.fork_sibling():  # if the machine has no process left, a new zygote starts
         return
     try:

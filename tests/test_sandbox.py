@@ -764,6 +764,22 @@ def test_memory_that_the_zygote_has_freed_does_not_say_how_a_program_ended(box):
         assert not set.intersection(*seen[status][-5:]) - set.union(*seen[other])
 
 
+COUNTS = """
+import gc, sys
+def f():
+    made = [id(x) for x in [*([] for _ in range(99)), *((k, k) for k in range(99))]]
+    return [gc.get_count(), sys.getallocatedblocks(), made]
+"""
+
+
+def test_what_python_counts_and_makes_does_not_say_how_many_children_there_were(box):
+    seen = []
+    for n in (3, 1, 2, 3, 5, 9):
+        box.run("import os\ndef f(): os._exit(4)", [[]] * n, "f")
+        seen.append(box.run(COUNTS, [[]], "f")[0])
+    assert seen[0].status == "ok" and all(run == seen[-1] for run in seen[1:])
+
+
 def test_a_program_finds_no_pattern_compiled(box):
     assert run(box, "import re\nprint(len(re._cache))").stdout == "0\n"
 
