@@ -15,8 +15,12 @@ import contextlib
 import ctypes
 import os
 import resource
+import signal
 import sys
 import sysconfig
+from functools import partial
+from itertools import cycle
+from operator import call, ne, setitem
 
 from jail import seccomp
 
@@ -25,9 +29,9 @@ libc = ctypes.CDLL(None, use_errno=True)
 current_core = libc.sched_getcpu
 python = ctypes.PyDLL(None)  # keeps Python's lock during a call, as os.fork() does
 system_call, capset, before_fork = python.syscall, python.capset, python.PyOS_BeforeFork
-after_fork = {False: python.PyOS_AfterFork_Parent, True: python.PyOS_AfterFork_Child}
-receive_message = python.recvmsg
-system_call.restype = receive_message.restype = None
+in_parent, in_child = python.PyOS_AfterFork_Parent, python.PyOS_AfterFork_Child
+for function in (system_call, before_fork, in_parent, in_child):
+    function.restype = None
 NEWNS, NEWUSER = 0x20000, 0x10000000
 NEWREST = 0x20000000 | 0x40000000 | 0x8000000 | 0x4000000  # pid, net, ipc, uts
 MOUNT_SETATTR, LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 442, 444, 445, 446
@@ -35,17 +39,16 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 # Both hold 0 in a parent. The kernel writes to `born` in a child, and to `made` in its parent.
 born, made = ctypes.c_int(), (ctypes.c_ubyte * 4)()
 CLONE = seccomp.CHILD_CALLS["clone"][seccomp.MACHINE[0]] if seccomp.MACHINE else 0
-SIBLING = 17 | 0x8000 | 0x100000 | 0x1000000  # SIGCHLD, PARENT, PARENT_SETTID, CHILD_SETTID
+SIBLING = signal.SIGCHLD | 0x8000 | 0x100000 | 0x1000000  # PARENT, PARENT_SETTID, CHILD_SETTID
 NEWPID = 0x20000000
 PLACES = (None, ctypes.byref(made), ctypes.byref(born), ctypes.byref(born))  # of either machine
-FORK = {own: (CLONE, ctypes.c_ulong(SIBLING | NEWPID * own), *PLACES) for own in (False, True)}
 VERSION = (ctypes.c_uint32 * 2)(0x20080522, 0)
 NO_RIGHTS = (ctypes.c_uint32 * 6)()
 ADMIN = (ctypes.c_uint32 * 6)(1 << 21, 1 << 21)  # SYS_ADMIN, effective and permitted
 NOBODY = 65534  # the user that the zygote of a trainer running as root becomes
 FILES = 64  # descriptors that one program may have open
 TASKS = 16  # processes and threads that one zygote may have, if the kernel counts them apart
-own_pids = False  # whether fork_sibling() gives each child a pid namespace
+own_pids = False  # whether fork_siblings() gives each child a pid namespace
 
 
 def readable_paths() -> dict[str, bool]:
@@ -144,7 +147,7 @@ def landlock(paths: dict[str, bool], scope_only: bool = False) -> int:
 
 def drop_privileges(private: bool) -> str:
     """Give up uid 0 if Python's files stay readable without it, and all capabilities for good: if
-    we are `private`, all but the one that fork_sibling() needs."""
+    we are `private`, all but the one that fork_siblings() needs."""
     global own_pids
     if os.geteuid() == 0:
         with contextlib.suppress(OSError):  # root in a container may lack the right to
@@ -156,7 +159,7 @@ def drop_privileges(private: bool) -> str:
                 os.setresgid(NOBODY, NOBODY, NOBODY)
                 os.setresuid(NOBODY, NOBODY, NOBODY)
     apart = libc.unshare(NEWUSER) == 0  # makes RLIMIT_NPROC count this zygote's tasks only
-    own_pids = apart and private
+    own_pids = apart and private and may_nest_pids()
     keep_rights(ADMIN if own_pids else NO_RIGHTS)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # no child can trace the zygote or another child
@@ -168,50 +171,41 @@ def keep_rights(rights: ctypes.Array) -> None:
         raise OSError("capset")
 
 
-def fork_sibling() -> bool:
-    """Fork a child of our parent, if we may into a pid namespace of its own. True in the child.
+def may_nest_pids() -> bool:
+    """Try whether a child can have a pid namespace of its own."""
+    pid = libc.syscall(CLONE, ctypes.c_ulong(NEWPID | signal.SIGCHLD), None, None, None, None)
+    if pid == 0:
+        os._exit(0)
+    return pid > 0 and os.waitpid(pid, 0) == (pid, 0)
 
-    We do not learn its number, and our parent hears of its end: a later child, which has our
-    memory, could read there what the kernel told us of this one. Raises OSError.
+
+def fork_siblings(bell: int) -> bool:
+    """Fork a child of our parent for each byte that comes, if we may into a pid namespace of its
+    own. True in a child; False if the other end is closed, or no process can be started.
+
+    We do not learn its number, and our parent hears of its end. A child has our memory, where
+    nothing may differ from one to the next: it could read how many there were, and each program
+    chooses how many it takes. But Python's bytecode counts how often it ran (PEP 659). So all turns
+    of the loop are within one call of any(), which returns when a step does so otherwise than in a
+    parent.
     """
-    global own_pids
-    for own in (True, False) if own_pids else (False,):
-        before_fork()
-        system_call(*FORK[own])
-        after_fork[born.value > 0]()
-        if own and not any(made):  # in the child, or if none was born: neither needs the right
+    place, flags = ctypes.c_ubyte(), ctypes.c_ulong(SIBLING | NEWPID * own_pids)
+    steps, usual = zip(
+        (partial(python.read, bell, ctypes.byref(place), 1), 1),
+        (before_fork, None),
+        (partial(system_call, CLONE, flags, *PLACES), None),
+        (partial(getattr, born, "value"), 0),
+        (in_parent, None),
+        (partial(any, made), True),
+        (partial(setitem, made, slice(4), bytes(4)), None),
+        strict=True,
+    )
+    any(map(ne, map(call, cycle(steps)), cycle(usual)))
+    if born.value:
+        in_child()
+        if own_pids:
             keep_rights(NO_RIGHTS)
-            own_pids = False
-        if born.value:
-            return True
-        if any(made):
-            ctypes.memset(made, 0, 4)
-            return False
-    raise OSError("no other process can be started")
-
-
-class Mailbox:
-    """Takes the descriptors of one message at a time from a socket, into memory that is made once.
-
-    What Python makes for a message, and frees, lies elsewhere for the next one: a child could read
-    there how many there were, and a program chooses how many it takes.
-    """
-
-    def __init__(self, end: int) -> None:
-        self.end, self.data, self.found = (
-            end,
-            ctypes.create_string_buffer(64),
-            (ctypes.c_int * 16)(),
-        )
-        self.place = (ctypes.c_size_t * 2)(ctypes.addressof(self.data), 64)
-        places = map(ctypes.addressof, (self.place, self.found))
-        self.header = (ctypes.c_size_t * 7)(0, 0, next(places), 1, next(places), 64)  # a msghdr
-
-    def receive(self) -> list[int]:
-        """Descriptors, which are ours now; [] if the other end is closed."""
-        self.found[0], self.header[5] = 0, 64
-        receive_message(self.end, self.header, 0)
-        return self.found[4 : self.found[0] // 4]  # after the length, in bytes, and two numbers
+    return born.value > 0
 
 
 def die_with_parent() -> None:

@@ -99,21 +99,23 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
     inherited.open_spare()
     gc.freeze()
     ours, theirs = inherited.plain_socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    bell, rope = (end.detach() for end in inherited.plain_socketpair())
     if os.fork() == 0:
-        control.close()
-        ours.close()
+        for end in (control, ours):
+            end.close()
+        os.close(rope)
         isolation.die_with_parent()
-        theirs.send(b"ready")
-        os._exit(fork_on_request(theirs))
+        fork_on_request(bell, theirs)
     theirs.close()
-    ours.recv(64)
+    os.close(bell)
+    end_children(fork_children(ours, rope, {no_work: ()}))  # so that no later one is the first
     control.send(", ".join([*layers, "resource limits"] if layers else ["none"]).encode())
-    keep(control, ours)
+    keep(control, ours, rope)
 
 
-def keep(control: socket.socket, template: socket.socket) -> None:
+def keep(control: socket.socket, letters: socket.socket, rope: int) -> None:
     """The keeper: per request of the trainer let the template fork, wait (or be told to kill), and
-    clean up."""
+    clean up. letters: to the children; rope: what wakes the template."""
     while True:
         message, fds, _, _ = socket.recv_fds(control, 64, 4)
         if not message:
@@ -121,11 +123,10 @@ def keep(control: socket.socket, template: socket.socket) -> None:
         if message in (b"kill", b"pids"):
             continue  # it crossed our message that the child had ended
         inherited.renew(*fds[1:3])
-        socket.send_fds(template, [message], fds)
-        children = [receive_child(template) for _ in fds[2:]]
+        children = start_children(letters, rope, *fds)
         for fd in fds:
             os.close(fd)
-        pidfds = [pidfd for _, _, pidfd in sorted(children)]
+        pidfds = [pidfd for _, _, pidfd in children]
         told = wait_for_end(control, pidfds)
         end = end_children(children)
         for fd in pidfds:
@@ -135,33 +136,67 @@ def keep(control: socket.socket, template: socket.socket) -> None:
         control.send(end)
 
 
-def receive_child(template: socket.socket) -> tuple[int, int, int]:
-    """(0, or 1 of the second of a check; its pid, or 1 in a pid namespace of its own; a pidfd)."""
-    message, (pidfd,), _, _ = socket.recv_fds(template, 64, 1)
-    place, pid = map(int, message.split())
-    return place, pid, pidfd
+def start_children(
+    letters: socket.socket, rope: int, job: int, out: int, report: int, *check: int
+) -> list[tuple[int, int, int]]:
+    """Start the untrusted child and, for a check, the trusted one."""
+    if not check:
+        return fork_children(letters, rope, {run_inputs: (job, out, report)})
+    ours, theirs = inherited.plain_socketpair()
+    with ours, theirs:
+        works = {answer_calls: (job, out, theirs.fileno())}
+        works[run_check] = (*check, ours.fileno(), report)
+        return fork_children(letters, rope, works)
 
 
-def fork_on_request(keeper: socket.socket) -> int:
-    """The template: fork children of the keeper. Returns its own exit status.
+def fork_children(
+    letters: socket.socket, rope: int, works: dict[Callable, tuple[int, ...]]
+) -> list[tuple[int, int, int]]:
+    """Have children forked. Each takes one of our letters, and has no more files than those in it.
 
-    A child has our memory. So all that hangs on a program, such as what it left in a file or how it
-    ended, is for the keeper alone; to us each program is like the one before. Left out: some blocks
-    that we use lie elsewhere for every other one.
+    Returns for each: its place in WORKS; its pid, or 1 in a pid namespace of its own; a pidfd.
     """
-    mailbox = isolation.Mailbox(keeper.fileno())
-    while fork_once(keeper, mailbox):
-        pass  # its variables are gone before it makes new ones, so that those lie where they lay
-    return 0
+    for work, fds in works.items():
+        socket.send_fds(letters, [b"%d" % WORKS.index(work)], fds)
+    os.write(rope, bytes(len(works)))
+    children = []
+    for _ in works:
+        message, (pidfd,), _, _ = socket.recv_fds(letters, 64, 1)
+        children.append((*map(int, message.split()), pidfd))
+    return sorted(children)
 
 
-def fork_once(keeper: socket.socket, mailbox: isolation.Mailbox) -> bool:
-    """False if the keeper is gone."""
-    if fds := mailbox.receive():
-        start_children(keeper, *fds)
-    for fd in fds:
-        os.close(fd)
-    return bool(fds)
+def fork_on_request(bell: int, letters: socket.socket) -> None:
+    """The template: fork a child of the keeper for each byte that comes. Never returns.
+
+    A child has our memory, so all that hangs on a program is for the keeper and that child alone:
+    what it is, which files it has, how it ends. To us each is like the one before.
+    """
+    try:
+        if isolation.fork_siblings(bell):
+            os.close(bell)
+            be_child(letters)
+    finally:  # the keeper is gone, or the machine has no process left: a new zygote starts
+        os._exit(0)
+
+
+def be_child(letters: socket.socket) -> None:
+    """Take a letter, say who we are, and do what it says. Never returns."""
+    try:
+        os.setsid()
+        if os.getppid() > 1:  # else a pid namespace already ends us with the zygote
+            isolation.die_with_parent()
+        place, fds, _, _ = socket.recv_fds(letters, 64, 3)
+        pid = os.getpid()
+        pidfd = os.pidfd_open(pid)
+        socket.send_fds(letters, [b"%d %d" % (int(place), pid)], [pidfd])
+        os.dup2(0, 2)  # /dev/null
+        os.close(pidfd)
+        letters.close()
+        WORKS[int(place)](*fds)
+        os._exit(0)
+    finally:
+        os._exit(1)  # so that 0 says that the program, or we, chose to end
 
 
 def warm_up() -> None:
@@ -178,37 +213,6 @@ def warm_up() -> None:
         os.dup2(null, fd)
     os.close(null)
     open_standard_files()
-
-
-def start_children(keeper: socket.socket, job: int, out: int, report: int, *check: int) -> None:
-    """Fork the untrusted child and, for a check, the trusted one. Each closes the other's files."""
-    if not check:
-        return fork_child(keeper, 0, run_inputs, job, out, report, close=())
-    ours, theirs = (end.detach() for end in inherited.plain_socketpair())
-    close = report, check[0], ours
-    fork_child(keeper, 0, answer_calls, job, out, theirs, close=close)
-    fork_child(keeper, 1, run_check, check[0], ours, report, close=(job, out, theirs))
-    os.close(ours)
-    os.close(theirs)
-
-
-def fork_child(keeper: socket.socket, place: int, work: Callable, *fds: int, close: tuple) -> None:
-    if not isolation.fork_sibling():  # if the machine has no process left, a new zygote starts
-        return
-    try:
-        os.setsid()
-        if os.getppid() > 1:  # else a pid namespace already ends us with the zygote
-            isolation.die_with_parent()
-        pid = os.getpid()
-        pidfd = os.pidfd_open(pid)
-        socket.send_fds(keeper, [b"%d %d" % (place, pid)], [pidfd])
-        os.dup2(0, 2)  # /dev/null
-        for fd in (keeper.fileno(), pidfd, *close):
-            os.close(fd)
-        work(*fds)
-        os._exit(0)
-    finally:
-        os._exit(1)  # so that 0 says that the program, or we, chose to end
 
 
 def wait_for_end(control: socket.socket, pidfds: list[int]) -> bool:
@@ -233,7 +237,7 @@ def end_children(children: list[tuple[int, int, int]]) -> bytes:
             if pid > 1:  # else all others of its pid namespace end with it
                 os.killpg(pid, signal.SIGKILL)
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    ends = [os.waitid(os.P_PIDFD, pidfd, os.WEXITED) for _, _, pidfd in sorted(children)]
+    ends = [os.waitid(os.P_PIDFD, pidfd, os.WEXITED) for _, _, pidfd in children]
     with contextlib.suppress(ChildProcessError):  # what a program left may have become ours
         while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG):
             pass
@@ -514,3 +518,10 @@ def under_its_name(candidate: Callable, entry_point: str, names: dict) -> dict:
         owner: type(owner, (), {name: staticmethod(candidate)}),
         name: names.get(name, candidate),
     }
+
+
+def no_work() -> None:
+    pass
+
+
+WORKS = (run_inputs, answer_calls, run_check, no_work)
