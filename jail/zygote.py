@@ -108,22 +108,26 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
         fork_on_request(bell, theirs)
     theirs.close()
     os.close(bell)
-    end_children(fork_children(ours, rope, {no_work: ()}))  # so that no later one is the first
+    os.write(rope, bytes(1))
+    end_children(give_work(ours, {no_work: ()}))  # so that no later one is the first
     control.send(", ".join([*layers, "resource limits"] if layers else ["none"]).encode())
     keep(control, ours, rope)
 
 
 def keep(control: socket.socket, letters: socket.socket, rope: int) -> None:
-    """The keeper: per request of the trainer let the template fork, wait (or be told to kill), and
-    clean up. letters: to the children; rope: what wakes the template."""
+    """The keeper: per request of the trainer start children, wait (or be told to kill), clean up.
+
+    letters: to the children; rope: a byte in it has one forked, while we prepare its letter.
+    """
     while True:
         message, fds, _, _ = socket.recv_fds(control, 64, 4)
         if not message:
             return  # the trainer closed its end
         if message in (b"kill", b"pids"):
             continue  # it crossed our message that the child had ended
+        os.write(rope, bytes(len(fds) - 2))  # two for a check
         inherited.renew(*fds[1:3])
-        children = start_children(letters, rope, *fds)
+        children = start_children(letters, *fds)
         for fd in fds:
             os.close(fd)
         pidfds = [pidfd for _, _, pidfd in children]
@@ -137,28 +141,27 @@ def keep(control: socket.socket, letters: socket.socket, rope: int) -> None:
 
 
 def start_children(
-    letters: socket.socket, rope: int, job: int, out: int, report: int, *check: int
+    letters: socket.socket, job: int, out: int, report: int, *check: int
 ) -> list[tuple[int, int, int]]:
     """Start the untrusted child and, for a check, the trusted one."""
     if not check:
-        return fork_children(letters, rope, {run_inputs: (job, out, report)})
+        return give_work(letters, {run_inputs: (job, out, report)})
     ours, theirs = inherited.plain_socketpair()
     with ours, theirs:
         works = {answer_calls: (job, out, theirs.fileno())}
         works[run_check] = (*check, ours.fileno(), report)
-        return fork_children(letters, rope, works)
+        return give_work(letters, works)
 
 
-def fork_children(
-    letters: socket.socket, rope: int, works: dict[Callable, tuple[int, ...]]
+def give_work(
+    letters: socket.socket, works: dict[Callable, tuple[int, ...]]
 ) -> list[tuple[int, int, int]]:
-    """Have children forked. Each takes one of our letters, and has no more files than those in it.
+    """Write to the children that wait. Each takes a letter, and has no more files than those in it.
 
     Returns for each: its place in WORKS; its pid, or 1 in a pid namespace of its own; a pidfd.
     """
     for work, fds in works.items():
         socket.send_fds(letters, [b"%d" % WORKS.index(work)], fds)
-    os.write(rope, bytes(len(works)))
     children = []
     for _ in works:
         message, (pidfd,), _, _ = socket.recv_fds(letters, 64, 1)
@@ -186,10 +189,12 @@ def be_child(letters: socket.socket) -> None:
         os.setsid()
         if os.getppid() > 1:  # else a pid namespace already ends us with the zygote
             isolation.die_with_parent()
-        place, fds, _, _ = socket.recv_fds(letters, 64, 3)
+        place, files, _, _ = letters.recvmsg(64, 64)  # socket.recv_fds() writes to more memory
+        fds = [fd for _, _, data in files for fd in memoryview(data).cast("i")]
         pid = os.getpid()
         pidfd = os.pidfd_open(pid)
-        socket.send_fds(letters, [b"%d %d" % (int(place), pid)], [pidfd])
+        file = socket.SOL_SOCKET, socket.SCM_RIGHTS, pidfd.to_bytes(4, sys.byteorder)
+        letters.sendmsg([b"%d %d" % (int(place), pid)], [file])
         os.dup2(0, 2)  # /dev/null
         os.close(pidfd)
         letters.close()
