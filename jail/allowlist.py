@@ -67,7 +67,7 @@ MODULES = {
             isclose isfinite isinf isnan isqrt lcm ldexp lgamma log log10 log1p log2 modf nan
             nextafter perm pi pow prod radians remainder sin sinh sqrt tan tanh tau trunc ulp""",
         "operator": """abs add and_ concat contains countOf eq floordiv ge getitem gt iadd iand
-            iconcat ifloordiv ilshift imod imul index indexOf inv invert ior ipow irshift is_ is_not
+            iconcat ifloordiv ilshift imod imul index indexOf inv invert ior ipow irshift
             isub itemgetter itruediv ixor le lshift lt mod mul ne neg not_ or_ pos pow rshift
             setitem sub truediv truth xor""",
         "random": "",

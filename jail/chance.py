@@ -9,7 +9,8 @@ is repeated under other hash seeds, and with sets that are iterated in an order 
 items and on the program's text alone; in that one backwards; from its second item on, so that no
 place holds the same item in all of them; and in some that have nothing to do with each other. No
 program is asked about that could see which of these runs it is in. Numbers are iterated as they
-lie, unless something has left their set.
+lie if nothing has left their set and no two want the same place in it, for else their order may
+come from something that was there, or from another set.
 
 Left out: from Python 3.13 on, all that list(set) does, which asks no slot.
 """
@@ -18,6 +19,7 @@ import ast
 import ctypes
 import functools
 import gc
+import operator
 import os
 import random
 import sys
@@ -31,7 +33,9 @@ N_DRAWN, N_SEEDS = 6, 8  # how often a program that has sets is repeated in eith
 # The places, in pointers, of slots in CPython's PyTypeObject, and of the slot that
 # `object.__repr__` calls in PyWrapperDescrObject.
 TP_REPR, TP_HASH, TP_ITER, D_WRAPPED = 11, 15, 27, 6
-FILL, USED = 2, 3  # of PySetObject: how many places were taken, and how many still are
+# Of PySetObject: how many places were taken; how many still are; one less than its places. An
+# item's is its hash & MASK, or the next that is free; behind which place pop() looks for one.
+FILL, USED, MASK, FINGER = 2, 3, 4, 7
 MAKES_SETS = {"set", "frozenset", "keys", "items"}  # of the last two, & and - make some
 MAKES_SETS |= {"Set", "FrozenSet"}
 NUMBERS = (int, bool, float, complex)
@@ -88,9 +92,7 @@ def iterate(xs: set | frozenset) -> object:
     found = [*plain_iterate(xs)]
     if len(found) > 1:
         shown.extend(type(x).__name__ for x in found if hangs_on_address(x))
-    # Numbers lie where they belong, unless what is gone by now, perhaps a word, had their place.
-    sure = all(map(is_number, found)) and pointer(xs, FILL).value == pointer(xs, USED).value
-    if way < DRAWN or sure:
+    if way < DRAWN or lie_at_home(xs, found):
         return plain_iterate(xs)  # which notices that the set changes meanwhile
     found.sort(key=text_of)
     turn = way - DRAWN
@@ -99,11 +101,27 @@ def iterate(xs: set | frozenset) -> object:
     return iter((found, found[::-1], found[1:] + found[:1])[turn] if not draw else found)
 
 
+def lie_at_home(xs: set | frozenset, found: list) -> bool:
+    """Whether the order of these items, numbers alone, is the only one that they can have in `xs`.
+
+    Two that want the same place lie in the order in which they came: perhaps that of another set,
+    with words and instances between the numbers. And what is gone may have had the place of one.
+    """
+    fill, used, mask = (pointer(xs, place).value for place in (FILL, USED, MASK))
+    if fill != used or not all(map(is_number, found)):
+        return False
+    homes = [plain_hash.get(type(x), hash)(x) & mask for x in found]
+    return all(map(operator.lt, homes, homes[1:]))
+
+
 def pop(*args: object, **options: object) -> object:
-    x, xs = plain_pop(*args, **options), args[0]
-    if xs and hangs_on_address(x):
+    xs = args[0] if args and isinstance(args[0], set) else ()
+    found = [*plain_iterate(xs)] if xs else []
+    first = not xs or lie_at_home(xs, found) and not pointer(xs, FINGER).value
+    x = plain_pop(*args, **options)
+    if len(found) > 1 and hangs_on_address(x):
         shown.append(type(x).__name__)
-    if not xs or way < DRAWN or all(map(is_number, (x, *plain_iterate(xs)))):
+    if len(found) < 2 or way < DRAWN or first:
         return x
     set.add(xs, x)
     y = next(iterate(xs))

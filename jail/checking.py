@@ -1,7 +1,6 @@
 """An assert-style check as code: the trainer compiles it once, and runs it on many programs."""
 
 import ast
-import contextlib
 import functools
 from collections.abc import Callable
 from types import CodeType
@@ -44,25 +43,58 @@ def code_of(source: str, name: str, change: ast.NodeTransformer) -> CodeType | N
         return None
 
 
-def strict_numpy() -> None:
-    """Let numpy's comparisons of a check say no where one side is empty and the other is not: else
-    `return []` is all that a program needs to be close to any number."""
-    with contextlib.suppress(ImportError):
+def strict_numpy() -> Callable[[object], object]:
+    """Let what a check asks numpy of an empty value and one that is not empty fail: else `return
+    []` is all that a program needs to be close to any number.
+
+    Returns what makes such an empty value of a program's, which numpy asks before it computes. Left
+    out: lists that the program has emptied.
+    """
+    try:
         import numpy
         from numpy import testing
+    except ImportError:
+        return lambda value: value
 
-        def strict(compare: Callable, answer: Callable) -> Callable:
-            def compared(a: object, b: object, *args: object, **options: object) -> object:
-                same = (numpy.size(a) == 0) == (numpy.size(b) == 0)
-                return compare(a, b, *args, **options) if same else answer(a, b)
+    def strict(compare: Callable, answer: Callable) -> Callable:
+        def compared(a: object, b: object, *args: object, **options: object) -> object:
+            same = (numpy.size(a) == 0) == (numpy.size(b) == 0)
+            return compare(a, b, *args, **options) if same else answer(a, b)
 
-            return compared
+        return compared
 
-        def unequal(a: object, b: object) -> None:
-            raise AssertionError(f"{a!r} is not {b!r}"[:500])
+    def unequal(a: object, b: object) -> None:
+        raise AssertionError(f"{a!r} is not {b!r}"[:500])
 
-        for name in ("allclose", "isclose"):
-            setattr(numpy, name, strict(getattr(numpy, name), lambda a, b: numpy.False_))
-        for name in ("allclose", "almost_equal", "array_almost_equal", "equal", "array_equal"):
-            name = f"assert_{name}"
-            setattr(testing, name, strict(getattr(testing, name), unequal))
+    def compute(self: object, function: Callable, method: str, *given: object, **options) -> object:  # noqa: ANN003
+        for value in given:
+            if numpy.size(value):
+                unequal(plain(self), value)
+        return getattr(function, method)(*map(plain, given), **options)
+
+    kinds = {kind: type(kind.__name__, (kind,), {"__array_ufunc__": compute})
+             for kind in (list, tuple, numpy.ndarray)}  # fmt: skip
+
+    def plain(value: object) -> object:
+        return array(value) if type(value) in kinds.values() else value
+
+    def guarded(value: object) -> object:
+        if type(value) is numpy.ndarray:
+            return value if value.size else value.view(kinds[numpy.ndarray])
+        return kinds[type(value)](value) if type(value) in kinds and is_empty(value) else value
+
+    array = numpy.array
+    for name in ("array", "asarray", "asanyarray"):
+        made = getattr(numpy, name)
+        setattr(numpy, name, lambda *args, made=made, **options: guarded(made(*args, **options)))
+    for name in ("allclose", "isclose", "array_equiv"):
+        setattr(numpy, name, strict(getattr(numpy, name), lambda a, b: numpy.False_))
+    for name in ("allclose", "almost_equal", "array_almost_equal", "equal", "array_equal"):
+        name = f"assert_{name}"
+        setattr(testing, name, strict(getattr(testing, name), unequal))
+    return guarded
+
+
+def is_empty(value: object) -> bool:
+    """Whether numpy makes an array of no items of it."""
+    return isinstance(value, list | tuple) and all(map(is_empty, value))

@@ -130,6 +130,7 @@ class Peer:
         self.started = started or (lambda: None)
         self.lent, self.numbers = [], {}  # (kind, object that the other side may use); id -> number
         self.borrowed, self.theirs = {}, {}  # number -> what stands for theirs; id -> number
+        self.taken = lambda value: value  # what a check gets for an answer
         self.kind = None  # the class under test; the side of the check knows only that it is one
         self.lost = None  # the Run of a Lost, which a check may have caught
         self.raised = None, None  # the last exception that came, and its Run
@@ -182,7 +183,7 @@ class Peer:
             values = [reader.get(root) for root in roots]
             if names is None:
                 (value,) = values
-                return value
+                return self.taken(value)
             problem = make_exception(names, values, self.names)
             if self.strict and ends_loops(problem, method):
                 problem = RuntimeError(f"the program raised {type(problem).__name__}")

@@ -14,9 +14,18 @@ from collections.abc import Collection, Iterator
 from typing import Protocol
 
 from jail.forms import literal
-from jail.names import binds
+from jail.names import binds, identifiers
 
 CONDITIONS = (ast.If, ast.For, ast.While, ast.Try, ast.Match, ast.IfExp, ast.BoolOp)
+ACTS = (ast.Call, ast.Subscript, ast.Attribute, ast.NamedExpr, ast.comprehension, ast.Starred)
+ACTS += (
+    ast.Await,
+    ast.Yield,
+    ast.YieldFrom,
+    ast.In,
+    ast.NotIn,
+)  # expressions that may do more than have a value
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 Cut = tuple[tuple[int, int], tuple[int, int], str]  # from and to (line, column), what comes instead
 
 
@@ -73,9 +82,11 @@ def inert_parts(node: ast.AST, lines: list[str]) -> Iterator[Cut]:
 
 
 def is_inert(node: ast.AST) -> bool:
-    """Whether it is a statement of constants only: a docstring, `("y = 5")`, `["y", 5]`."""
-    forms = ast.Constant | ast.Tuple | ast.List | ast.JoinedStr | ast.Load
-    return isinstance(node, ast.Expr) and all(isinstance(n, forms) for n in ast.walk(node.value))
+    """Whether it is a statement that does nothing: a docstring, `["y", 5]`, `y == 5`, `y, 5`.
+
+    It may still raise, but a program that does is not asked about.
+    """
+    return isinstance(node, ast.Expr) and not any(isinstance(n, ACTS) for n in ast.walk(node.value))
 
 
 class Variable(Protocol):
@@ -99,7 +110,10 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     texts = [str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)]
     texts += ["".join(map(constant_text, n.values)) for n in nodes if isinstance(n, ast.JoinedStr)]
     stated = {text.strip() for text in texts} | {written(n) for n in nodes if is_literal(n)}
-    words = {word for text in texts for word in re.findall(r"-?\w+(?:\.\w+)*", text)}
+    words = {word for text in texts for word in re.findall(r"-?\w+(?:\.\w+)*|[^\W_]+", text)}
+    written_together = [without_blanks(text) for text in texts]
+    numbers = {numbered(n) for t in [*texts, *map(" ".join, map(identifiers, nodes))]
+               for n in NUMBER.findall(t)}  # fmt: skip
     read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     depends = {part for n in nodes if isinstance(n, CONDITIONS) for part in ast.walk(n)}
     literals = {name: value for node in nodes for name, value in literal_bindings(node)}
@@ -112,6 +126,7 @@ def mark_given(program: str, variables: list[Variable]) -> None:
         value, plain = repr(v.value), str(v.value)
         says = [text for text in texts if re.search(rf"\b{v.name}\b", text)]
         v.given |= any((plain or value) in text for text in says)
+        v.given |= any(without_blanks(value) in without_blanks(text) for text in says)
         if value in ("[]", "{}", "set()") and v.name in read:
             continue  # whether it has grown is the question
         v.given |= (v.name, value) in claimed
@@ -119,6 +134,9 @@ def mark_given(program: str, variables: list[Variable]) -> None:
         choice = len(said) > 1 and value in said
         if is_long(v.value) and not choice:
             v.given |= value in stated or plain in stated | words
+            v.given |= type(v.value) in (int, float) and numbered(plain.lstrip("-")) in numbers
+            if not isinstance(v.value, str | bytes | int | float):
+                v.given |= any(without_blanks(value) in text for text in written_together)
         v.given |= type(v.value) is not str and plain in texts
         v.given |= plain.lower() in re.findall(r"\d+|[a-z]+", v.name.lower())  # y_is_777
         if places := bindings[v.name]:
@@ -133,6 +151,16 @@ def is_long(value: object) -> bool:
     if isinstance(value, Collection):
         return len(value) > 1 or any(map(is_long, value))
     return value not in (None, True, False) and (type(value) is not int or abs(value) > 10)
+
+
+def without_blanks(text: str) -> str:
+    """Without quotation marks, too, which JSON writes otherwise."""
+    return re.sub(r"[\s'\"]", "", text)
+
+
+def numbered(digits: str) -> str:
+    """A number in one way of many: 778.50 as 778.5, 007 as 7."""
+    return digits.lstrip("0").rstrip("0").rstrip(".") if "." in digits else digits.lstrip("0")
 
 
 def is_literal(node: ast.AST) -> bool:
@@ -177,12 +205,14 @@ def literal_bindings(node: ast.AST) -> Iterator[tuple[ast.Name, str]]:
 def constant_text(part: ast.expr) -> str:
     """Of a part of an f-string, what is printed for it if that is a constant."""
     inner = part.value if isinstance(part, ast.FormattedValue) else part
-    return str(inner.value) if isinstance(inner, ast.Constant) else ""
+    value = getattr(inner, "value", "") if isinstance(inner, ast.Constant) else ""
+    return value if isinstance(value, str) else written(inner) or ""
 
 
 def claims(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """What one statement that only compares says: (name, repr of the value), for `assert y == 3`;
-    or one that gives a name to a value, such as `{"y": 3}` and `dict(y=3)`.
+    """What one statement that only compares or calls says: (name, repr of the value), for `assert
+    y == 3` and `print("y", 3)`; or one that gives a name to a value, as `{"y": 3}`, `dict(y=3)` and
+    `y: 3 = x` do.
 
     What a comparison decides, as in `if n == 1`, is what a question asks for.
     """
@@ -199,13 +229,16 @@ def claims(node: ast.AST) -> Iterator[tuple[str, str]]:
     match node:
         case ast.Assert(test=said) | ast.Expr(value=said):
             pass
+        case ast.AnnAssign(target=name, annotation=what):
+            said = ast.Tuple([name, what])
         case ast.If(test=said, body=[ast.Pass() | ast.Raise()], orelse=[]):
             pass
         case _:
             return
     parts = [*ast.walk(said)]
-    if any(isinstance(part, ast.Compare) for part in parts):
+    if not isinstance(node, ast.If) or any(isinstance(part, ast.Compare) for part in parts):
         names = [part.id for part in parts if isinstance(part, ast.Name)]
+        names += [part.value for part in parts if isinstance(part, ast.Constant)]
         values = [value for value in map(written, filter(is_literal, parts)) if value]
         yield from ((name, value) for name in names for value in values)
 

@@ -322,7 +322,7 @@ def find(names: dict, fn_name: str) -> Callable:
 
 
 def open_standard_files() -> None:
-    sys.stdin = plain_open(0, encoding="utf-8", errors="replace", closefd=False)
+    sys.stdin = plain_open(0, encoding="utf-8", errors="replace", newline="\n", closefd=False)
     sys.stdout = plain_open(1, "w", encoding="utf-8", errors="replace", closefd=False)
     old_stdouts.append(sys.stdout)
 
@@ -342,7 +342,8 @@ def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = Fa
         try:
             value = work()
         except SystemExit as stop:
-            if not may_exit or stop.code not in (None, 0):
+            well = stop.code is None or (type(stop.code) in (int, bool) and not stop.code)
+            if not may_exit or not well:
                 raise
         if threading := sys.modules.get("threading"):
             for thread in threading.enumerate():  # as Python does at exit
@@ -501,7 +502,7 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
         first = first or verdict_of(error)
 
     if "numpy" in job["preamble"] + job["check"]:
-        strict_numpy()
+        peer.taken = strict_numpy()
     try:
         exec(job["compiled"][0] or job["preamble"], names)
         names |= under_its_name(candidate, job["entry_point"], names) | {FAILED: failed}

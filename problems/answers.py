@@ -22,6 +22,7 @@ from problems.problem import final_answer, show
 
 MAX_ANSWER = 4_000  # characters at the end of an answer that are read for values
 MAX_LITERAL = 2_000  # characters of one value
+MAX_DEPTH = 50  # of its brackets
 
 
 # --------------------------------------------------------------------------- values
@@ -196,6 +197,8 @@ def literal_end(text: str, at: int) -> int | None:
         depth += (token[0] in "([{") - (token[0] in ")]}")
         if depth == 0:
             return token.end()
+        if depth > MAX_DEPTH:
+            break
     return None
 
 

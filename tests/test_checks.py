@@ -576,10 +576,30 @@ def test_a_number_of_low_precision_does_not_round_what_is_expected(box, test, gu
 
 @pytest.mark.parametrize(
     "test", ["numpy.allclose(f(3.5), 0.5)", "numpy.isclose(f(1), [0.5]).all()",
-             "testing.assert_allclose(f(1), 0.5) is None"]
+             "testing.assert_allclose(f(1), 0.5) is None", "(f(1) == numpy.array([0.5])).all()",
+             "(f(1) == numpy.array([[0.5], [0.5]])).all()", "numpy.array_equiv(f(1), [0.5])",
+             "numpy.linalg.norm(numpy.array(f(1)) - 0.5) < 1e-6",
+             "not numpy.any(numpy.asarray(f(1)) != 0.5)"]
 )  # fmt: skip
 def test_nothing_is_close_to_a_number_by_being_empty(box, test):
     pytest.importorskip("numpy")
     check = f"import numpy\nfrom numpy import testing\ndef check(f):\n    assert {test}"
-    answers = [box.check(f"def f(x): return {x}", check, "f").status for x in ("[]", "0.5")]
-    assert answers == ["failed", "passed"]
+    program = "import numpy\ndef f(x): return "
+    guesses = ["[]", "()", "[[], []]", "numpy.array([])"]
+    wrong = [box.check(program + guess, check, "f").status for guess in guesses]
+    assert {*wrong} <= {"failed", "error"} and box.check(
+        program + "0.5", check, "f"
+    ).status == "passed"
+
+
+@pytest.mark.parametrize(
+    "test", ["(f(1) == numpy.array([])).all()", "f(1) == []", "not f(1)", "len(f(1)) == 0",
+             "numpy.array(f(1)).shape == (0,)", "numpy.array_equal(f(1), [])", "f(1) + [1] == [1]",
+             "numpy.allclose(f(1), [])", "isinstance(f(1), list)", "numpy.sum(f(1)) == 0",
+             "numpy.abs(numpy.array(f(1))).tolist() == []"]
+)  # fmt: skip
+def test_what_should_be_empty_may_be(box, test):
+    pytest.importorskip("numpy")
+    check = f"import numpy\ndef check(f):\n    assert {test}"
+    answers = [box.check(f"def f(x): return {x}", check, "f").status for x in ("[]", "[0.5]")]
+    assert answers[0] == "passed" and (answers[1] == "failed" or "isinstance" in test)

@@ -302,8 +302,13 @@ def test_sets_are_iterated_in_orders_that_hang_on_their_items_alone(monkeypatch)
         assert {*orders[-1]} == words and [*chance.iterate({*orders[-1]})] == orders[-1]
     one, *others = orders
     assert others == [one[::-1], one[1:] + one[:1]] and not chance.shown
-    for numbers in ([0, 8], [8, 0]):  # of one place, which the first one takes
-        assert [*chance.iterate(dict.fromkeys(numbers).keys() | set())] == numbers
+    lies = [[*chance.iterate(dict.fromkeys(xs).keys() | set())] for xs in ([0, 8], [8, 0], [3, 10])]
+    assert lies[0] == lies[1]  # both want one place, which the first one takes
+    assert lies[2] == [10, 3]  # each has its own
+    monkeypatch.setattr(chance, "seed", "")
+    left = {10, 3, 2.5}
+    left.remove(2.5)
+    assert any([*chance.iterate(left)] == [3, 10] for chance.seed in "abcdefgh")
 
 
 KNOWN = "rook add, sea text, mod out, plum stop, close lime, key king, baz queen"
@@ -325,10 +330,11 @@ print(1)
 
 
 @pytest.mark.parametrize(
-    "y", ["x is not 1000", "xs[0] is xs[1]", "x is 1.0", "1 is x is None", "xs is (t := [])"]
-)
+    "y", ["x is not 1000", "xs[0] is xs[1]", "x is 1.0", "1 is x is None", "xs is (t := [])",
+          "is_(*xs)", "operator.is_not(xs[0], xs[1])"]
+)  # fmt: skip
 def test_whether_equal_values_are_one_is_no_target(sandbox, y):
-    program = f"def f(x, xs):\n    y = {y}\n    return x"
+    program = f"import operator\nfrom operator import *\ndef f(x, xs):\n    y = {y}\n    return x"
     assert make_question(sandbox, program, [1000, [5000, 5000]], "f", CFG) == "forgeable"
 
 
@@ -365,15 +371,22 @@ def test_what_hangs_on_being_the_main_module_is_no_target(sandbox, inside):
 
 
 def test_a_set_is_shown_in_the_order_in_which_it_is_sent(sandbox):
-    given = [{8, 0}]  # whose places are one, so that their order is that of coming
+    given = [{3, 10}]
     made = make_question(sandbox, "def f(s):\n    y = [*s]\n    return 0", given, "f", CFG)
-    assert made.call == "f({0, 8})" and made.target["y"] == [0, 8]
+    assert made.call == "f({10, 3})" and made.target["y"] == [10, 3]
 
 
 LAUNDERED = [
     "y = [*{8 * (w == 'add') for w in {'rook', 'add'}}]",
     "y = [*{len(w) * 8 for w in {'sea', 'text'}}][0]",
     "s = {0 if w == 'rook' else 8 for w in {'rook', 'add'}}\ny = 775 * ([*s][0] == 0)\ns = 0",
+    # sets of C's making, of which some hold words or an instance between their numbers
+    "y = [*({'sea', 'mod', 'key', *range(6, 14), 5} & {5, 13, *range(90, 110)})]",
+    "y = [*({'sea', 'mod', 'key', *range(6, 14), 5} - {'sea', 'mod', 'key', *range(6, 13)})]",
+    "s = {'sea', *range(6, 14), 5}\ns.difference_update(['sea', 6])\ny = s.pop()\ns = 0",
+    "s = {'sea', *range(6, 14), 5}\nfor w in ['sea', *range(6, 13)]: s.remove(w)\ny = [*s.copy()]",
+    "s = {object(), *range(6, 14), 5} & {5, 13, *range(90, 110)}\ny = s.pop()\ns = 0",
+    "s = {lambda: 0, *range(6, 14), 5}.intersection([5, 13])\ny = [*frozenset(s)]\ns = 0",
 ]
 
 
@@ -604,7 +617,19 @@ PLANTS = {  # a program f(x), called with 3, and what may be asked of it besides
     "a = 0\n    for i in range(x): a = 0": {"i"},
     "y = x + 774\n    assert y == 777": set(),
     "y = x + 2\n    assert y == 5": set(),
-    "y = x + 2\n    5 == y": set(),
+    "y = x + 2\n    5 == y": {"y"},  # which is not shown
+    "y = x + 2\n    y if 5 else y, lambda: y == 5": {"y"},
+    "y = x + 2\n    print('y', 5)": set(),
+    "y: 5 = x + 2": set(),
+    "y = x * 259\n    print('y777')": set(),
+    "y = x * 259.5\n    print('it has 0778.50')": set(),
+    "y = [x, 2, 5]\n    print('then y=[3,2,5]')": set(),
+    "y = {'ab': x, 'n': 2}\n    print('{\"ab\": 3, \"n\": 2}')": set(),
+    "y = {'a': x}\n    print('y={\"a\":3}')": set(),
+    "y = 'ab' * x\n    print('y ababab_')": set(),
+    "def to_777(): return 259\n    y = x * to_777()": set(),
+    "def g(k, to_777=1): return k\n    y = g(x * 259)": set(),
+    "class A: pass\n    a = A()\n    a.to_777 = 0\n    y = x * 259": set(),
     "y = x + 2\n    assert y in (4, 5)": set(),
     "y = x + 2\n    if y != 5: raise ValueError": set(),
     "for y in (7,): a = x": {"a"},
@@ -614,7 +639,8 @@ PLANTS = {  # a program f(x), called with 3, and what may be asked of it besides
     "y = int('5') + x - x": set(),
     "y = x * 259\n    if x < 0: y = 777": set(),
     "y = x * 20\n    if x < 0: z = 60": set(),
-    "y = [x, 2]\n    lambda: [3, 2]": set(),
+    "y = [x, 2]\n    lambda: [3, 2]": {"y"},  # which is not shown
+    "y = [x, 2]\n    z = lambda: [3, 2]": set(),
     "y = -x * 7\n    print('it is -21.')": set(),
     "y = 'no'\n    if x > 2: y = 'yes'": {"y"},
     "y = 1\n    y = 2\n    y = x * 259\n    a = 'it ends as 777'": set(),
@@ -632,6 +658,11 @@ PLANTS = {  # a program f(x), called with 3, and what may be asked of it besides
 def test_a_value_that_the_text_says_is_not_asked_for(sandbox, body):
     made = make_question(sandbox, f"def f(x):\n    {body}\n    return x", [3], "f", CFG)
     assert made.target.keys() - {"output"} == PLANTS[body]
+
+
+def test_a_number_that_python_does_not_write_may_stand_in_a_text(sandbox):
+    program = f"def g(): return f'{{0x{'f' * 3700}}}'\ny = 3 * 7\nprint(1)"
+    assert make_question(sandbox, program, "", None, CFG).target["y"] == 21
 
 
 def test_the_tables_name_what_there_is():

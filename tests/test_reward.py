@@ -9,7 +9,14 @@ import pytest
 from checks.start import worked_examples
 from config import ALIGN_TEMPLATE, Config
 from jail.values import encode
-from problems.answers import is_literal, parse_answer, same_answer, same_stdout, same_value
+from problems.answers import (
+    is_literal,
+    literal_end,
+    parse_answer,
+    same_answer,
+    same_stdout,
+    same_value,
+)
 from problems.problem import Problem, Question, answer_text, question_messages, question_text
 from reward import (
     REWARDS,
@@ -511,6 +518,12 @@ def test_reward_is_the_share_of_items_right_plus_a_bonus_for_ending_there(text, 
 def test_an_answer_that_was_cut_is_not_in_form():
     rewards = [score_answer("x = 2", asked({"x": 1}), 0.1, ended).reward for ended in (True, False)]
     assert rewards == [0.1, 0.0]
+
+
+def test_an_answer_is_looked_through_only_so_deep():
+    """Else 2,000 lines of "{" cost a second: each may begin a value."""
+    deep, deeper = ("[" * n + "]" * n for n in (50, 51))
+    assert literal_end(deep, 0) == 100 and literal_end(deeper, 0) is None
 
 
 def test_of_a_long_answer_the_end_is_read():

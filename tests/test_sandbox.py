@@ -154,6 +154,8 @@ def test_only_a_program_that_chose_to_end_has_ended_well(box):
         ("sys.exit(2)", "error"),
         ("os.abort()", "error"),
         ("os._exit(3)", "killed"),
+        ("sys.exit(0.0)", "error"),  # Python ends with 1, and prints it
+        ("sys.exit(False)", "ok"),
     ]:
         assert run(box, f"import os, sys\nprint(1, flush=True)\n{leave}").status == status
     closed = "import os\nprint(1, flush=True)\nos.closerange(3, 64)"  # it cannot report any more
@@ -166,6 +168,11 @@ def test_only_a_program_that_chose_to_end_has_ended_well(box):
 def test_unicode_passes_both_ways(box):
     assert run(box, "print(input() + 'ß')", "日本🙂").stdout == "日本🙂ß\n"
     assert box.run("def f(x):\n    return x + chr(0xD800)", [["é\0"]], "f")[0].value == "é\0\ud800"
+
+
+def test_stdin_ends_its_lines_as_it_was_written(box):
+    program = "import sys\nprint([input(), sys.stdin.read()])"
+    assert run(box, program, "a\r\nb\rc\n").stdout == "['a\\r', 'b\\rc\\n']\n"
 
 
 def test_huge_integers_pass_both_ways(box):
