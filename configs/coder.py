@@ -15,7 +15,8 @@ samples_per_prompt = 8
 max_prompt_tokens = 640
 temperature = 0.8
 max_tokens = 160
-stop = ["\n```\n"]  # it explains its program afterwards, unless it is stopped
+# It goes on behind its program: it explains, or learns to test, until half of its tokens are spent.
+stop = ["\n```\n", "\n# Test", "\n# Example", "\nassert "]
 
 align_ratio = 0.4
 align_inputs = 2
