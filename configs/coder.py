@@ -16,7 +16,7 @@ max_prompt_tokens = 640
 temperature = 0.8
 max_tokens = 160
 # It goes on behind its program: it explains, or learns to test, until half of its tokens are spent.
-stop = ["\n```\n", "\n# Test", "\n# Example", "\nassert "]
+stop = ["\n```\n", "\n# Test", "\n# Example"]
 
 align_ratio = 0.4
 align_inputs = 2
