@@ -18,7 +18,7 @@ from typing import NamedTuple
 import trace
 from config import Config
 from jail.recorder import UNFIT, plain
-from jail.remarks import complexity, mark_given, without_remarks
+from jail.remarks import complexity, has_class, mark_given, without_remarks
 from jail.values import decode, encode, room_for
 from problems import answers
 from problems.failures import expected_outputs
@@ -173,8 +173,8 @@ def ask(sandbox: Sandbox, problem: Problem, verdict: Verdict, cfg: Config) -> li
     program, tests = verdict.program, problem.tests
     if not program or verdict.status in ("passed", "timeout"):
         return []
-    name, in_class = problem.fn_name, re.search(r"^class Solution\b", program, re.M)
-    if name and name.startswith("Solution") != bool(in_class):  # a small model often writes a
+    name, in_class = problem.fn_name, has_class(program, "Solution")
+    if name and name.startswith("Solution") != in_class:  # a small model often writes a
         bare = name.rpartition(".")[2]  # plain f for Solution().f; sandbox.py finds both
         name = f"Solution().{bare}" if in_class else bare
     inputs = tests.get("inputs") or tests.get("calls", [])

@@ -61,7 +61,7 @@ class SandboxBroken(RuntimeError):
 class Sandbox:
     """One zygote, for one thread at a time. Any exception from run() or check() closes it.
 
-    timeout_s, of CPU time, limits one input (or one call of a check); n inputs may take n times it.
+    timeout_s, of CPU time, limits one input (or call of a check); n, of up to 100, n times it.
     packages may be imported, besides the standard library.
     mode "auto" raises SandboxUnavailable where the kernel isolates nothing; mode "weak" limits
     resources and isolates nothing.
@@ -151,7 +151,7 @@ class Sandbox:
         calls: how many times the limit of one input or call all of them together may take.
         """
         buffer, late, lost = bytearray(), False, ""
-        clock = Clock(self.timeout_s, self.timeout_s * calls)
+        clock = Clock(self.timeout_s, calls)
         limits = self._limits | {"cpu_s": clock.backstop_s, "room": room}
         limits["output_bytes"] = OUTPUT_BYTES * room
         control = self._control.fileno()

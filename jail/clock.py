@@ -5,8 +5,9 @@ same verdict beside other work. The kernel keeps a clock for each process, which
 threads, and anybody may read it who knows the process's number. The zygote lives in a pid namespace
 and knows other numbers than we do, so it sends pidfds, and /proc says which numbers these are here.
 
-A program that sleeps computes nothing, so a looser limit holds for the time on the wall. The time
-in which it was ready to compute and had no core does not count.
+A program that sleeps computes nothing, so a looser limit holds for the time on the wall: five times
+what it has computed, and what one input may take beside that. The time in which it was ready to
+compute and had no core does not count.
 
 Left out: the time of processes that the program forks. Seccomp forbids them; where it is missing,
 RLIMIT_CPU limits each of them, and the limit on the wall all together.
@@ -18,15 +19,16 @@ import re
 import time
 
 PATIENCE_S = 0.1  # most programs have ended by then, and we need not ask who they are
+MOST_CALLS = 100  # of whose time any program may take: some data sets have thousands of tests
 WALL_FACTOR, WALL_S = 5, 5.0  # a program of 2 s of CPU time may take 15 s beside other work
 
 
 class Clock:
     """Two limits of CPU time in seconds: for each input or call, and for all together."""
 
-    def __init__(self, each_s: float, total_s: float) -> None:
-        self.limits = each_s, total_s
-        self.backstop_s = math.ceil(total_s) + 1  # RLIMIT_CPU, should we look no more
+    def __init__(self, each_s: float, calls: int) -> None:
+        self.limits = each_s, each_s * min(calls, MOST_CALLS)
+        self.backstop_s = math.ceil(self.limits[1]) + 1  # RLIMIT_CPU, should we look no more
         self.clocks, self.pids = [], []  # of the processes, once they are known
         self.waited_s = 0.0  # for a core
         self.seen = 0.0, time.monotonic()  # (CPU, wall)
@@ -66,11 +68,12 @@ class Clock:
 
     def late(self) -> bool:
         """Was a limit over at the last look?"""
-        cpu, wall = self.seen
-        return any(
-            cpu - start[0] > limit_s or wall - start[1] > WALL_FACTOR * limit_s + WALL_S
-            for start, limit_s in zip(self.starts, self.limits, strict=True)
-        )
+        idle_s = WALL_FACTOR * self.limits[0] + WALL_S
+        for start, limit_s in zip(self.starts, self.limits, strict=True):
+            cpu, wall = (now - then for now, then in zip(self.seen, start, strict=True))
+            if cpu > limit_s or wall > WALL_FACTOR * cpu + idle_s:
+                return True
+        return False
 
 
 def waited_s(pid: int) -> float:

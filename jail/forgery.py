@@ -8,8 +8,10 @@ teaches forging.
 
 import ast
 import builtins
+import io
 import re
 import symtable
+import tokenize
 from collections import defaultdict
 
 from jail.allowlist import (
@@ -34,8 +36,9 @@ from jail.forms import has_plain_fields, is_type_call, without_lazy_annotations
 from jail.names import binds, identifiers, origins, since, stars, words
 
 # The compiler turns __x, in a class A, into _A__x: a name that is spelled in two ways.
-MANGLED = r"__\w*[^\W_]_?|_[^\W_]\w*__\w+"
+MANGLED = r"__\w*[^\W_]_?|_[^\W_]\w*__\w+"  # of ASCII
 OTHERWISE = {"fromkeys", "pop"}  # methods that look otherwise, for jail/chance.py has its own
+TEXTS = {tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", -1)}  # Python 3.12 has the latter
 SCOPES = (ast.FunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -50,6 +53,8 @@ def forgeable(program: str, prefix: str = "") -> str:
     either, but imports what the prefix and MODULES name.
     """
     try:
+        if not program.isascii():
+            check_spelling(program)
         tree, given = without_lazy_annotations(ast.parse(program)), ast.parse(prefix)
         reader = Reader(tree, given, symtable.symtable(program, "<program>", "exec"))
         reader.visit(tree)
@@ -74,6 +79,19 @@ def forgeable(program: str, prefix: str = "") -> str:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return "code that does not parse"
     return ""
+
+
+def check_spelling(program: str) -> None:
+    """Refuse what is not of ASCII besides texts and remarks: Python takes such a name for another
+    one (NFKC), or for a name at all where a regular expression takes it for none."""
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(program).readline))
+    except (tokenize.TokenError, SyntaxError):
+        raise Refused("characters that are not of ASCII, in code that has no tokens") from None
+    for kind, text, *_ in tokens:
+        plain = kind == tokenize.STRING and "f" not in re.match(r"\w*", text)[0].lower()
+        if not (text.isascii() or plain or kind in TEXTS):
+            raise Refused("a character that is not of ASCII in its code")
 
 
 class Reader(ast.NodeVisitor):
@@ -324,8 +342,7 @@ class Reader(ast.NodeVisitor):
         for alias in node.names:
             if alias.name not in MODULES:
                 raise Refused(f"import {alias.name}")
-            if any(table.get_type() == "class" for table in self.scope):
-                raise Refused("a module as an attribute of a class")
+        self.check_place()
         self.generic_visit(node)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
@@ -339,7 +356,13 @@ class Reader(ast.NodeVisitor):
         for alias in node.names:
             if alias.name not in MODULES[module] | {"*"}:
                 raise Refused(f"{module}.{alias.name}")
+        self.check_place()
         self.generic_visit(node)
+
+    def check_place(self) -> None:
+        """What a class imports is an attribute of it, whose origin the other rules do not see."""
+        if any(table.get_type() == "class" for table in self.scope):
+            raise Refused("an import in a class")
 
     def visit_Call(self, node: ast.Call) -> None:
         several = len(node.args) != 1 or node.keywords or isinstance(node.args[0], ast.Starred)

@@ -9,6 +9,7 @@ import ast
 import io
 import re
 import tokenize
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from typing import Protocol
@@ -17,6 +18,7 @@ from jail.forms import literal
 from jail.names import binds, identifiers
 
 CONDITIONS = (ast.If, ast.For, ast.While, ast.Try, ast.Match, ast.IfExp, ast.BoolOp)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 ACTS = (ast.Call, ast.Subscript, ast.Attribute, ast.NamedExpr, ast.comprehension, ast.Starred)
 ACTS += (
     ast.Await,
@@ -92,6 +94,7 @@ def is_inert(node: ast.AST) -> bool:
 class Variable(Protocol):
     """What mark_given reads and writes of trace.Variable."""
 
+    scope: str
     name: str
     value: object
     given: bool
@@ -109,20 +112,20 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     nodes = list(ast.walk(ast.parse(program)))
     texts = [str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)]
     texts += ["".join(map(constant_text, n.values)) for n in nodes if isinstance(n, ast.JoinedStr)]
+    texts = [unicodedata.normalize("NFKC", text) for text in texts]
     stated = {text.strip() for text in texts} | {written(n) for n in nodes if is_literal(n)}
     words = {word for text in texts for word in re.findall(r"-?\w+(?:\.\w+)*|[^\W_]+", text)}
     written_together = [without_blanks(text) for text in texts]
-    numbers = {numbered(n) for t in [*texts, *map(" ".join, map(identifiers, nodes))]
-               for n in NUMBER.findall(t)}  # fmt: skip
+    said = [*texts, *map(" ".join, map(identifiers, nodes))]
+    said += [written(n) or "" for n in nodes if is_literal(n)]
+    numbers = {numbered(n) for text in said for n in NUMBER.findall(text)}
     read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     depends = {part for n in nodes if isinstance(n, CONDITIONS) for part in ast.walk(n)}
     literals = {name: value for node in nodes for name, value in literal_bindings(node)}
     claimed = {claim for node in nodes for claim in claims(node)}
-    bindings = defaultdict(list)
-    for node in sorted((n for n in nodes if binds(n)), key=lambda n: (n.lineno, n.col_offset)):
-        for name in binds(node):
-            bindings[name].append(node)
+    bindings = bindings_of(nodes[0], literals)
     for v in variables:
+        places = bindings[v.scope, v.name]
         value, plain = repr(v.value), str(v.value)
         says = [text for text in texts if re.search(rf"\b{v.name}\b", text)]
         v.given |= any((plain or value) in text for text in says)
@@ -130,18 +133,54 @@ def mark_given(program: str, variables: list[Variable]) -> None:
         if value in ("[]", "{}", "set()") and v.name in read:
             continue  # whether it has grown is the question
         v.given |= (v.name, value) in claimed
-        said = {literals.get(place) for place in bindings[v.name]} - {None}
+        said = {literals.get(place) for place in places} - {None}
         choice = len(said) > 1 and value in said
         if is_long(v.value) and not choice:
             v.given |= value in stated or plain in stated | words
-            v.given |= type(v.value) in (int, float) and numbered(plain.lstrip("-")) in numbers
+            if type(v.value) in (int, float) and abs(v.value) > 10:
+                v.given |= numbered(plain.lstrip("-")) in numbers
             if not isinstance(v.value, str | bytes | int | float):
                 v.given |= any(without_blanks(value) in text for text in written_together)
         v.given |= type(v.value) is not str and plain in texts
         v.given |= plain.lower() in re.findall(r"\d+|[a-z]+", v.name.lower())  # y_is_777
-        if places := bindings[v.name]:
+        if places:
             deciding = places if places[-1] in depends else places[-1:]
             v.given |= all(literals.get(place) == value for place in deciding)
+
+
+def bindings_of(tree: ast.Module, literals: dict) -> dict[tuple[str, str], list[ast.AST]]:
+    """(scope, name) -> the nodes that bind it, in order of places; scope is that of trace.Variable.
+
+    What a lambda or a comprehension binds is nobody else's. What a function binds by `global` or
+    `nonlocal` counts for all scopes that have the name, unless it is a literal.
+    """
+    found, shared, waiting = defaultdict(list), set(), [(tree, "", "")]
+    while waiting:
+        node, scope, walrus = waiting.pop()  # the scope, None for one of no name; that of a walrus
+        for name in binds(node):
+            found[scope, name].append(node)
+        if isinstance(node, ast.Global | ast.Nonlocal):
+            shared |= {(scope, name) for name in node.names}
+        outside = set()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            outside = {*node.decorator_list}
+            inner = f"{scope}.{node.name}" if scope else node.name
+            inner = inner, inner
+        elif isinstance(node, ast.NamedExpr):
+            inner = walrus, walrus
+        elif isinstance(node, ast.Lambda):
+            inner = None, None
+        else:
+            inner = None if isinstance(node, COMPREHENSIONS) else scope, walrus
+        for child in ast.iter_child_nodes(node):
+            waiting.append((child, *((scope, walrus) if child in outside else inner)))
+    for place, name in shared:
+        added = [node for node in found.pop((place, name), []) if node not in literals]
+        for key in {(scope, word) for scope, word in found if word == name} | {("", name)}:
+            found[key] += added
+    for nodes in found.values():
+        nodes.sort(key=lambda n: (n.lineno, n.col_offset))
+    return found
 
 
 def is_long(value: object) -> bool:
@@ -223,14 +262,26 @@ def claims(node: ast.AST) -> Iterator[tuple[str, str]]:
             pairs = zip(names, values, strict=True)
         case ast.Call(keywords=words):
             pairs = [(word.arg, word.value) for word in words]
+        case ast.Assign(targets=[ast.Attribute(attr=name)], value=value):
+            pairs = [(name, value)]
+        case ast.Assign(targets=[ast.Subscript(slice=ast.Constant(value=name))], value=value):
+            pairs = [(name, value)]
+        case ast.AnnAssign(target=ast.Name(id=name), annotation=what):
+            pairs = [(name, what)]
+        case ast.arguments():
+            args = [*node.posonlyargs, *node.args]
+            pairs = [*zip([a.arg for a in args[::-1]], node.defaults[::-1], strict=False)]
+            pairs += ((a.arg, a.annotation) for a in [*args, *node.kwonlyargs])
+        case ast.Tuple(elts=parts, ctx=ast.Load()) | ast.List(elts=parts, ctx=ast.Load()):
+            names = [getattr(part, "id", getattr(part, "value", None)) for part in parts]
+            pairs = [(name, part) for name in names for part in parts]
     for name, value in pairs:
-        if isinstance(name, str) and is_literal(value) and (said := written(value)):
+        if isinstance(name, str) and value and is_literal(value) and (said := written(value)):
             yield name, said
+            yield from ((name, word) for word in str(getattr(value, "value", "")).split())
     match node:
         case ast.Assert(test=said) | ast.Expr(value=said):
             pass
-        case ast.AnnAssign(target=name, annotation=what):
-            said = ast.Tuple([name, what])
         case ast.If(test=said, body=[ast.Pass() | ast.Raise()], orelse=[]):
             pass
         case _:
@@ -241,6 +292,15 @@ def claims(node: ast.AST) -> Iterator[tuple[str, str]]:
         names += [part.value for part in parts if isinstance(part, ast.Constant)]
         values = [value for value in map(written, filter(is_literal, parts)) if value]
         yield from ((name, value) for name in names for value in values)
+
+
+def has_class(program: str, name: str) -> bool:
+    """Whether a class of the module is called so."""
+    try:
+        body = ast.parse(program).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(isinstance(node, ast.ClassDef) and node.name == name for node in body)
 
 
 def complexity(program: str) -> int:

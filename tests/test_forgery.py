@@ -622,6 +622,19 @@ PLANTS = {  # a program f(x), called with 3, and what may be asked of it besides
     "y = x + 2\n    print('y', 5)": set(),
     "y: 5 = x + 2": set(),
     "y = x * 259\n    print('y777')": set(),
+    "y = x * 259\n    print('y is \uff17\uff17\uff17')": set(),
+    "y = int(777.0) * x // x": set(),
+    "y = 777\n    a = 'no'\n    b = [x, 2]\n    k = lambda y=0, a=0, b=0: 0": {"b"},
+    "y = 5\n    a = [x + y for y in 'a'[1:]]\n    a = x * 2": {"a"},
+    "y = 777\n    def g(y=0): return x": set(),
+    "y = x * 259\n    def g(y=777): return y": set(),
+    "y = 0\n    def g():\n        nonlocal y\n        y += x\n    g()": {"y"},
+    "y = 5\n    def g():\n        nonlocal y\n        y = 0": set(),
+    "def g(y: 5): return y * x": set(),
+    "y: '= 5' = x + 2": set(),
+    "y = x + 2\n    d = {}\n    d['y'] = 5": {"d"},
+    "y = x + 2\n    d = [('y', 5)]": set(),
+    "class A: pass\n    a = A()\n    a.y = 5\n    y = x + 2": set(),
     "y = x * 259.5\n    print('it has 0778.50')": set(),
     "y = [x, 2, 5]\n    print('then y=[3,2,5]')": set(),
     "y = {'ab': x, 'n': 2}\n    print('{\"ab\": 3, \"n\": 2}')": set(),
@@ -725,6 +738,11 @@ COUNTER, COPY = "from collections import Counter\n", "from copy import deepcopy\
 BY_OTHER_NAMES = [  # each led to a target that the program chose
     "class A:\n    def m(self):\n        import sys as __m\n        return _A__m",
     "import sys as _A__m\nclass A:\n    def m(self): return __m",
+    "class A:\n    def m(self):\n        import sys as __m\u00b7\n        return _A__m\u00b7",
+    "class A:\n    def m(self): __\u2118 = 1",  # names of which \\w knows no or half
+    "x = f'{(\uff59 := 5)}'",
+    "class A:\n    from sys import stdin\nx = A.stdin.name",
+    "class A:\n    if 1: from copy import deepcopy as d",
     "from functools import cached_property",
     "from lib2to3.__main__ import *",
     "from __future__ import annotations as __x__",
@@ -796,6 +814,11 @@ BY_OTHER_NAMES += [  # the library's own classes and functions, misused
 @pytest.mark.parametrize("program", BY_OTHER_NAMES)
 def test_code_and_chance_by_other_names_are_refused(program):
     assert forgeable(program)
+
+
+@pytest.mark.parametrize("text", ["'\u00b7 \uff59'", "b'' # \uff59", "r'\u2118' 'x'"])
+def test_texts_and_remarks_may_hold_any_character(text):
+    assert forgeable(f"x = {text}") == ""
 
 
 def test_runs_that_differ_only_in_true_and_1_differ(sandbox):

@@ -612,6 +612,20 @@ def test_a_question_says_which_of_two_functions_is_called(sandbox):
         assert (question.call, question.target["y"]) == ("Solution().f(3)", 300)
 
 
+@pytest.mark.parametrize("head", ["class  Solution", "class\tSolution", "class \\\n Solution"])
+def test_a_class_is_one_however_it_is_written(sandbox, head):
+    program = f"{head}:\n    def f(self, x):\n        y = x * 100\n        return y\n"
+    program += "def f(x):\n    y = x + 1\n    return y"
+    problem = Problem("p", "", {"inputs": [[3]], "outputs": [4], "fn_name": "f"})
+    (question,) = ask(sandbox, problem, judge(sandbox, problem, program), Config())
+    assert (question.call, question.target["y"]) == ("Solution().f(3)", 300)
+
+
+def test_a_variable_that_is_called_output_otherwise_is_not_asked_about(sandbox):
+    program = "def f(x):\n    a = x + 1\n    \uff4futput = x * 259\n    return x"
+    assert make_question(sandbox, program, [3], "f", Config()) == "forgeable"
+
+
 def test_a_trace_leaves_no_sign_where_programs_are_judged(sandbox, monkeypatch):
     monkeypatch.setattr(sandbox, "run", lambda *args, **options: pytest.fail("they could see it"))
     made = make_question(sandbox, "y = len('ab')\nprint(y)", "", None, Config())

@@ -476,6 +476,20 @@ def test_a_program_that_sleeps_is_ended_by_a_looser_limit(box, wait):
     assert time.monotonic() - start < 10.0
 
 
+def test_a_program_of_many_tests_sleeps_no_longer_than_one_of_few(box):
+    start = time.monotonic()
+    with limits(box, timeout_s=0.2, wall_s=0.2):
+        runs = box.run("import time\ntime.sleep(0.5)", [""] * 99)
+    assert runs[-1].status == "timeout" and time.monotonic() - start < 10.0  # else 50
+
+
+def test_a_program_of_very_many_tests_has_the_time_of_a_hundred(box, monkeypatch):
+    monkeypatch.setattr(clock, "MOST_CALLS", 4)
+    with limits(box, timeout_s=0.3, wall_s=99.0):
+        runs = box.run(f"{SPIN}spin(0.2)", [""] * 12)
+    assert {r.status for r in runs[:5]} == {"ok"} and runs[7].status == "timeout"
+
+
 def test_a_memory_bomb_runs_out_of_memory(box):
     for bomb in ["x = [0] * 10**10", "x = 'a'\nwhile True: x += x", "x = bytearray(10**9)"]:
         assert run(box, bomb).status == "memory"
