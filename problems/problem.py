@@ -139,6 +139,8 @@ def question_text(question: Question, cfg: Config) -> str:
         action = f"The call is `{question.call}`."
     elif question.call.strip():
         action = f"The standard input is:\n{question.call}"
+    elif question.call:  # blanks, which nobody would see
+        action = f"The standard input is {question.call!r}."
     else:
         action = "There is no input."
     names = ", ".join(f"`{name}`" for name in question.target)

@@ -626,6 +626,13 @@ def test_a_variable_that_is_called_output_otherwise_is_not_asked_about(sandbox):
     assert make_question(sandbox, program, [3], "f", Config()) == "forgeable"
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"), [("", "no input"), (" \n", "is ' \\n'"), ("a\n", ":\na")]
+)
+def test_a_question_shows_its_input(given, shown):
+    assert shown in question_text(Question("print", given, None, {"y": 1}), Config())
+
+
 def test_a_trace_leaves_no_sign_where_programs_are_judged(sandbox, monkeypatch):
     monkeypatch.setattr(sandbox, "run", lambda *args, **options: pytest.fail("they could see it"))
     made = make_question(sandbox, "y = len('ab')\nprint(y)", "", None, Config())
