@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from jail.recorder import CAPS
 from jail.values import OUTPUT_BYTES, caps, decode, encode, share
 
 RUN_STATUSES = ("ok", "error", "timeout", "memory", "output", "killed", "syntax")
@@ -94,7 +95,7 @@ def parse_run(report: bytes, statuses: tuple, traced: bool = False, room: int = 
             if kinds != ROW or not row["name"].isidentifier() or len(row["name"]) > LONGEST_NAME:
                 raise ValueError("no variable")
             row["value"] = value
-            encode(value, ordered=False)
+            encode(value, **CAPS, ordered=False)
         return run
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         return Run("error", error=f"{MALFORMED}: {error}"[:200])

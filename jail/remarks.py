@@ -122,7 +122,8 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     depends = {part for n in nodes if isinstance(n, CONDITIONS) for part in ast.walk(n)}
     literals = {name: value for node in nodes for name, value in literal_bindings(node)}
-    claimed = {claim for node in nodes for claim in claims(node)}
+    wanted = {v.name for v in variables}
+    claimed = {claim for node in nodes for claim in claims(node, wanted)}
     bindings = bindings_of(nodes[0], literals)
     for v in variables:
         places = bindings[v.scope, v.name]
@@ -248,7 +249,7 @@ def constant_text(part: ast.expr) -> str:
     return value if isinstance(value, str) else written(inner) or ""
 
 
-def claims(node: ast.AST) -> Iterator[tuple[str, str]]:
+def claims(node: ast.AST, wanted: set[str]) -> Iterator[tuple[str, str]]:
     """What one statement that only compares or calls says: (name, repr of the value), for `assert
     y == 3` and `print("y", 3)`; or one that gives a name to a value, as `{"y": 3}`, `dict(y=3)` and
     `y: 3 = x` do.
@@ -273,10 +274,10 @@ def claims(node: ast.AST) -> Iterator[tuple[str, str]]:
             pairs = [*zip([a.arg for a in args[::-1]], node.defaults[::-1], strict=False)]
             pairs += ((a.arg, a.annotation) for a in [*args, *node.kwonlyargs])
         case ast.Tuple(elts=parts, ctx=ast.Load()) | ast.List(elts=parts, ctx=ast.Load()):
-            names = [getattr(part, "id", getattr(part, "value", None)) for part in parts]
-            pairs = [(name, part) for name in names for part in parts]
+            names = {getattr(part, "id", getattr(part, "value", 0)) for part in parts}
+            pairs = [(name, part) for name in wanted & names for part in parts]
     for name, value in pairs:
-        if isinstance(name, str) and value and is_literal(value) and (said := written(value)):
+        if name in wanted and value and is_literal(value) and (said := written(value)):
             yield name, said
             yield from ((name, word) for word in str(getattr(value, "value", "")).split())
     match node:
@@ -290,6 +291,7 @@ def claims(node: ast.AST) -> Iterator[tuple[str, str]]:
     if not isinstance(node, ast.If) or any(isinstance(part, ast.Compare) for part in parts):
         names = [part.id for part in parts if isinstance(part, ast.Name)]
         names += [part.value for part in parts if isinstance(part, ast.Constant)]
+        names = wanted & {*names}
         values = [value for value in map(written, filter(is_literal, parts)) if value]
         yield from ((name, value) for name in names for value in values)
 

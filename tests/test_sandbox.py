@@ -844,6 +844,14 @@ def test_a_variable_of_a_report_has_the_name_of_one(name):
         assert parse_run(report.encode(), RUN_STATUSES, traced=True).status == status
 
 
+@pytest.mark.parametrize("value", [5, {"int": hex(1 << 1001)}, "x" * 201, [0] * 101])
+def test_a_variable_of_a_report_is_no_larger_than_one(value):
+    row = {"scope": "", "name": "y", "line": 1, "order": 1, "parameter": False, "last": True}
+    report = json.dumps({"status": "ok", "variables": [row | {"value": value}]})
+    run = parse_run(report.encode(), RUN_STATUSES, traced=True)
+    assert run.status == ("ok" if value == 5 else "error")
+
+
 def test_threads_timers_and_asyncio_work(box):
     program = """
 import asyncio, signal, threading, time
