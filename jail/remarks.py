@@ -113,12 +113,12 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     texts = [str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)]
     texts += ["".join(map(constant_text, n.values)) for n in nodes if isinstance(n, ast.JoinedStr)]
     texts = [unicodedata.normalize("NFKC", text) for text in texts]
-    stated = {text.strip() for text in texts} | {written(n) for n in nodes if is_literal(n)}
+    spelled = [written(n) or "" for n in nodes if is_literal(n)]
+    stated = {text.strip() for text in texts} | {*spelled}
     words = {word for text in texts for word in re.findall(r"-?\w+(?:\.\w+)*|[^\W_]+", text)}
-    written_together = [without_blanks(text) for text in texts]
-    said = [*texts, *map(" ".join, map(identifiers, nodes))]
-    said += [written(n) or "" for n in nodes if is_literal(n)]
-    numbers = {numbered(n) for text in said for n in NUMBER.findall(text)}
+    squeezed = [without_blanks(text) for text in texts]
+    names = (" ".join(identifiers(node)) for node in nodes)
+    numbers = {numbered(n) for t in (*texts, *spelled, *names) for n in NUMBER.findall(t)}
     read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     depends = {part for n in nodes if isinstance(n, CONDITIONS) for part in ast.walk(n)}
     literals = {name: value for node in nodes for name, value in literal_bindings(node)}
@@ -141,7 +141,7 @@ def mark_given(program: str, variables: list[Variable]) -> None:
             if type(v.value) in (int, float) and abs(v.value) > 10:
                 v.given |= numbered(plain.lstrip("-")) in numbers
             if not isinstance(v.value, str | bytes | int | float):
-                v.given |= any(without_blanks(value) in text for text in written_together)
+                v.given |= any(without_blanks(value) in text for text in squeezed)
         v.given |= type(v.value) is not str and plain in texts
         v.given |= plain.lower() in re.findall(r"\d+|[a-z]+", v.name.lower())  # y_is_777
         if places:
