@@ -27,7 +27,7 @@ ACTS += (
     ast.In,
     ast.NotIn,
 )  # expressions that may do more than have a value
-NUMBER = re.compile(r"\d+(?:\.\d+)?")
+NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 Cut = tuple[tuple[int, int], tuple[int, int], str]  # from and to (line, column), what comes instead
 
 
@@ -107,7 +107,8 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     where the name is bound to several literals, it among them, which of them it is is the question.
     It says a short one where all statements that bind the name, or the last of them and on no
     condition, bind it to this very literal, where a statement only claims it, where a text is
-    nothing else, where a text holds the name, too, and where the name says it.
+    nothing else, where a text holds the name, too, and where the name says it. It need not say it
+    in Python's way: see alike().
     """
     nodes = list(ast.walk(ast.parse(program)))
     texts = [str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)]
@@ -127,20 +128,22 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     bindings = bindings_of(nodes[0], literals)
     for v in variables:
         places = bindings[v.scope, v.name]
-        value, plain = repr(v.value), str(v.value)
+        value, plain, number = alike(v.value), str(v.value), size_of(v.value)
         says = [text for text in texts if re.search(rf"\b{v.name}\b", text)]
-        v.given |= any((plain or value) in text for text in says)
+        v.given |= any((plain or "''") in text for text in says)
         v.given |= any(without_blanks(value) in without_blanks(text) for text in says)
-        if value in ("[]", "{}", "set()") and v.name in read:
+        v.given |= any(number in map(numbered, NUMBER.findall(text)) for text in says)
+        if value in ("[]", "{}") and v.name in read:
             continue  # whether it has grown is the question
         v.given |= (v.name, value) in claimed
         said = {literals.get(place) for place in places} - {None}
         choice = len(said) > 1 and value in said
         if is_long(v.value) and not choice:
-            v.given |= value in stated or plain in stated | words
-            if type(v.value) in (int, float) and abs(v.value) > 10:
-                v.given |= numbered(plain.lstrip("-")) in numbers
-            if not isinstance(v.value, str | bytes | int | float):
+            v.given |= value in stated or plain in stated | words or number in numbers
+            if isinstance(v.value, str | bytes):
+                whole = re.compile(rf"(?<!\w){re.escape(plain)}(?!\w)")
+                v.given |= any(map(whole.search, texts))
+            elif isinstance(v.value, Collection):
                 v.given |= any(without_blanks(value) in text for text in squeezed)
         v.given |= type(v.value) is not str and plain in texts
         v.given |= plain.lower() in re.findall(r"\d+|[a-z]+", v.name.lower())  # y_is_777
@@ -190,17 +193,38 @@ def is_long(value: object) -> bool:
         return len(value) > 1
     if isinstance(value, Collection):
         return len(value) > 1 or any(map(is_long, value))
-    return value not in (None, True, False) and (type(value) is not int or abs(value) > 10)
+    small = isinstance(value, int | float) and value in range(-10, 11)
+    return value is not None and not small
 
 
-def without_blanks(text: str) -> str:
-    """Without quotation marks, too, which JSON writes otherwise."""
-    return re.sub(r"[\s'\"]", "", text)
+def alike(value: object) -> str:
+    """One text for all values that are one as an answer (problems/answers.py): 3 and 3.0, (9, 8)
+    and [9, 8], 1 / 9 and 0.1111111. ValueError for a number of more digits than Python writes."""
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(alike, value))}]"
+    if isinstance(value, set | frozenset):
+        return f"{{{','.join(sorted(map(alike, value)))}}}"
+    if isinstance(value, dict):
+        return f"{{{','.join(sorted(f'{alike(k)}:{alike(v)}' for k, v in value.items()))}}}"
+    if isinstance(value, float) and abs(value) < 1e300:
+        return str(int(value)) if value == int(value) else f"{value:.5e}"
+    return repr(value)
+
+
+def size_of(value: object) -> str | None:
+    """A number without its sign, which a text may put elsewhere."""
+    return alike(abs(value)) if type(value) in (int, float) else None
 
 
 def numbered(digits: str) -> str:
-    """A number in one way of many: 778.50 as 778.5, 007 as 7."""
-    return digits.lstrip("0").rstrip("0").rstrip(".") if "." in digits else digits.lstrip("0")
+    """alike() of a number in a text: 778.50, 0777, 3,000, 3e-05."""
+    digits = digits.replace(",", "")
+    return (digits.lstrip("0") or "0") if digits.isdigit() else alike(float(digits))
+
+
+def without_blanks(text: str) -> str:
+    """Without quotation marks, too, which JSON writes otherwise, and with one kind of brackets."""
+    return re.sub(r"[\s'\"]", "", text).replace("(", "[").replace(")", "]")
 
 
 def is_literal(node: ast.AST) -> bool:
@@ -208,16 +232,16 @@ def is_literal(node: ast.AST) -> bool:
 
 
 def written(node: ast.AST) -> str | None:
-    """The repr of what a literal stands for; None for any other expression."""
+    """alike() of what a literal stands for; None for any other expression."""
     found = literal(node)
     try:
-        return repr(found[0]) if found else None
-    except ValueError:  # 0xff... may have more digits than Python writes
+        return alike(found[0]) if found else None
+    except (ValueError, RecursionError):  # 0xff... may have more digits than Python writes
         return None
 
 
 def literal_bindings(node: ast.AST) -> Iterator[tuple[ast.Name, str]]:
-    """The names that one node binds to a literal: (name, repr of the value)."""
+    """The names that one node binds to a literal: (name, alike() of the value)."""
     match node:
         case ast.Assign(targets=targets, value=value):
             pairs = [(target, value) for target in targets]
@@ -250,9 +274,9 @@ def constant_text(part: ast.expr) -> str:
 
 
 def claims(node: ast.AST, wanted: set[str]) -> Iterator[tuple[str, str]]:
-    """What one statement that only compares or calls says: (name, repr of the value), for `assert
-    y == 3` and `print("y", 3)`; or one that gives a name to a value, as `{"y": 3}`, `dict(y=3)` and
-    `y: 3 = x` do.
+    """What one statement that only compares or calls says, (name, alike() of the value), such as
+    `assert y == 3` and `print("y", 3)`; or one that gives a name to a value, as `{"y": 3}`,
+    `dict(y=3)` and `y: 3 = x` do.
 
     What a comparison decides, as in `if n == 1`, is what a question asks for.
     """
