@@ -144,7 +144,7 @@ def make_question(
     blanks = re.search(r"[ \t\f]{200}", program)  # over which a tokenizer takes quadratic time
     if blanks or len(program) > answers.MAX_ANSWER or UNSHOWN in show_call(input, fn_name):
         return "too long"
-    program = without_remarks(program)
+    program = without_remarks(program, called=fn_name is not None)
     if complexity(program) > max_complexity:
         return "too complex"
     traced = trace.trace_program(sandbox, program, input, fn_name, prefix=prefix)

@@ -32,7 +32,7 @@ from jail.allowlist import (
     TYPES,
 )
 from jail.chance import makes_sets
-from jail.forms import has_plain_fields, is_type_call, without_lazy_annotations
+from jail.forms import has_plain_fields, is_main_guard, is_type_call, without_lazy_annotations
 from jail.names import binds, identifiers, origins, since, stars, words
 
 # The compiler turns __x, in a class A, into _A__x: a name that is spelled in two ways.
@@ -387,9 +387,8 @@ class Reader(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> None:
-        match node.test:  # __name__ is no value, because a tested function's module is not the main
-            case ast.Compare(ast.Name("__name__") as name, [ast.Eq()], [ast.Constant("__main__")]):
-                self.fine |= set() if node.orelse or self.scope else {name}
+        if is_main_guard(node) and not self.scope:  # of a function's program it is gone
+            self.fine.add(node.test.left)
         self.generic_visit(node)
 
     def visit_For(self, node: ast.For) -> None:

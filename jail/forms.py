@@ -15,6 +15,17 @@ def without_lazy_annotations(tree: ast.Module) -> ast.Module:
     return tree
 
 
+def is_main_guard(node: ast.AST) -> bool:
+    """Whether it runs in the main module alone, where a tested function is not."""
+    match node:
+        case ast.If(
+            test=ast.Compare(ast.Name("__name__"), [ast.Eq()], [ast.Constant("__main__")]),
+            orelse=[],
+        ):
+            return True
+    return False
+
+
 def is_type_call(node: ast.AST) -> bool:
     match node:
         case ast.Call(func=ast.Name("type"), args=[arg], keywords=[]):

@@ -11,10 +11,10 @@ import re
 import tokenize
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
-from jail.forms import literal
+from jail.forms import is_main_guard, literal
 from jail.names import binds, identifiers
 
 CONDITIONS = (ast.If, ast.For, ast.While, ast.Try, ast.Match, ast.IfExp, ast.BoolOp)
@@ -31,8 +31,9 @@ NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 Cut = tuple[tuple[int, int], tuple[int, int], str]  # from and to (line, column), what comes instead
 
 
-def without_remarks(program: str) -> str:
-    """The program without comments, docstrings and statements that are nothing but a constant.
+def without_remarks(program: str, called: bool = False) -> str:
+    """The program without comments, docstrings and statements that do nothing; if it is `called`,
+    without what it does as a main module, too.
 
     What does not parse stays as it is. Of what cannot be written anew without them, nothing stays.
     """
@@ -41,14 +42,15 @@ def without_remarks(program: str) -> str:
     lines = io.StringIO(program).readlines()
     try:
         tree = ast.parse(program)
-        cuts = [cut for node in ast.walk(tree) for cut in inert_parts(node, lines)]
+        idle = (is_inert, is_main_guard) if called else (is_inert,)
+        cuts = [cut for node in ast.walk(tree) for cut in inert_parts(node, lines, idle)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return given
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(program).readline))
     except (tokenize.TokenError, SyntaxError):  # it does not know all that the parser takes
         try:
-            return without_remarks(ast.unparse(tree))
+            return without_remarks(ast.unparse(tree), called)
         except (ValueError, RecursionError):  # digits, or levels, that Python does not write
             return ""
     inside = [(start, end) for start, end, _ in cuts]
@@ -65,11 +67,11 @@ def without_remarks(program: str) -> str:
     return "".join(lines)
 
 
-def inert_parts(node: ast.AST, lines: list[str]) -> Iterator[Cut]:
+def inert_parts(node: ast.AST, lines: list[str], idle: tuple[Callable, ...]) -> Iterator[Cut]:
     """The statements in the blocks of one node that do nothing; `pass` where one has to stand."""
     for name in ("body", "orelse", "finalbody"):
         block = getattr(node, name, None)
-        inert = [part for part in block if is_inert(part)] if isinstance(block, list) else []
+        inert = [x for x in block if any(i(x) for i in idle)] if isinstance(block, list) else []
         for part in inert:
             top, bottom = lines[part.lineno - 1], lines[part.end_lineno - 1]
             left = len(top.encode()[: part.col_offset].decode())

@@ -370,6 +370,14 @@ def test_what_hangs_on_being_the_main_module_is_no_target(sandbox, inside):
     assert make_question(sandbox, program, [3], "f", CFG) == "forgeable"
 
 
+def test_what_a_program_does_as_the_main_module_is_not_shown_with_a_call(sandbox):
+    guard = "if __name__ == '__main__':\n    def f(x): return 777\n    print(f(0))\n"
+    made = make_question(sandbox, f"def f(x):\n    y = x * 7\n    return y\n{guard}", [3], "f", CFG)
+    assert "__main__" not in made.program and made.target["y"] == 21
+    made = make_question(sandbox, f"y = 3 * 7\n{guard}", "", None, CFG)
+    assert "__main__" in made.program and made.target["output"] == "777"
+
+
 def test_a_set_is_shown_in_the_order_in_which_it_is_sent(sandbox):
     given = [{3, 10}]
     made = make_question(sandbox, "def f(s):\n    y = [*s]\n    return 0", given, "f", CFG)
