@@ -1,6 +1,7 @@
 """No alignment target is forged: an attack on the record ends as the truth or as a refusal."""
 
 import ast
+import json
 import random
 import sys
 
@@ -336,6 +337,28 @@ print(1)
 def test_whether_equal_values_are_one_is_no_target(sandbox, y):
     program = f"import operator\nfrom operator import *\ndef f(x, xs):\n    y = {y}\n    return x"
     assert make_question(sandbox, program, [1000, [5000, 5000]], "f", CFG) == "forgeable"
+
+
+@pytest.mark.parametrize(
+    "y", ["object.__eq__(x, xs[0]) is True", "x.bit_length == xs[1].bit_length",
+          "xs[0].__add__ == xs[1].__add__", "[x.conjugate].count(xs[0].conjugate)",
+          "xs[2].upper == 'no way'.upper", "xs[3].index == (5000, 7).index"]
+)  # fmt: skip
+def test_nor_is_it_where_a_method_tells(sandbox, y):
+    """They are one if the program itself holds the call, and several as they come from a file."""
+    program = f"def f(x, xs):\n    y = {y}\n    return x"
+    given = json.loads('[5000, [5000, 5000, "no way"]]')
+    given[1].append((5000, 7))
+    assert make_question(sandbox, program, given, "f", CFG) == "nondeterministic"
+
+
+@pytest.mark.parametrize(
+    "given", [[10**30, [0.0, -0.0, True, 1]], [{"a": "a", 1: 1.0}, [(1, 2)] * 3]]
+)
+def test_what_the_inputs_are_stays_when_equal_ones_are_one(sandbox, given):
+    program = "def f(x, xs):\n    y = [str(v) for v in xs]\n    xs.append(2)\n    return len(y)"
+    made = make_question(sandbox, program, given, "f", CFG)
+    assert made.target["y"] == [str(v) for v in given[1]]
 
 
 @pytest.mark.parametrize("y", ["x is None", "type(x) is int", "None is not x is not True"])
