@@ -131,7 +131,7 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     for v in variables:
         places = bindings[v.scope, v.name]
         value, plain, number = alike(v.value), str(v.value), size_of(v.value)
-        says = [text for text in texts if re.search(rf"\b{v.name}\b", text)]
+        says = [text for text in texts if v.name.lower() in words_of(text.lower())]
         v.given |= any((plain or "''") in text for text in says)
         v.given |= any(without_blanks(value) in without_blanks(text) for text in says)
         v.given |= any(number in map(numbered, NUMBER.findall(text)) for text in says)
@@ -224,6 +224,17 @@ def numbered(digits: str) -> str:
     return (digits.lstrip("0") or "0") if digits.isdigit() else alike(float(digits))
 
 
+def words_of(text: str) -> set[str]:
+    return {*re.findall(r"\w+", text), *re.findall(r"[^\W_]+", text)}
+
+
+def said_by(node: ast.AST | None) -> set[str]:
+    """The names that one node may mean: a name itself, the words of a text."""
+    if isinstance(node, ast.Constant):
+        return words_of(node.value) if isinstance(node.value, str) else set()
+    return {node.id} if isinstance(node, ast.Name) else set()
+
+
 def without_blanks(text: str) -> str:
     """Without quotation marks, too, which JSON writes otherwise, and with one kind of brackets."""
     return re.sub(r"[\s'\"]", "", text).replace("(", "[").replace(")", "]")
@@ -285,8 +296,8 @@ def claims(node: ast.AST, wanted: set[str]) -> Iterator[tuple[str, str]]:
     pairs = []
     match node:
         case ast.Dict(keys=keys, values=values):
-            names = [key.value if isinstance(key, ast.Constant) else key for key in keys]
-            pairs = zip(names, values, strict=True)
+            both = [*zip(keys, values, strict=True), *zip(values, keys, strict=True)]
+            pairs = [(word, value) for key, value in both for word in said_by(key) & wanted]
         case ast.Call(keywords=words):
             pairs = [(word.arg, word.value) for word in words]
         case ast.Assign(targets=[ast.Attribute(attr=name)], value=value):
@@ -300,8 +311,8 @@ def claims(node: ast.AST, wanted: set[str]) -> Iterator[tuple[str, str]]:
             pairs = [*zip([a.arg for a in args[::-1]], node.defaults[::-1], strict=False)]
             pairs += ((a.arg, a.annotation) for a in [*args, *node.kwonlyargs])
         case ast.Tuple(elts=parts, ctx=ast.Load()) | ast.List(elts=parts, ctx=ast.Load()):
-            names = {getattr(part, "id", getattr(part, "value", 0)) for part in parts}
-            pairs = [(name, part) for name in wanted & names for part in parts]
+            names = wanted & set().union(*map(said_by, parts))
+            pairs = [(name, part) for name in names for part in parts]
     for name, value in pairs:
         if name in wanted and value and is_literal(value) and (said := written(value)):
             yield name, said
@@ -311,13 +322,13 @@ def claims(node: ast.AST, wanted: set[str]) -> Iterator[tuple[str, str]]:
             pass
         case ast.If(test=said, body=[ast.Pass() | ast.Raise()], orelse=[]):
             pass
+        case ast.While(test=said, body=[ast.Pass()]):
+            pass
         case _:
             return
     parts = [*ast.walk(said)]
     if not isinstance(node, ast.If) or any(isinstance(part, ast.Compare) for part in parts):
-        names = [part.id for part in parts if isinstance(part, ast.Name)]
-        names += [part.value for part in parts if isinstance(part, ast.Constant)]
-        names = wanted & {*names}
+        names = wanted & set().union(*map(said_by, parts))
         values = [value for value in map(written, filter(is_literal, parts)) if value]
         yield from ((name, value) for name in names for value in values)
 

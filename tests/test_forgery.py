@@ -662,6 +662,13 @@ PLANTS = {  # a program f(x), called with 3, and what may be asked of it besides
     "y = 0\n    def g():\n        nonlocal y\n        y += x\n    g()": {"y"},
     "y = 5\n    def g():\n        nonlocal y\n        y = 0": set(),
     "def g(y: 5): return y * x": set(),
+    "y = x + 2\n    print('y =', 5)": set(),
+    "y = x + 2\n    print('y: %d' % 5)": set(),
+    "y = x + 2\n    print('Y = 5')": set(),
+    "y = x + 2\n    print('y_is_5')": set(),
+    "y = x + 2\n    z = ['now y =', 5]": set(),
+    "y = x + 2\n    z = {5: 'y'}": set(),
+    "y = x + 2\n    while y != 5: pass": set(),
     # in other ways than Python's, which the scorer takes
     "y = x / 2\n    print('y', 1.5000000001)": set(),
     "y = x * 2 / 3\n    said = {'y': 2}": set(),
