@@ -1,8 +1,8 @@
 """Qwen2.5-Coder-0.5B-Instruct, of the paper's family, on two CPU cores: make coder.
 
-Without questions, samples of its programs that pass went from 0.39, the mean of steps 1 to 3, to
-0.87, of steps 18 to 20; greedily it passed 67 % of the held-out problems before and after (one
-seed, max_tokens 144). With questions nobody has run it to its end.
+Without questions (--align_ratio=0 --seed=0), samples of its programs that pass go from 0.50, the
+mean of steps 1 to 3, to 0.95, of steps 28 to 30, in 32 minutes; greedily it passes 77.6 % of the
+held-out problems, and 67.3 % before. With questions nobody has run it to its end.
 """
 
 name = "coder"
