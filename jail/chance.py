@@ -118,11 +118,11 @@ def lie_at_home(xs: set | frozenset, found: list) -> bool:
 def pop(*args: object, **options: object) -> object:
     xs = args[0] if args and isinstance(args[0], set) else ()
     found = [*plain_iterate(xs)] if xs else []
-    first = not xs or lie_at_home(xs, found) and not pointer(xs, FINGER).value
+    sure = len(found) < 2 or (lie_at_home(xs, found) and not pointer(xs, FINGER).value)
     x = plain_pop(*args, **options)
     if len(found) > 1 and hangs_on_address(x):
         shown.append(type(x).__name__)
-    if len(found) < 2 or way < DRAWN or first:
+    if way < DRAWN or sure:
         return x
     set.add(xs, x)
     y = next(iterate(xs))

@@ -265,9 +265,7 @@ def literal_bindings(node: ast.AST) -> Iterator[tuple[ast.Name, str]]:
         case ast.For(target=target, iter=ast.List(elts=[value]) | ast.Tuple(elts=[value])):
             pairs = [(target, value)]
         case ast.arguments():
-            plain = [*node.posonlyargs, *node.args]
-            pairs = [*zip(plain[::-1], node.defaults[::-1], strict=False)]
-            pairs += zip(node.kwonlyargs, node.kw_defaults, strict=True)
+            pairs = defaults(node)
         case _:
             return
     for target, value in pairs:
@@ -277,6 +275,12 @@ def literal_bindings(node: ast.AST) -> Iterator[tuple[ast.Name, str]]:
                     yield target, said
             case ((ast.Tuple() | ast.List()), (ast.Tuple() | ast.List())):
                 pairs += zip(target.elts, value.elts, strict=False)
+
+
+def defaults(node: ast.arguments) -> list[tuple[ast.arg, ast.expr | None]]:
+    plain = [*node.posonlyargs, *node.args]
+    pairs = [*zip(plain[::-1], node.defaults[::-1], strict=False)]
+    return [*pairs, *zip(node.kwonlyargs, node.kw_defaults, strict=True)]
 
 
 def constant_text(part: ast.expr) -> str:
@@ -307,9 +311,9 @@ def claims(node: ast.AST, wanted: set[str]) -> Iterator[tuple[str, str]]:
         case ast.AnnAssign(target=ast.Name(id=name), annotation=what):
             pairs = [(name, what)]
         case ast.arguments():
-            args = [*node.posonlyargs, *node.args]
-            pairs = [*zip([a.arg for a in args[::-1]], node.defaults[::-1], strict=False)]
-            pairs += ((a.arg, a.annotation) for a in [*args, *node.kwonlyargs])
+            pairs = [(a.arg, value) for a, value in defaults(node)]
+        case ast.arg(arg=name, annotation=value):
+            pairs = [(name, value)]
         case ast.Tuple(elts=parts, ctx=ast.Load()) | ast.List(elts=parts, ctx=ast.Load()):
             names = wanted & set().union(*map(said_by, parts))
             pairs = [(name, part) for name in names for part in parts]

@@ -111,7 +111,8 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
     os.write(rope, bytes(1))
     end_children(give_work(ours, {no_work: ()}))  # so that no later one is the first
     control.send(", ".join([*layers, "resource limits"] if layers else ["none"]).encode())
-    keep(control, ours, rope)
+    with contextlib.suppress(ConnectionError):  # the template is gone: a new zygote starts
+        keep(control, ours, rope)
 
 
 def keep(control: socket.socket, letters: socket.socket, rope: int) -> None:
@@ -164,8 +165,10 @@ def give_work(
         socket.send_fds(letters, [b"%d" % WORKS.index(work)], fds)
     children = []
     for _ in works:
-        message, (pidfd,), _, _ = socket.recv_fds(letters, 64, 1)
-        children.append((*map(int, message.split()), pidfd))
+        message, pidfds, _, _ = socket.recv_fds(letters, 64, 1)
+        if not message:
+            raise ConnectionError("the template is gone")
+        children.append((*map(int, message.split()), *pidfds))
     return sorted(children)
 
 
@@ -179,7 +182,7 @@ def fork_on_request(bell: int, letters: socket.socket) -> None:
         if isolation.fork_siblings(bell):
             os.close(bell)
             be_child(letters)
-    finally:  # the keeper is gone, or the machine has no process left: a new zygote starts
+    finally:  # the keeper is gone, or the machine has no process left
         os._exit(0)
 
 

@@ -1159,8 +1159,18 @@ def test_a_full_disk_does_no_harm():
 def test_a_broken_sandbox_says_so():
     box = Sandbox()
     box._zygote.kill()
+    box._zygote.wait()
     with pytest.raises(SandboxBroken):
         run(box, "print(1)")
+
+
+def test_a_sandbox_that_can_start_no_more_children_is_broken(capfd):
+    """Its template ends when there is no process left."""
+    box = Sandbox()
+    os.kill(processes(box)[2], signal.SIGKILL)
+    with pytest.raises(SandboxBroken):
+        run(box, "print(1)")
+    assert capfd.readouterr().err == ""
 
 
 def test_no_process_is_left_after_close():
