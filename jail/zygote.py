@@ -84,6 +84,8 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
     sys.argv = ["program.py"]
     site.setquit()  # for -S, which keeps installed packages away, also drops quit() and exit()
     layers = ["no isolation"] if mode == "weak" else isolation.shut_in(private, readable)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # says who sends: give_work()
     isolation.die_with_parent()
     if "seccomp" in layers:
         seccomp.restrict_zygote()  # each child adds a second filter; a small one costs less time
@@ -98,7 +100,6 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
         isolation.libc.malloc_trim(0)
     inherited.open_spare()
     gc.freeze()
-    ours, theirs = inherited.plain_socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     bell, rope = (end.detach() for end in inherited.plain_socketpair())
     if os.fork() == 0:
         for end in (control, ours):
@@ -159,16 +160,17 @@ def give_work(
 ) -> list[tuple[int, int, int]]:
     """Write to the children that wait. Each takes a letter, and has no more files than those in it.
 
-    Returns for each: its place in WORKS; its pid, or 1 in a pid namespace of its own; a pidfd.
+    Returns for each: its place in WORKS, its pid, a pidfd.
     """
     for work, fds in works.items():
         socket.send_fds(letters, [b"%d" % WORKS.index(work)], fds)
     children = []
     for _ in works:
-        message, pidfds, _, _ = socket.recv_fds(letters, 64, 1)
+        message, senders, _, _ = letters.recvmsg(64, 64)
         if not message:
             raise ConnectionError("the template is gone")
-        children.append((*map(int, message.split()), *pidfds))
+        pid, _, _ = memoryview(senders[0][2]).cast("i")  # the kernel says it, as a number of ours
+        children.append((int(message), pid, os.pidfd_open(pid)))
     return sorted(children)
 
 
@@ -187,19 +189,15 @@ def fork_on_request(bell: int, letters: socket.socket) -> None:
 
 
 def be_child(letters: socket.socket) -> None:
-    """Take a letter, say who we are, and do what it says. Never returns."""
+    """Take a letter, answer it, so that the keeper knows us, and do what it says. Never returns."""
     try:
         os.setsid()
         if os.getppid() > 1:  # else a pid namespace already ends us with the zygote
             isolation.die_with_parent()
         place, files, _, _ = letters.recvmsg(64, 64)  # socket.recv_fds() writes to more memory
         fds = [fd for _, _, data in files for fd in memoryview(data).cast("i")]
-        pid = os.getpid()
-        pidfd = os.pidfd_open(pid)
-        file = socket.SOL_SOCKET, socket.SCM_RIGHTS, pidfd.to_bytes(4, sys.byteorder)
-        letters.sendmsg([b"%d %d" % (int(place), pid)], [file])
+        letters.send(place)
         os.dup2(0, 2)  # /dev/null
-        os.close(pidfd)
         letters.close()
         WORKS[int(place)](*fds)
         os._exit(0)
@@ -242,7 +240,7 @@ def end_children(children: list[tuple[int, int, int]]) -> bytes:
     os.CLD_EXITED or another, and its exit status or signal."""
     for _, pid, pidfd in children:
         with contextlib.suppress(ProcessLookupError):
-            if pid > 1:  # else all others of its pid namespace end with it
+            if not isolation.own_pids:  # else all others of its pid namespace end with it
                 os.killpg(pid, signal.SIGKILL)
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     ends = [os.waitid(os.P_PIDFD, pidfd, os.WEXITED) for _, _, pidfd in children]
