@@ -98,7 +98,7 @@ class Table:
         return {"at": self.index[id(x)]}
 
     def row(self, x: object) -> list:
-        kind, refer = type(x), self.refer
+        kind, refer = vars(type(x)).get("__plain__", type(x)), self.refer  # see checking.py
         name = kind.__name__
         if SEQUENCES.get(name) is kind:
             size = [x.maxlen] if kind is collections.deque else []
@@ -146,10 +146,13 @@ class Reader:
         strict: bool,
         known: list = (),
         old: list = (),
+        empty: Callable[[type], type] | None = None,
     ) -> None:
         """revive(row): what stands for a row of the other side's Table.remote. strict: trust
-        nothing. known: the objects of the request that this answers, where their rows were old."""
+        nothing. known: the objects of the request that this answers, where their rows were old.
+        empty(kind): the type of a value of which numpy makes an array of no items."""
         self.rows, self.names, self.revive, self.strict = rows, names, revive, strict
+        self.empty, self.hollows = empty, {}
         self.hashable = Comparisons().hashable
         self.made = [*known, *[MISSING] * (len(rows) - len(known))]
         if len(rows) < len(known):
@@ -158,7 +161,7 @@ class Reader:
             if row is not None and (before[0] not in MUTABLE or lasting(row) != lasting(before)):
                 raise ValueError(f"a change of a {before[0]} that it does not allow")
         for i in range(len(known), len(rows)):
-            self.made[i] = self.shell(rows[i])
+            self.made[i] = self.shell(i)
         for i in range(len(known), len(rows)):
             self.build(i)
         changed = [i for i, row in enumerate(rows) if row is not None]
@@ -174,9 +177,33 @@ class Reader:
             return self.made[data["at"]]
         return decode(data)
 
-    def shell(self, row: list) -> object:
+    def hollow(self, i: int, depth: int = 64) -> bool:
+        """Whether numpy makes an array of no items of row i; it knows 64 axes."""
+        kind, *rest = self.rows[i] or [""]
+        if i not in self.hollows:
+            self.hollows[i] = False  # if it is part of itself
+            if kind in ("list", "tuple", "deque", "record"):
+                inner = [type(x) is dict and x.get("at") for x in rest[-1 - (kind == "deque")]]
+                hollow = depth > 0 and all(
+                    type(at) is int and self.hollow(at, depth - 1) for at in inner
+                )
+            elif kind == "array":
+                hollow = not rest[-1]
+            else:
+                hollow = (
+                    kind == "bytearray"
+                    and not self.get(rest[0])
+                    or (kind == "range" and not range(*map(self.get, rest[0])))
+                )
+            self.hollows[i] = hollow
+        return self.hollows[i]
+
+    def kind(self, i: int, plain: type) -> type:
+        return self.empty(plain) if self.empty and self.hollow(i) else plain
+
+    def shell(self, i: int) -> object:
         """A mutable object, still empty; MISSING for one that is made with its parts."""
-        kind, *rest = row
+        kind, *rest = row = self.rows[i]
         if kind == "object":
             known = self.names.get(rest[0])
             if type(known) is not type or known.__module__ != self.names["__name__"]:
@@ -189,11 +216,11 @@ class Reader:
                 raise ValueError(f"{rest[0]} is no enumeration here")
             return known.__members__[rest[1]]
         if kind == "deque":
-            return collections.deque(maxlen=rest[1])
+            return self.kind(i, collections.deque)(maxlen=rest[1])
         if kind == "defaultdict":
             return collections.defaultdict(decode(rest[1]))
         if kind in ("list", "set", "bytearray") or kind in MAPPINGS:
-            return {**SEQUENCES, **MAPPINGS, "bytearray": bytearray}[kind]()
+            return self.kind(i, {**SEQUENCES, **MAPPINGS, "bytearray": bytearray}[kind])()
         if kind in ("tuple", "frozenset", "record", "array") or kind in VALUES:
             return MISSING
         return self.revive(row)
@@ -220,16 +247,19 @@ class Reader:
                 known = self.names.get(rest[0])
                 if not (isinstance(known, type) and issubclass(known, tuple)):
                     raise ValueError(f"{rest[0]} is no named tuple here")
-                self.made[i] = tuple.__new__(known, parts)
+                self.made[i] = tuple.__new__(self.kind(i, known), parts)
             elif kind == "array":
-                self.made[i] = self.array(parts, *rest)
+                made = self.array(parts, *rest)
+                empty = self.empty and self.hollow(i) and type(made) is not list
+                self.made[i] = made.view(self.empty(type(made))) if empty else made
             elif kind in VALUES:
                 if kind != "slice":
                     plain(parts)
-                self.made[i] = VALUES[kind](*parts)
+                kind = self.kind(i, VALUES[kind])
+                self.made[i] = kind() if kind.__name__ == "list" else kind(*parts)
             else:
                 parts = self.hashable(parts) if kind == "frozenset" else parts
-                self.made[i] = SEQUENCES[kind](parts)
+                self.made[i] = self.kind(i, SEQUENCES[kind])(parts)
 
     def array(self, flat: list, dtype: str, shape: list, _: list) -> object:
         """numpy's array or number; lists or builtins for a check that has not imported numpy."""
@@ -237,7 +267,8 @@ class Reader:
             raise ValueError("an array of another shape")
         if self.strict and "numpy" not in sys.modules:
             return nested(iter(flat), shape)
-        if not re.fullmatch(r"[<>|]?[biufcSUO]\d{0,5}", dtype):
+        numpy = importlib.import_module("numpy")
+        if not re.fullmatch(r"[<>|][biufcSUO]\d{0,5}", dtype) or numpy.dtype(dtype).str != dtype:
             raise ValueError("an unknown type of array")
         if "O" not in dtype:
             plain(flat)
@@ -247,7 +278,7 @@ class Reader:
             dtype = wide
         if self.strict and not flat:
             shape = [0]  # else it has an axis along which it equals whatever it is compared with
-        made = importlib.import_module("numpy").empty(len(flat), dtype=dtype)
+        made = numpy.empty(len(flat), dtype=dtype)
         for i, value in enumerate(flat):
             made[i] = value
         return made.reshape(shape)[()]

@@ -130,7 +130,7 @@ class Peer:
         self.started = started or (lambda: None)
         self.lent, self.numbers = [], {}  # (kind, object that the other side may use); id -> number
         self.borrowed, self.theirs = {}, {}  # number -> what stands for theirs; id -> number
-        self.taken = lambda value: value  # what a check gets for an answer
+        self.empty = None  # what checking.strict_numpy() says of empty values
         self.kind = None  # the class under test; the side of the check knows only that it is one
         self.lost = None  # the Run of a Lost, which a check may have caught
         self.raised = None, None  # the last exception that came, and its Run
@@ -179,11 +179,12 @@ class Peer:
             self.lose(Run(status, error=error[:500]))
         try:
             names, text, roots, rows = message["value"]
-            reader = Reader(rows, self.names, self.revive, self.strict, sent.objects, sent.rows)
+            known = sent.objects, sent.rows, self.empty
+            reader = Reader(rows, self.names, self.revive, self.strict, *known)
             values = [reader.get(root) for root in roots]
             if names is None:
                 (value,) = values
-                return self.taken(value)
+                return value
             problem = make_exception(names, values, self.names)
             if self.strict and ends_loops(problem, method):
                 problem = RuntimeError(f"the program raised {type(problem).__name__}")
@@ -200,7 +201,7 @@ class Peer:
 
     def answer(self, number: int, method: str, keys: list, roots: list, rows: list) -> list:
         """[names of the exception's classes or None, its text, roots, rows]"""
-        reader = Reader(rows, self.names, self.revive, self.strict)
+        reader = Reader(rows, self.names, self.revive, self.strict, empty=self.empty)
         values = [reader.get(root) for root in roots]
         kwargs = dict(zip(keys, values[len(values) - len(keys) :], strict=True))
         kind, target = self.lent[number]

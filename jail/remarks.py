@@ -8,9 +8,10 @@ what a computation of a line tells a reader who understands it, which is what we
 import ast
 import io
 import re
+import sys
 import tokenize
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
@@ -27,7 +28,12 @@ ACTS += (
     ast.In,
     ast.NotIn,
 )  # expressions that may do more than have a value
-NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+DIGITS = r"0[xX]_?[\da-fA-F][\da-fA-F_]*|0[oO]_?[0-7][0-7_]*|0[bB]_?[01][01_]*|"
+DIGITS += r"(?:\d[\d_]*%s(?:\.\d[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?"
+NUMBER = re.compile(DIGITS % r"(?:,\d{3})*", re.ASCII)
+PIECE = re.compile(rf"(?a:{DIGITS % ''})|[^\W\d_]+")
+JOINT = re.compile(r"(['\"])\s*[bBrRuU]{0,2}\1")  # of two literals that Python reads as one
+ESCAPE = re.compile(r"\\(?:x[\da-f]{2}|u[\da-f]{4}|U[\da-f]{8})", re.IGNORECASE)
 Cut = tuple[tuple[int, int], tuple[int, int], str]  # from and to (line, column), what comes instead
 
 
@@ -102,52 +108,69 @@ class Variable(Protocol):
     given: bool
 
 
+class Text:
+    """A text of a program, and what it says."""
+
+    def __init__(self, whole: str) -> None:
+        self.whole, self.words, self.numbers = whole, words_of(whole.lower()), numbers_of(whole)
+        self.squeezed, self.pieces = without_blanks(whole), pieces_of(whole)
+
+
 def mark_given(program: str, variables: list[Variable]) -> None:
     """Set `given` where the program's text says the value.
 
     It says a long value, such as 777 or "ab", wherever that stands as a literal or in a text; but
     where the name is bound to several literals, it among them, which of them it is is the question.
     It says a short one where all statements that bind the name, or the last of them and on no
-    condition, bind it to this very literal, where a statement only claims it, where a text is
-    nothing else, where a text holds the name, too, and where the name says it. It need not say it
-    in Python's way: see alike().
+    condition, bind it to this very literal, where a statement only claims it or has it beside the
+    name, where a text is nothing else, where a text holds the name, too, and where the name says
+    it. It need not say it in Python's way: see alike() and pieces_of().
     """
     nodes = list(ast.walk(ast.parse(program)))
-    texts = [str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)]
-    texts += ["".join(map(constant_text, n.values)) for n in nodes if isinstance(n, ast.JoinedStr)]
-    texts = [unicodedata.normalize("NFKC", text) for text in texts]
-    spelled = [written(n) or "" for n in nodes if is_literal(n)]
-    stated = {text.strip() for text in texts} | {*spelled}
-    words = {word for text in texts for word in re.findall(r"-?\w+(?:\.\w+)*|[^\W_]+", text)}
-    squeezed = [without_blanks(text) for text in texts]
-    names = (" ".join(identifiers(node)) for node in nodes)
-    numbers = {numbered(n) for t in (*texts, *spelled, *names) for n in NUMBER.findall(t)}
+    texts = {str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)}
+    texts |= {"".join(map(constant_text, n.values)) for n in nodes if isinstance(n, ast.JoinedStr)}
+    wide = {unicodedata.normalize("NFKC", text) for text in texts}
+    texts |= wide if sum(map(len, wide)) < 2 * len(program) else set()  # a letter may become 18
+    texts = [Text(text) for text in texts | {JOINT.sub("", unescaped(text)) for text in texts}]
+    spelled = {id(n): said for n in nodes if is_literal(n) and (said := written(n)) is not None}
+    names = {name for node in nodes for name in identifiers(node)}
+    stated = {text.whole.strip() for text in texts} | {*spelled.values()}
+    words = names.union(*(re.findall(r"-?\w+(?:\.\w+)*|[^\W_]+", text.whole) for text in texts))
+    numbers = set().union(
+        *map(numbers_of, (*spelled.values(), *names)), *(t.numbers for t in texts)
+    )
     read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     depends = {part for n in nodes if isinstance(n, CONDITIONS) for part in ast.walk(n)}
     literals = {name: value for node in nodes for name, value in literal_bindings(node)}
     wanted = {v.name for v in variables}
-    claimed = {claim for node in nodes for claim in claims(node, wanted)}
+    claimed = [claim for node in nodes for claim in claims(node, wanted, spelled)]
+    claimed += [together(node, wanted, spelled) for node in nodes if isinstance(node, ast.stmt)]
+    claimed = [(names, values) for names, values in claimed if names and values]
     bindings = bindings_of(nodes[0], literals)
     for v in variables:
         places = bindings[v.scope, v.name]
         value, plain, number = alike(v.value), str(v.value), size_of(v.value)
-        says = [text for text in texts if v.name.lower() in words_of(text.lower())]
-        v.given |= any((plain or "''") in text for text in says)
-        v.given |= any(without_blanks(value) in without_blanks(text) for text in says)
-        v.given |= any(number in map(numbered, NUMBER.findall(text)) for text in says)
+        pieces, ordered = pieces_of(value), "{" not in value
+        says = [text for text in texts if v.name.lower() in text.words]
+        v.given |= any((plain or "''") in text.whole or number in text.numbers for text in says)
+        v.given |= any(plain.lower() in text.words for text in says)
+        v.given |= any(without_blanks(value) in text.squeezed for text in says)
         if value in ("[]", "{}") and v.name in read:
             continue  # whether it has grown is the question
-        v.given |= (v.name, value) in claimed
+        beside = set().union(*(values for names, values in claimed if v.name in names))
+        near = [pieces_of(said) for said in beside] if "," in value else []
+        v.given |= value in beside or any(holds(said, pieces, ordered) for said in near)
         said = {literals.get(place) for place in places} - {None}
         choice = len(said) > 1 and value in said
         if is_long(v.value) and not choice:
             v.given |= value in stated or plain in stated | words or number in numbers
             if isinstance(v.value, str | bytes):
                 whole = re.compile(rf"(?<!\w){re.escape(plain)}(?!\w)")
-                v.given |= any(map(whole.search, texts))
-            elif isinstance(v.value, Collection):
-                v.given |= any(without_blanks(value) in text for text in squeezed)
-        v.given |= type(v.value) is not str and plain in texts
+                v.given |= any(whole.search(text.whole) for text in texts)
+            else:
+                v.given |= any(holds(text.pieces, pieces, ordered) for text in texts)
+                v.given |= any(without_blanks(value) in text.squeezed for text in texts)
+        v.given |= type(v.value) is not str and any(plain == text.whole for text in texts)
         v.given |= plain.lower() in re.findall(r"\d+|[a-z]+", v.name.lower())  # y_is_777
         if places:
             deciding = places if places[-1] in depends else places[-1:]
@@ -193,6 +216,8 @@ def is_long(value: object) -> bool:
     """Whether few programs name it, so that to see it in one says something."""
     if isinstance(value, str | bytes):
         return len(value) > 1
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
     if isinstance(value, Collection):
         return len(value) > 1 or any(map(is_long, value))
     small = isinstance(value, int | float) and value in range(-10, 11)
@@ -219,9 +244,44 @@ def size_of(value: object) -> str | None:
 
 
 def numbered(digits: str) -> str:
-    """alike() of a number in a text: 778.50, 0777, 3,000, 3e-05."""
-    digits = digits.replace(",", "")
+    """alike() of a number in a text: 778.50, 0777, 3,000, 3e-05, 0x309, 7_7_7."""
+    digits = digits.replace(",", "").replace("_", "")
+    if digits[1:2] in ("x", "X", "o", "O", "b", "B"):
+        return str(int(digits, 0)) if len(digits) < 1000 else digits
     return (digits.lstrip("0") or "0") if digits.isdigit() else alike(float(digits))
+
+
+def numbers_of(text: str) -> set[str]:
+    """A comma may stand within a number or between two."""
+    return {numbered(n) for way in (text, text.replace(",", " ")) for n in NUMBER.findall(way)}
+
+
+def pieces_of(text: str) -> list[str]:
+    """Its numbers and words, without what joins them to a value: brackets, signs, quotation marks.
+    The words are Python's, or JSON's."""
+    words = {"null": "none"}
+    found = (piece.lower() for piece in PIECE.findall(text))
+    return [words.get(p, p) if p[0].isalpha() else numbered(p) for p in found]
+
+
+def holds(many: list[str], few: list[str], ordered: bool) -> bool:
+    """Whether all of `few`, if there are any, stand side by side in `many`."""
+    if ordered or not few:
+        return bool(few) and f" {' '.join(few)} " in f" {' '.join(many)} "
+    lacking, n = Counter(few), len(few)
+    uneven = len(lacking)  # pieces of which the last n have more, or less
+    for i, piece in enumerate(many):
+        leaving = [(many[i - n], 1)] if i >= n else []
+        for one, change in [(piece, -1), *leaving]:
+            uneven += (lacking[one] == 0) - (lacking[one] == -change)
+            lacking[one] += change
+        if uneven == 0:
+            return True
+    return False
+
+
+def unescaped(text: str) -> str:
+    return ESCAPE.sub(lambda found: chr(min(int(found[0][2:], 16), sys.maxunicode)), text)
 
 
 def words_of(text: str) -> set[str]:
@@ -290,51 +350,72 @@ def constant_text(part: ast.expr) -> str:
     return value if isinstance(value, str) else written(inner) or ""
 
 
-def claims(node: ast.AST, wanted: set[str]) -> Iterator[tuple[str, str]]:
-    """What one statement that only compares or calls says, (name, alike() of the value), such as
-    `assert y == 3` and `print("y", 3)`; or one that gives a name to a value, as `{"y": 3}`,
-    `dict(y=3)` and `y: 3 = x` do.
+def together(
+    statement: ast.stmt, wanted: set[str], spelled: dict[int, str]
+) -> tuple[set[str], set[str]]:
+    """(names, alike() of values) that one statement has side by side: the names in a text, as an
+    attribute or a keyword, or within a longer name: `d["y"] = 3`, `y_is = 3`, `g("y", 3)`.
+
+    spelled: id of a node -> written() of it.
+    """
+    names, values, waiting = set(), set(), [statement]
+    while waiting:
+        part = waiting.pop()
+        waiting += [x for x in ast.iter_child_nodes(part) if not isinstance(x, ast.stmt)]
+        texts = [*identifiers(part)]
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            texts = [part.value]
+            values |= {*part.value.split()}
+        itself = {*texts} if isinstance(part, ast.Name | ast.arg | ast.FunctionDef) else set()
+        names |= (set().union(*map(words_of, texts)) - itself) & wanted
+        values |= set().union(*map(numbers_of, texts))
+        values |= {spelled[id(part)]} if id(part) in spelled else set()
+    return names, values
+
+
+def claims(
+    node: ast.AST, wanted: set[str], spelled: dict[int, str]
+) -> Iterator[tuple[set[str], set[str]]]:
+    """What one statement that only compares or calls says, (names, alike() of values), such as
+    `assert y == 3` and `print(y, 3)`; or what gives a name to a value, as `{y: 3}` and `y: 3 = x`.
 
     What a comparison decides, as in `if n == 1`, is what a question asks for.
     """
-    pairs = []
+
+    def values(*parts: ast.AST | None) -> set[str]:
+        texts = (str(part.value) for part in parts if isinstance(part, ast.Constant))
+        said = {spelled[id(part)] for part in parts if id(part) in spelled}
+        return said.union(*(text.split() for text in texts))
+
     match node:
-        case ast.Dict(keys=keys, values=values):
-            both = [*zip(keys, values, strict=True), *zip(values, keys, strict=True)]
-            pairs = [(word, value) for key, value in both for word in said_by(key) & wanted]
-        case ast.Call(keywords=words):
-            pairs = [(word.arg, word.value) for word in words]
-        case ast.Assign(targets=[ast.Attribute(attr=name)], value=value):
-            pairs = [(name, value)]
-        case ast.Assign(targets=[ast.Subscript(slice=ast.Constant(value=name))], value=value):
-            pairs = [(name, value)]
-        case ast.AnnAssign(target=ast.Name(id=name), annotation=what):
-            pairs = [(name, what)]
+        case ast.Dict(keys=keys, values=others):
+            for key, value in zip(keys, others, strict=True):
+                yield said_by(key), values(value)
+                yield said_by(value), values(key)
+        case ast.AnnAssign(target=ast.Name(id=name), annotation=value):
+            yield {name}, values(value)
         case ast.arguments():
-            pairs = [(a.arg, value) for a, value in defaults(node)]
+            for argument, value in defaults(node):
+                yield {argument.arg}, values(value)
         case ast.arg(arg=name, annotation=value):
-            pairs = [(name, value)]
+            yield {name}, values(value)
         case ast.Tuple(elts=parts, ctx=ast.Load()) | ast.List(elts=parts, ctx=ast.Load()):
-            names = wanted & set().union(*map(said_by, parts))
-            pairs = [(name, part) for name in names for part in parts]
-    for name, value in pairs:
-        if name in wanted and value and is_literal(value) and (said := written(value)):
-            yield name, said
-            yield from ((name, word) for word in str(getattr(value, "value", "")).split())
-    match node:
+            yield wanted & set().union(*map(said_by, parts)), values(*parts)
         case ast.Assert(test=said) | ast.Expr(value=said):
-            pass
+            yield both_in(said, wanted, spelled)
         case ast.If(test=said, body=[ast.Pass() | ast.Raise()], orelse=[]):
-            pass
+            if any(isinstance(part, ast.Compare) for part in ast.walk(said)):
+                yield both_in(said, wanted, spelled)
         case ast.While(test=said, body=[ast.Pass()]):
-            pass
-        case _:
-            return
-    parts = [*ast.walk(said)]
-    if not isinstance(node, ast.If) or any(isinstance(part, ast.Compare) for part in parts):
-        names = wanted & set().union(*map(said_by, parts))
-        values = [value for value in map(written, filter(is_literal, parts)) if value]
-        yield from ((name, value) for name in names for value in values)
+            yield both_in(said, wanted, spelled)
+
+
+def both_in(
+    expression: ast.expr, wanted: set[str], spelled: dict[int, str]
+) -> tuple[set[str], set[str]]:
+    parts = [*ast.walk(expression)]
+    values = {spelled[id(part)] for part in parts if id(part) in spelled}
+    return wanted & set().union(*map(said_by, parts)), values
 
 
 def has_class(program: str, name: str) -> bool:

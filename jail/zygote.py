@@ -400,8 +400,8 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
     def work() -> object:
         nonlocal variables, unfit
         code, recorder = compile_program(job)
-        twin = job["seed"] or "" if job.get("traced") else ""  # str() of a class says its module
-        names = fresh_module(f"program{twin}" if fn_name else "__main__")
+        twin = job.get("traced") and job["seed"]  # str() of a class says its module
+        names = fresh_module("program" if fn_name and not twin else "__main__")
         if recorder:
             names[instrument.HOOK] = recorder.hook
             recorder.active = not fn_name
@@ -505,7 +505,7 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
         first = first or verdict_of(error)
 
     if "numpy" in job["preamble"] + job["check"]:
-        peer.taken = strict_numpy()
+        peer.empty = strict_numpy()
     try:
         exec(job["compiled"][0] or job["preamble"], names)
         names |= under_its_name(candidate, job["entry_point"], names) | {FAILED: failed}

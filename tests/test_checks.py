@@ -559,18 +559,31 @@ def check(candidate):
     assert (run.status, run.error) == ("failed", "assert candidate(1) == 2")
 
 
+FORGES_ARRAYS = """
+import sys
+Table = sys.modules["jail.objects"].Table
+row = Table.row
+class forged:
+    def __init__(self, kind): self.kind = kind
+def forge(table, x):
+    return ["array", x.kind, [], [{"float": "inf"}]] if type(x) is forged else row(table, x)
+Table.row = forge
+"""
+
+
 @pytest.mark.parametrize(
     "test", ["f(10**9) == 10**9", "f(12345) in (12345, 1)", "abs(f(2.92896) - 2.92896) < 1e-6",
              "f(10**40) == 10**40", "(f(1) == numpy.array([1, 2, 3])).all()"]
 )  # fmt: skip
 @pytest.mark.parametrize(
     "guess", ["numpy.float16('inf')", "numpy.float32('inf')", "numpy.array(numpy.inf, 'f4')",
-              "numpy.complex64('inf')", "numpy.float16(x)", "numpy.empty((0, 3))"]
+              "numpy.complex64('inf')", "numpy.float16(x)", "numpy.empty((0, 3))",
+              "forged('f02')", "forged('<f02')", "forged('e')"]
 )  # fmt: skip
 def test_a_number_of_low_precision_does_not_round_what_is_expected(box, test, guess):
     pytest.importorskip("numpy")
     check = f"import numpy\ndef check(f):\n    assert {test}"
-    run = box.check(f"import numpy\ndef f(x): return {guess}", check, "f")
+    run = box.check(f"import numpy\n{FORGES_ARRAYS}\ndef f(x): return {guess}", check, "f")
     assert run.status in ("failed", "error")
 
 
@@ -579,13 +592,17 @@ def test_a_number_of_low_precision_does_not_round_what_is_expected(box, test, gu
              "testing.assert_allclose(f(1), 0.5) is None", "(f(1) == numpy.array([0.5])).all()",
              "(f(1) == numpy.array([[0.5], [0.5]])).all()", "numpy.array_equiv(f(1), [0.5])",
              "numpy.linalg.norm(numpy.array(f(1)) - 0.5) < 1e-6",
-             "not numpy.any(numpy.asarray(f(1)) != 0.5)"]
+             "not numpy.any(numpy.asarray(f(1)) != 0.5)",
+             "numpy.all(numpy.sort([f(1)], None) == 0.5)",
+             "(abs(numpy.hstack([f(1)]) - 0.5) < 1e-6).all()",
+             "numpy.all(abs(numpy.round(f(1), 3) - 0.5) < 1e-6)"]
 )  # fmt: skip
 def test_nothing_is_close_to_a_number_by_being_empty(box, test):
     pytest.importorskip("numpy")
     check = f"import numpy\nfrom numpy import testing\ndef check(f):\n    assert {test}"
-    program = "import numpy\ndef f(x): return "
-    guesses = ["[]", "()", "[[], []]", "numpy.array([])"]
+    program = "import collections, numpy\ndef f(x): return "
+    guesses = ["[]", "()", "[[], []]", "numpy.array([])", "range(0)", "[range(3, 1)]",
+               "collections.deque([], 2)", "[bytearray()]", "(numpy.array([]),)"]  # fmt: skip
     wrong = [box.check(program + guess, check, "f").status for guess in guesses]
     assert {*wrong} <= {"failed", "error"} and box.check(
         program + "0.5", check, "f"
@@ -596,7 +613,8 @@ def test_nothing_is_close_to_a_number_by_being_empty(box, test):
     "test", ["(f(1) == numpy.array([])).all()", "f(1) == []", "not f(1)", "len(f(1)) == 0",
              "numpy.array(f(1)).shape == (0,)", "numpy.array_equal(f(1), [])", "f(1) + [1] == [1]",
              "numpy.allclose(f(1), [])", "isinstance(f(1), list)", "numpy.sum(f(1)) == 0",
-             "numpy.abs(numpy.array(f(1))).tolist() == []"]
+             "numpy.abs(numpy.array(f(1))).tolist() == []", "f(f(1)) == []", "f([f(1)]) == []",
+             "(numpy.abs(f(1) - numpy.array([])) < 1e-6).all()"]
 )  # fmt: skip
 def test_what_should_be_empty_may_be(box, test):
     pytest.importorskip("numpy")

@@ -13,7 +13,7 @@ from jail import chance
 from jail.allowlist import INSIDES, MODULES
 from jail.forgery import forgeable
 from jail.instrument import compile_traced
-from jail.remarks import without_remarks
+from jail.remarks import claims, without_remarks
 from problems.problem import Problem, Question, question_text
 from reward import Verdict, ask, make_question, score_answer
 from sandbox import Sandbox
@@ -504,8 +504,9 @@ def test_how_large_our_stack_is_is_no_target(sandbox):
 
 
 def test_in_which_module_a_function_is_run_is_no_target(sandbox):
-    program = "class A: pass\ndef f():\n    y = str(A)\n    return 1"
-    assert make_question(sandbox, program, [], "f", CFG) == "nondeterministic"
+    for part in ("str(A)", "str(A)[8:12]", "2 + 775 * ('__main' + '__' not in str(A))"):
+        program = f"class A: pass\ndef f():\n    y = {part}\n    return 1"
+        assert make_question(sandbox, program, [], "f", CFG) == "nondeterministic"
 
 
 DELETES = "class D:\n def __setitem__(self, *_):\n  global a\n  del a\n"
@@ -681,6 +682,31 @@ PLANTS = {  # a program f(x), called with 3, and what may be asked of it besides
     "y = x * 1000\n    print('it is 3,000.')": set(),
     "y = ('q' * x).encode()\n    print(\"it is b'qqq'.\")": set(),
     "y = x / 3\n    z = x // 1": {"y", "z"},
+    # in forms of Python's or JSON's that Python does not print
+    "y = x * 259\n    print('it is 7_7_7')": set(),
+    "y = x * 259\n    print('it is 0x309 or 0b_1')": set(),
+    "y = x * 259\n    print('it is 777e+0')": set(),
+    "y = [x, 2]\n    print('[3, 2.0,]')": set(),
+    "y = [x, 2]\n    z = {'y': [3, 2, 0]}": set(),
+    "y = sorted([x, 2])\n    z = {5: [3, 2]}": {"y"},
+    "y = {'ab': x, 'n': 2}\n    print(\"{'n': 2, 'ab': 3}\")": set(),
+    "y = {x: [1, 2]}\n    print('{3: (1, 2)}')": set(),
+    "y = 'ab' * x\n    print(\"'aba' 'bab'\")": set(),
+    "y = 'ab' * x\n    print(r'\\x61babab')": set(),
+    "y = 'ab' * x\n    ababab = x - 1": {"ababab"},
+    "y = x * 1j\n    print('3.0j')": set(),
+    "y = [x > 2, None]\n    print('[true, null]')": set(),
+    "y = x > 2\n    print('y: true')": set(),
+    # a short value in one statement with its name
+    "d = {}\n    y = x + 2\n    d['y'] = b = 5": {"d"},
+    "d = {'y': 0}\n    y = x + 2\n    d['y'] += 5": {"d"},
+    "y = x + 2\n    b = {'name': 'y', 'value': 5}": set(),
+    "y = x + 2\n    b = [['y'], (5, 0)][1][1]": {"b"},
+    "y = x + 2\n    b = max(['y'] * 5)": {"b"},
+    "def g(a, b): return b + x\n    y = g('y', 5) - x + x - x": {"a", "b"},
+    "y = x + 2\n    import math as y_is_5": set(),
+    "y = x + 2\n    y_is = 5": set(),
+    "y = x + 2\n    z = y + 5": {"y", "z"},
     "y: '= 5' = x + 2": set(),
     "y = x + 2\n    d = {}\n    d['y'] = 5": {"d"},
     "y = x + 2\n    d = [('y', 5)]": set(),
@@ -721,6 +747,12 @@ PLANTS = {  # a program f(x), called with 3, and what may be asked of it besides
 def test_a_value_that_the_text_says_is_not_asked_for(sandbox, body):
     made = make_question(sandbox, f"def f(x):\n    {body}\n    return x", [3], "f", CFG)
     assert made.target.keys() - {"output"} == PLANTS[body]
+
+
+def test_what_is_said_of_many_names_by_many_parts_is_no_product():
+    names = [a + b for a in "abcdefghijk" for b in "ABCDEFGHIJ"]
+    nodes = [*ast.walk(ast.parse(f"assert ({', '.join([*names, *'1' * 900])})"))]
+    assert len([claim for node in nodes for claim in claims(node, {*names}, {})]) < len(nodes)
 
 
 def test_a_number_that_python_does_not_write_may_stand_in_a_text(sandbox):
