@@ -21,7 +21,7 @@ from jail.recorder import UNFIT, plain
 from jail.remarks import complexity, has_class, mark_given, without_remarks
 from jail.values import decode, encode, room_for
 from problems import answers
-from problems.failures import expected_outputs
+from problems.failures import expected_outputs, is_odd
 from problems.problem import OUTPUT, UNSHOWN, Problem, Question, show, show_call
 from problems.programs import complete, extract_program, with_prefix
 from sandbox import Run, Sandbox
@@ -110,6 +110,8 @@ def run_tests(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdic
     if "check" in tests:
         given = tests["check"], tests["entry_point"], tests.get("preamble", "")
         run = sandbox.check(program, *given)
+        if is_odd(sandbox, problem, run, given):
+            run = Run("failed", error="an answer is of another kind than the solution's")
         return Verdict(run.status, int(run.status == "passed"), 1, None, run.error)
     inputs = tests["inputs"]
     outputs = expected_outputs(sandbox, problem)
@@ -163,9 +165,7 @@ def make_question(
             return "output too long"
         if fn_name and not answers.is_literal(output):
             return "output is no literal"
-    if not target:
-        return "no variable"
-    return Question(program, input, fn_name, target)
+    return Question(program, input, fn_name, target) if target else "no variable"
 
 
 def ask(sandbox: Sandbox, problem: Problem, verdict: Verdict, cfg: Config) -> list[Question]:
@@ -178,9 +178,8 @@ def ask(sandbox: Sandbox, problem: Problem, verdict: Verdict, cfg: Config) -> li
         bare = name.rpartition(".")[2]  # plain f for Solution().f; sandbox.py finds both
         name = f"Solution().{bare}" if in_class else bare
     inputs = tests.get("inputs") or tests.get("calls", [])
-    prefix = tests.get("prefix", "")
     made = [
-        make_question(sandbox, program, given, name, cfg, prefix)
+        make_question(sandbox, program, given, name, cfg, tests.get("prefix", ""))
         for given in inputs[: cfg.align_inputs]
     ]
     return [q for q in made if isinstance(q, Question) and q.has_variables]

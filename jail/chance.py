@@ -152,13 +152,15 @@ def hash_of(x: float | complex) -> int:
 
 
 def constants(code: types.CodeType) -> dict[tuple, object]:
-    """signature -> a constant of the program, or of one of its functions."""
+    """signature -> a constant or name of the program, or of one of its functions."""
     found, waiting = {}, [code]
     while waiting:
         x = waiting.pop()
         if type(x) is types.CodeType:
-            waiting.extend(x.co_consts)
-        elif is_flat(x):
+            waiting.extend((*x.co_consts, *x.co_names, *x.co_varnames, x.co_name))
+        elif type(x) in (tuple, frozenset):
+            waiting.extend(x)
+        if is_flat(x):
             found.setdefault(signature(x), x)
     return found
 

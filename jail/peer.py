@@ -20,7 +20,16 @@ import traceback
 import types
 from collections.abc import Callable, Iterator
 
-from jail.objects import Reader, Table, Uncarried, by_name, exception_names, make_exception
+from jail.objects import (
+    MAPPINGS,
+    SEQUENCES,
+    Reader,
+    Table,
+    Uncarried,
+    by_name,
+    exception_names,
+    make_exception,
+)
 from jail.protocol import REPORT_BYTES, RUN_STATUSES, Run
 from jail.values import caps
 
@@ -37,6 +46,7 @@ SPECIAL = {  # what may be asked of an instance of the class under test, besides
     "__contains__": operator.contains, "__getitem__": operator.getitem,
     "__setitem__": operator.setitem, "__delitem__": operator.delitem,
 }  # fmt: skip
+SIZED = (*SEQUENCES.values(), *MAPPINGS.values(), bytearray, range)
 ATTRIBUTES = {"getattr": getattr, "setattr": setattr}
 ANY = METHODS["function"] | METHODS["generator"] | SPECIAL | ATTRIBUTES  # of the program's objects
 to_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -77,6 +87,13 @@ def ends_loops(error: BaseException, method: str) -> bool:
     if isinstance(error, IndexError):
         return any(frame.f_code.co_name == "__getitem__" for frame, _ in traceback.walk_stack(None))
     return isinstance(error, StopAsyncIteration)
+
+
+def is_bare(value: object) -> bool:
+    """Whether it has no items, of which numpy takes each for right."""
+    if type(value).__module__ == "numpy":
+        return value.size == 0
+    return isinstance(value, SIZED) and not len(value)
 
 
 class Proxy:
@@ -131,6 +148,7 @@ class Peer:
         self.lent, self.numbers = [], {}  # (kind, object that the other side may use); id -> number
         self.borrowed, self.theirs = {}, {}  # number -> what stands for theirs; id -> number
         self.empty = None  # what checking.strict_numpy() says of empty values
+        self.odd = []  # of each answer how many values are instances, iterators, bare
         self.kind = None  # the class under test; the side of the check knows only that it is one
         self.lost = None  # the Run of a Lost, which a check may have caught
         self.raised = None, None  # the last exception that came, and its Run
@@ -139,6 +157,9 @@ class Peer:
 
     def call(self, number: int, method: str, args: tuple, kwargs: dict) -> object:
         self.started()
+        if method == "__call__":
+            self.odd.append([0, 0, 0])
+        place = len(self.odd) - 1
         try:
             table = Table(self.names, caps(self.room), self.lend)
             roots = table.pack([*args, *kwargs.values()])
@@ -155,7 +176,7 @@ class Peer:
             except MALFORMED as error:
                 self.lose(Run("error", error=f"malformed call: {error}"[:200]))
             self.send(self.fd, {"status": "ok", "value": value}, self.room)
-        return self.read_answer(message, table, method)
+        return self.read_answer(message, table, method, place)
 
     def receive(self) -> dict:
         data = receive(self.fd, self.room)
@@ -171,7 +192,7 @@ class Peer:
         except MALFORMED as error:
             self.lose(Run("error", error=f"malformed report: {error}"[:200]))
 
-    def read_answer(self, message: dict, sent: Table, method: str) -> object:
+    def read_answer(self, message: dict, sent: Table, method: str, place: int) -> object:
         status, error = message.get("status"), message.get("error", "")
         if status not in RUN_STATUSES or type(error) is not str:
             self.lose(Run("error", error="malformed report: no status"))
@@ -184,6 +205,8 @@ class Peer:
             values = [reader.get(root) for root in roots]
             if names is None:
                 (value,) = values
+                if self.strict:
+                    self.count(reader.made[len(sent.objects) :], value, self.odd[place])
                 return value
             problem = make_exception(names, values, self.names)
             if self.strict and ends_loops(problem, method):
@@ -192,6 +215,14 @@ class Peer:
         except MALFORMED as error:
             self.lose(Run("error", error=f"malformed report: {error}"[:200]))
         raise problem
+
+    def count(self, made: list, value: object, odd: list[int]) -> None:
+        """Add to `odd` what a call has brought that answers as it likes, or of which all holds."""
+        kinds = [type(x) for x in made]
+        odd[0] += kinds.count(Proxy)
+        odd[1] += kinds.count(types.GeneratorType)
+        if self.empty:  # numpy looks at it
+            odd[2] += sum(map(is_bare, made)) + (type(value) in (str, bytes) and not value)
 
     def lose(self, run: Run) -> None:
         self.lost = self.lost or run
@@ -277,11 +308,18 @@ class Peer:
         return lambda *args, **kwargs: self.call(number, "__call__", args, kwargs)
 
     def iterator(self, number: int) -> Iterator:
-        given = None
+        return self.values(number, len(self.odd) - 1)
+
+    def values(self, number: int, place: int) -> Iterator:
+        given, asked = None, False
         while True:
             try:
                 method, args = ("__next__", ()) if given is None else ("send", (given,))
                 value = self.call(number, method, args, {})
             except StopIteration as stop:
+                if self.strict:
+                    self.odd[place][1] -= 1  # it has told all
+                    self.odd[place][2] += bool(self.empty and not asked)
                 return stop.value
+            asked = True
             given = yield value

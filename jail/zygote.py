@@ -514,8 +514,9 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
         verdict = first or Run("passed")
     except BaseException as error:
         verdict = first or verdict_of(error)
-    # A check may have caught that the program is lost.
-    send(report, asdict(first or peer.lost or verdict))
+    run = first or peer.lost or verdict  # a check may have caught that the program is lost
+    run.value = peer.odd[:1000] if any(map(any, peer.odd[:1000])) else None
+    send(report, asdict(run))
 
 
 def under_its_name(candidate: Callable, entry_point: str, names: dict) -> dict:

@@ -16,7 +16,8 @@ from config import first_line
 from jail.terminal import printable
 from problems.formats import NOTHING, expects_nothing
 from problems.problem import Problem, Question, Unusable
-from sandbox import Pool, Sandbox, SandboxBroken, SandboxUnavailable
+from problems.programs import with_prefix
+from sandbox import Pool, Run, Sandbox, SandboxBroken, SandboxUnavailable
 
 TRIES = 3  # for a reference that runs out of time, which on a busy machine may be nobody's fault
 seen: set[str] = set()  # failures that were told, and samples that broke a sandbox
@@ -45,6 +46,20 @@ def expected_outputs(sandbox: Sandbox, problem: Problem) -> list:
             raise Unusable(NOTHING)
         tests["outputs"] = outputs
     return tests["outputs"]
+
+
+def is_odd(sandbox: Sandbox, problem: Problem, found: Run, given: tuple) -> bool:
+    """Whether a program that passed a check, given, has an answer of another kind than the
+    solution: an object that answers whatever it is asked, an iterator that was not asked for all,
+    or for numpy, which finds nothing wrong with nothing, a value without items."""
+    tests, solution = problem.tests, problem.solution
+    if found.status != "passed" or not found.value or not solution:
+        return False
+    if "odd" not in tests:
+        run = sandbox.check(with_prefix(tests.get("prefix", ""), solution, problem.fn_name), *given)
+        tests["odd"] = run.value or [[0, 0, 0]] * 1000 if run.status == "passed" else []
+    pairs = zip(found.value, tests["odd"], strict=False)
+    return any(n > own for pair in pairs for n, own in zip(*pair, strict=True))
 
 
 def with_outputs(problems: list[Problem], pool: Pool) -> list[Problem]:

@@ -8,6 +8,8 @@ import pytest
 from test_sandbox import limits
 
 from jail import checking
+from problems.problem import Problem
+from reward import judge
 from sandbox import Sandbox
 
 NODES = """
@@ -621,3 +623,52 @@ def test_what_should_be_empty_may_be(box, test):
     check = f"import numpy\ndef check(f):\n    assert {test}"
     answers = [box.check(f"def f(x): return {x}", check, "f").status for x in ("[]", "[0.5]")]
     assert answers[0] == "passed" and (answers[1] == "failed" or "isinstance" in test)
+
+
+ANYTHING = """
+class Top:
+    size = 1
+    def __init__(self, xs): pass
+    def __len__(self): return 0
+    def __getitem__(self, i): raise IndexError
+    def __contains__(self, x): return True
+    def best(self): return self
+"""
+UNTIL_TOLD = "import itertools\ndef Top(xs): return itertools.count()"
+IN_CLASS = """
+class Top:
+    def __init__(self, xs): self.xs = xs
+    def best(self): return %s
+"""
+NOTHING = ["def Top(xs): return " + x for x in ("[]", "iter('')", "{}")]
+ASKED = "4 in Top([3, 4])", "(np.abs(np.array([4]) - list(Top([3, 4]))) < 1e-6).all()"
+SOLVED = {  # a solution and a test -> what passes it beside the solution, and what does not
+    ("def Top(xs): return [max(xs)]", ASKED[0]): ([], [ANYTHING, UNTIL_TOLD]),
+    ("def Top(xs): return [max(xs)]", ASKED[1]): (
+        ["def Top(xs): yield max(xs)"],
+        [ANYTHING, UNTIL_TOLD, *NOTHING],
+    ),
+    ("def Top(xs): return iter([max(xs), 0])", ASKED[0]): ([UNTIL_TOLD], [ANYTHING]),
+    (IN_CLASS % "{max(self.xs)}", "4 in Top([3, 4]).best()"): (
+        [IN_CLASS % "[4]"],
+        [ANYTHING, IN_CLASS % "[]"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("solution", "asked"), SOLVED)
+def test_of_what_anything_holds_is_right_only_if_the_solution_gives_such(box, solution, asked):
+    pytest.importorskip("numpy")
+    check = f"import numpy as np\ndef check(Top):\n    assert {asked}"
+    problem = Problem("p", "", {"check": check, "entry_point": "Top"}, solution)
+    good, bad = SOLVED[solution, asked]
+    assert {judge(box, problem, x).status for x in (solution, *good)} == {"passed"}
+    with limits(box, timeout_s=1.0):
+        assert "passed" not in [judge(box, problem, x).status for x in bad]
+
+
+def test_a_check_without_a_solution_that_passes_is_graded_by_itself(box):
+    check = "def check(f):\n    assert 4 in f(3)"
+    for solution in ("", "def f(x): return 1"):
+        problem = Problem("p", "", {"check": check, "entry_point": "f"}, solution)
+        assert judge(box, problem, UNTIL_TOLD.replace("Top", "f")).status == "passed"
