@@ -23,7 +23,7 @@ import torch.distributed as dist
 from checks.files import expected_names
 from checks.model import fix_rope, load_sampler
 from config import Config, UserError
-from problems.failures import guarded
+from problems.failures import given_up, guarded
 from problems.problem import Problem, Question
 from run import Clock, gather
 from sandbox import Pool
@@ -129,7 +129,10 @@ def rollout(
     clock.lap("sample")
     for i, (group, _, _) in enumerate(places):
         group.samples.append(scored[i].result())
-    jobs = [(s, ask, repr, group, group.samples[k], s, cfg) for group, k, s in places]
+    asked = [(group, group.samples[k], source) for group, k, source in places]
+    jobs = [
+        (s, ask, partial(given_up, sample), group, sample, s, cfg) for group, sample, s in asked
+    ]
     for future in [pool.submit(guarded, *job) for job in jobs]:
         future.result()
     # Samples alone: every rank has the problems, whose tests may be many megabytes.

@@ -33,6 +33,8 @@ DIGITS += r"(?:\d[\d_]*%s(?:\.\d[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?"
 NUMBER = re.compile(DIGITS % r"(?:,\d{3})*", re.ASCII)
 PIECE = re.compile(rf"(?a:{DIGITS % ''})|[^\W\d_]+")
 JOINT = re.compile(r"(['\"])\s*[bBrRuU]{0,2}\1")  # of two literals that Python reads as one
+WIDE = re.compile(r"[^\x00-\x7f]")
+JOINS = re.compile(r"[\W_]+|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")  # of the words of a name
 ESCAPE = re.compile(r"\\(?:x[\da-f]{2}|u[\da-f]{4}|U[\da-f]{8})", re.IGNORECASE)
 Cut = tuple[tuple[int, int], tuple[int, int], str]  # from and to (line, column), what comes instead
 
@@ -112,7 +114,7 @@ class Text:
     """A text of a program, and what it says."""
 
     def __init__(self, whole: str) -> None:
-        self.whole, self.words, self.numbers = whole, words_of(whole.lower()), numbers_of(whole)
+        self.whole, self.words, self.numbers = whole, in_words(whole), numbers_of(whole)
         self.squeezed, self.pieces = without_blanks(whole), pieces_of(whole)
 
 
@@ -129,8 +131,7 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     nodes = list(ast.walk(ast.parse(program)))
     texts = {str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)}
     texts |= {"".join(map(constant_text, n.values)) for n in nodes if isinstance(n, ast.JoinedStr)}
-    wide = {unicodedata.normalize("NFKC", text) for text in texts}
-    texts |= wide if sum(map(len, wide)) < 2 * len(program) else set()  # a letter may become 18
+    texts = {WIDE.sub(narrow, text) for text in texts}
     texts = [Text(text) for text in texts | {JOINT.sub("", unescaped(text)) for text in texts}]
     spelled = {id(n): said for n in nodes if is_literal(n) and (said := written(n)) is not None}
     names = {name for node in nodes for name in identifiers(node)}
@@ -144,21 +145,26 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     literals = {name: value for node in nodes for name, value in literal_bindings(node)}
     wanted = {v.name for v in variables}
     claimed = [claim for node in nodes for claim in claims(node, wanted, spelled)]
+    claimed = [("".join(map(in_words, names)), {}, said) for names, said in claimed if said]
     claimed += [together(node, wanted, spelled) for node in nodes if isinstance(node, ast.stmt)]
-    claimed = [(names, values) for names, values in claimed if names and values]
     bindings = bindings_of(nodes[0], literals)
     for v in variables:
         places = bindings[v.scope, v.name]
         value, plain, number = alike(v.value), str(v.value), size_of(v.value)
         pieces, ordered = pieces_of(value), "{" not in value
-        says = [text for text in texts if v.name.lower() in text.words]
+        name = in_words(v.name)
+        says = [text for text in texts if name in text.words]
         v.given |= any((plain or "''") in text.whole or number in text.numbers for text in says)
-        v.given |= any(plain.lower() in text.words for text in says)
+        v.given |= any(in_words(plain) in text.words for text in says)
         v.given |= any(without_blanks(value) in text.squeezed for text in says)
+        v.given |= any(holds(text.pieces, pieces, ordered) for text in says)
         if value in ("[]", "{}") and v.name in read:
             continue  # whether it has grown is the question
-        beside = set().union(*(values for names, values in claimed if v.name in names))
-        near = [pieces_of(said) for said in beside] if "," in value else []
+        beside = set()
+        for said, others, values in claimed:
+            if name in said or any(name in others[x] for x in others if x != v.name):
+                beside |= values
+        near = [pieces_of(said) for said in beside] if value[0] in "[{" else []
         v.given |= value in beside or any(holds(said, pieces, ordered) for said in near)
         said = {literals.get(place) for place in places} - {None}
         choice = len(said) > 1 and value in said
@@ -261,7 +267,7 @@ def pieces_of(text: str) -> list[str]:
     The words are Python's, or JSON's."""
     words = {"null": "none"}
     found = (piece.lower() for piece in PIECE.findall(text))
-    return [words.get(p, p) if p[0].isalpha() else numbered(p) for p in found]
+    return [numbered(p) if p[0] in ".0123456789" else words.get(p, p) for p in found]
 
 
 def holds(many: list[str], few: list[str], ordered: bool) -> bool:
@@ -282,6 +288,17 @@ def holds(many: list[str], few: list[str], ordered: bool) -> bool:
 
 def unescaped(text: str) -> str:
     return ESCAPE.sub(lambda found: chr(min(int(found[0][2:], 16), sys.maxunicode)), text)
+
+
+def in_words(text: str) -> str:
+    """Its words, in small letters, with _ before, between and behind them; those of a name, too."""
+    return f"_{JOINS.sub('_', text.lower())}_"
+
+
+def narrow(found: re.Match) -> str:
+    """The character of ASCII that one is, to Python and to a reader, such as a wide digit."""
+    plain = unicodedata.normalize("NFKC", found[0])
+    return plain if len(plain) <= 4 else found[0]
 
 
 def words_of(text: str) -> set[str]:
@@ -352,13 +369,13 @@ def constant_text(part: ast.expr) -> str:
 
 def together(
     statement: ast.stmt, wanted: set[str], spelled: dict[int, str]
-) -> tuple[set[str], set[str]]:
-    """(names, alike() of values) that one statement has side by side: the names in a text, as an
-    attribute or a keyword, or within a longer name: `d["y"] = 3`, `y_is = 3`, `g("y", 3)`.
+) -> tuple[str, dict[str, str], set[str]]:
+    """What one statement has side by side, as in `d["y"] = 3` and `y_is = 3`: the in_words() of its
+    texts, attributes and the like; its variables, with theirs; the alike() of its values.
 
-    spelled: id of a node -> written() of it.
+    wanted: the names of variables; spelled: id of a node -> written() of it.
     """
-    names, values, waiting = set(), set(), [statement]
+    words, variables, values, waiting = "", {}, set(), [statement]
     while waiting:
         part = waiting.pop()
         waiting += [x for x in ast.iter_child_nodes(part) if not isinstance(x, ast.stmt)]
@@ -366,11 +383,13 @@ def together(
         if isinstance(part, ast.Constant) and isinstance(part.value, str):
             texts = [part.value]
             values |= {*part.value.split()}
-        itself = {*texts} if isinstance(part, ast.Name | ast.arg | ast.FunctionDef) else set()
-        names |= (set().union(*map(words_of, texts)) - itself) & wanted
+        if isinstance(part, ast.Name | ast.arg | ast.FunctionDef) and wanted & {*texts}:
+            variables |= {text: in_words(text) for text in texts}
+        else:
+            words += "".join(map(in_words, texts))
         values |= set().union(*map(numbers_of, texts))
         values |= {spelled[id(part)]} if id(part) in spelled else set()
-    return names, values
+    return words, variables, values
 
 
 def claims(

@@ -368,7 +368,7 @@ def close(expected: float, got: float, least: float = 1.0) -> bool:
     return abs(expected - got) <= 1e-6 * max(least, abs(expected))
 
 
-INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d*+)")
+INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d*+)", re.ASCII)
 FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?", re.ASCII)
 PARTS = re.compile(r"[\[\](){},]|[^\s\[\](){},]+")
 

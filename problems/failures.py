@@ -131,7 +131,7 @@ def guarded(
     it later (train), and writing it down (run). So nothing in an answer can end a run.
 
     The first time that a sandbox breaks, the exception goes on, and the pool tries a new sandbox.
-    Each text is told once, with its traceback.
+    What is raised at one place is told once, with its traceback.
     """
     try:
         return judge(sandbox, *args)
@@ -141,9 +141,10 @@ def guarded(
         if isinstance(error, SandboxBroken) and name not in seen:
             seen.add(name)
             raise
-        text = f"{type(error).__name__}: {first_line(error)}"
-        if text not in seen:
-            seen.add(text)
+        text = f"{type(error).__name__}: {first_line(error)}"[:500]
+        place = f"{type(error).__name__} {traceback.extract_tb(error.__traceback__)[-1]}"
+        if place not in seen:
+            seen.add(place)
             trace = "".join(traceback.format_exception(error))
             told = f"a judge_error, not the fault of the answer {name}:\n{trace}"
             print(printable(told), file=sys.stderr)

@@ -244,7 +244,7 @@ def test_a_rollout_goes_on_when_one_sample_cannot_be_judged(one_process):
     cfg, engine = Config(samples_per_prompt=3), SimpleNamespace(sample=sample)
     groups = [Group(0, "code", None, "", [1])]
     (made,) = rollout(cfg, 4, groups, engine, Inline(), score, ask, Clock())
-    assert [s.outcome.status for s in made.samples] == ["passed", "judge_error", "passed"]
+    assert [s.outcome.status for s in made.samples] == ["passed", "judge_error", "judge_error"]
     assert made.samples[1].outcome.error == "ZeroDivisionError: 4/0/1"
     assert made.samples[1].response.text == "1"
     assert [s.questions for s in made.samples] == [[1], [], []]

@@ -707,6 +707,14 @@ PLANTS = {  # a program f(x), called with 3, and what may be asked of it besides
     "y = x + 2\n    import math as y_is_5": set(),
     "y = x + 2\n    y_is = 5": set(),
     "y = x + 2\n    z = y + 5": {"y", "z"},
+    "y = x + 2\n    y5 = 0": set(),
+    "y = x + 2\n    Y_IS = 5": set(),
+    "my_y = x + 2\n    print('so my_y_is_5')": set(),
+    "my_y = x + 2\n    my_y_is_5 = 0": set(),
+    "y = [x + 2]\n    print('y: (0x5,)')": set(),
+    "y = [x > 2]\n    print('y: [true]')": set(),
+    "y = x + 2\n    print('" + "\ufdfa" * 250 + " y is \uff15')": set(),
+    "y = x + 2\n    print('\u00bd \u2167 \u00bdx')": {"y"},
     "y: '= 5' = x + 2": set(),
     "y = x + 2\n    d = {}\n    d['y'] = 5": {"d"},
     "y = x + 2\n    d = [('y', 5)]": set(),
@@ -747,6 +755,21 @@ PLANTS = {  # a program f(x), called with 3, and what may be asked of it besides
 def test_a_value_that_the_text_says_is_not_asked_for(sandbox, body):
     made = make_question(sandbox, f"def f(x):\n    {body}\n    return x", [3], "f", CFG)
     assert made.target.keys() - {"output"} == PLANTS[body]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "for z in (5000, 7): break\n    y = x.bit_length == z.bit_length",
+        "a, b = 5000, 7\n    y = x.bit_length == a.bit_length",
+        "y = 'ab'.upper == [*dict(ab=1)][0].upper",
+        "y = [x.bit_length == w.bit_length for w in [5000, 7, 8]]",
+    ],
+)
+def test_whether_an_input_is_the_object_of_a_constant_is_no_target(sandbox, body):
+    given = json.loads('["ab"]' if "'ab'" in body else "[5000]")
+    program = f"def f(x):\n    {body}\n    return 1".replace("'ab'", "x")
+    assert make_question(sandbox, program, given, "f", CFG) == "nondeterministic"
 
 
 def test_what_is_said_of_many_names_by_many_parts_is_no_product():
