@@ -2,7 +2,8 @@
 
 Without questions (--align_ratio=0 --seed=0), samples of its programs that pass go from 0.50, the
 mean of steps 1 to 3, to 0.95, of steps 28 to 30, in 32 minutes; greedily it passes 77.6 % of the
-held-out problems, and 67.3 % before. With questions nobody has run it to its end.
+held-out problems, and 67.3 % before. With questions it passes 56.1 % of HumanEval, before 47.6, and
+of the held-out problems as many as before (docs/evidence.md has all).
 """
 
 name = "coder"

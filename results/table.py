@@ -3,8 +3,9 @@
     python results/table.py            # write them
     python results/table.py --check    # say whether they are what the runs say (exit 1)
 
-A number is the mean over seeds of the mean over problems, its interval a bootstrap over families of
-problems. Left out: an interval over seeds, of which there are too few.
+A number is the mean over seeds of the mean over problems, with greedy decoding; its interval is a
+bootstrap over problems (families of problems, in basics-hard). The seeds' own numbers stand beside
+it, for no interval here speaks of other seeds.
 """
 
 import json
@@ -17,162 +18,130 @@ sys.path.insert(0, str(ROOT))
 
 from problems import basics  # noqa: E402
 from problems.stats import interval  # noqa: E402
+from tools.chart import Line, Panel, chart  # noqa: E402
 from tools.stats import paired_difference  # noqa: E402
 
-SETTINGS = {
-    "smollm": "SmolLM2",
-    "gemma": "Gemma 3",
-    "mbpp": "SmolLM2 on MBPP",
-    "gemma-mbpp": "Gemma 3 on MBPP",
+ARMS = {  # arm -> what it is called; what it is compared with; its colour
+    "base": ("before training", "", ""),
+    "grpo": ("GRPO", "base", "#bc4c00"),
+    "coderl": ("CodeRL+", "grpo", "#1f6feb"),
+    "random": ("GRPO, paid by a coin", "base", "#888"),
+    "dealt": ("CodeRL+, values of other questions", "grpo", "#8250df"),
+    "more": ("CodeRL+, questions on top", "grpo", "#1a7f37"),
 }
-SUMMARY = {"base": "before training", "grpo": "GRPO", "coderl": "CodeRL+"}
-PAIRS = {  # (without alignment, with it) -> what both are
-    ("grpo", "coderl"): "GRPO",
-    ("grpo-rpp", "coderl-rpp"): "REINFORCE++",
-    ("grpo-dapo", "coderl-dapo"): "DAPO",
-    ("grpo-lr1e-5", "coderl-lr1e-5"): "GRPO, learning rate 1e-5",
-    ("grpo-60", "coderl-60"): "GRPO, 60 steps",
+COLUMNS = {  # task -> heading
+    "humaneval": "HumanEval",
+    "mbpp": "MBPP",
+    "cruxeval-o": "CRUXEval-O",
+    "basics-hard": "`basics-hard`",
+    "basics-hard-trace": "`basics-hard-trace`",
 }
-COLUMNS = [  # evaluation, task, heading
-    ("sampled", "basics", "`basics`"),
-    ("sampled", "basics-trace", "`basics-trace`"),
-    ("sampled", "basics-output", "`basics-output`"),
-    ("mbpp", "mbpp", "MBPP, greedy"),
-]
-FAMILIES = [r["family"] for r in sorted(basics.problems("heldout"), key=lambda r: r["task_id"])]
-Runs = dict[str, list[dict]]  # arm of one setting -> its runs in order of seeds
+SHORT = ("base", "grpo", "coderl", "random", "dealt")  # the rows of README.md
+FORM = ("cruxeval-o", "basics-hard-trace")  # tasks whose answers may fail to parse
+SMOOTH = 10  # steps in a mean of the curves
+Runs = dict[str, list[dict]]  # arm -> its runs in order of seeds
 
 
-def read_runs(folder: Path) -> dict[str, Runs]:
-    """setting -> its runs."""
-    rows = [json.loads(path.read_text()) for path in folder.glob("*.json")]
-    found: dict[str, Runs] = {}
-    for row in sorted(rows, key=lambda row: (list(SETTINGS).index(row["setting"]), row["seed"])):
-        found.setdefault(row["setting"], {}).setdefault(row["arm"], []).append(row)
-    return found
+def read_runs(folder: Path) -> Runs:
+    rows = [json.loads(path.read_text()) for path in sorted(folder.glob("*-*.json"))]
+    return {a: found for a in ARMS if (found := [row for row in rows if row["arm"] == a])}
 
 
-# --------------------------------------------------------------------------- tables
-def values(row: dict, label: str, task: str) -> list[float]:
-    """Values by problem, in order of ids; [] if the run lacks this evaluation."""
-    return row["evaluations"].get(label, {}).get(task, {}).get("values", [])
+# ------------------------------------------------------------------------------- tables
+def greedy(row: dict, task: str) -> list[float]:
+    """Values by problem, in order of ids."""
+    return row["evaluations"]["greedy"][task]["values"]
 
 
-def averaged(seeds: list[list[float]]) -> dict[str, float]:
-    """place of a problem -> its mean over seeds."""
-    return {str(k): mean(parts) for k, parts in enumerate(zip(*seeds, strict=True))}
+def averaged(rows: list[dict], task: str) -> dict[str, float]:
+    """place of a problem -> its mean over runs."""
+    parts = zip(*(greedy(row, task) for row in rows), strict=True)
+    return {str(place): mean(part) for place, part in enumerate(parts)}
 
 
-def families(task: str, n: int) -> dict[str, str]:
-    """place -> family of n problems in order of ids; but for basics, each is its own."""
-    names = FAMILIES if task.startswith("basics") else range(n)
-    return {str(place): str(name) for place, name in zip(range(n), names, strict=True)}
+def families(task: str, places: dict) -> dict[str, str]:
+    """place -> family; each problem is its own, but in basics-hard."""
+    if not task.startswith("basics-hard"):
+        return {place: place for place in places}
+    rows = sorted(basics.problems("heldout", tier="basics-hard"), key=lambda r: r["task_id"])
+    return {place: row["family"] for place, row in zip(places, rows, strict=True)}
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows])
 
 
-def summary(runs: Runs) -> str:
-    """The main arms as trained: mean and interval, in %."""
-    rows = []
-    for arm, name in SUMMARY.items():
-        cells = []
-        for label, task, _ in COLUMNS[:3]:
-            found = averaged([values(row, label, task) for row in runs[arm]])
-            low, high = (100 * end for end in interval(found, families(task, len(found))))
-            cells.append(f"{100 * mean(found.values()):.1f} ({low:.1f} to {high:.1f})")
-        first, *_, last = (row["seed"] for row in runs[arm] * 2)
-        command = f"`python results/run.py {runs[arm][0]['setting']} {arm} {first}`"
-        rows.append([name, *cells, command + f" (to {last})" * (last > first)])
-    return table(["arm", *(head for *_, head in COLUMNS[:3]), "command"], rows)
+def percent(values: tuple[float, float, float], sign: str = "") -> str:
+    middle, low, high = (f"{100 * value:{sign}.1f}" for value in values)
+    return f"{middle} ({low} to {high})"
 
 
-def both(runs: Runs, pair: tuple[str, str]) -> list[tuple[dict, dict]]:
-    """The two runs of each seed that both arms have on like cores, for others round otherwise."""
-    a, b = ({(r["seed"], r["machine"]): r for r in runs.get(arm, [])} for arm in pair)
-    return [(a[key], b[key]) for key in sorted(a.keys() & b.keys())]
+def scores(runs: Runs) -> str:
+    """Each arm: mean and interval in %, and the means of its seeds where it has several."""
+
+    def cell(found: list[dict], task: str) -> str:
+        all_ = averaged(found, task)
+        each = ", ".join(f"{100 * mean(greedy(row, task)):.1f}" for row in found)
+        ends = interval(all_, families(task, all_))
+        return percent((mean(all_.values()), *ends)) + (f"; {each}" if len(found) > 1 else "")
+
+    made = {a: ", ".join(f"`{a} {row['seed']}`" for row in runs[a]) for a in SHORT if a in runs}
+    rows = [[ARMS[a][0], *(cell(runs[a], t) for t in COLUMNS), by] for a, by in made.items()]
+    return table(["greedy, %", *COLUMNS.values(), "`python results/run.py`"], rows)
 
 
-def gain(found: list[tuple[dict, dict]], label: str, task: str) -> str:
-    """What alignment adds, in points, with its interval; "" without such an evaluation."""
-    sides = [[values(row, label, task) for row in side] for side in zip(*found, strict=True)]
-    if not all(map(all, sides)):
-        return ""
-    a, b = map(averaged, sides)
-    d = paired_difference(a, b, families(task, len(a)))
-    return f"{100 * d.mean:+.1f} ({100 * d.low:+.1f} to {100 * d.high:+.1f})"
+def gains(runs: Runs) -> str:
+    """Each arm against the one that it adds something to, in points, with an interval."""
+
+    def cell(one: str, other: str, task: str) -> str:
+        base, theirs = averaged(runs[other], task), averaged(runs[one], task)
+        d = paired_difference(base, theirs, families(task, base))
+        return percent((d.mean, d.low, d.high), "+")
+
+    pairs = [(a, ARMS[a][1]) for a in runs if ARMS[a][1] in runs]
+    rows = [
+        [f"{ARMS[a][0]} over {ARMS[b][0]}", *(cell(a, b, t) for t in COLUMNS)] for a, b in pairs
+    ]
+    return table(["greedy, points", *COLUMNS.values()], rows)
 
 
-def pairs(settings: dict[str, Runs]) -> str:
-    """What alignment adds to the same training without, in every setting."""
-    rows = []
-    for setting, runs in settings.items():
-        for pair, name in PAIRS.items():
-            if found := both(runs, pair):
-                cells = [gain(found, label, task) for label, task, _ in COLUMNS]
-                seeds = " ".join(str(a["seed"]) for a, _ in found)
-                made = ", ".join(f"`{setting} {arm} {seeds}`" for arm in pair)
-                rows.append([SETTINGS[setting], name, *cells, made])
-    return table(["model", "over", *(head for *_, head in COLUMNS), "`results/run.py`"], rows)
+def forms(runs: Runs) -> str:
+    """Form and substance apart: the share of answers that parse, and what of those is right."""
+
+    def cell(found: list[dict], task: str) -> str:
+        parts = [row["evaluations"]["greedy"][task] for row in found]
+        parsed = mean(1 - p["statuses"].get("unparsed", 0) / p["n_problems"] for p in parts)
+        right = mean(averaged(found, task).values()) / max(parsed, 1e-9)
+        return f"{100 * parsed:.1f}, {100 * right:.1f}"
+
+    rows = [[ARMS[a][0], *(cell(found, task) for task in FORM)] for a, found in runs.items()]
+    return table(["greedy, %", *(f"{COLUMNS[t]}: parse, right of those" for t in FORM)], rows)
 
 
-# --------------------------------------------------------------------------- curves
-WIDTH, HEIGHT, LEFT, TOP, SMOOTH = 360, 200, 46, 40, 5  # of a panel; steps in a mean
-COLOURS = {"grpo": "#bc4c00", "coderl": "#1f6feb"}
-STYLE = "text{font:12px sans-serif;fill:#888}polyline{fill:none;stroke-width:1.6}"
-TITLES = {"reward/code": "programs that pass", "reward/align": "alignment reward"}
-PANELS = [("reward/code", "samples"), ("reward/code", "minutes"), ("reward/align", "samples")]
-
-
-def points(row: dict, metric: str, axis: str) -> list[tuple[float, float]]:
-    """(x, mean of the last SMOOTH steps) of one run. x: samples or minutes since its start."""
-    found, recent, x, curve = [], [], 0.0, row["curve"]
-    for step, seconds, value in zip(curve["step"], curve["time/step"], curve[metric], strict=True):
-        x = float(row["samples_per_step"] * step) if axis == "samples" else x + seconds / 60
-        if value is not None:
-            recent = [*recent, value][-SMOOTH:]
-            found.append((x, mean(recent)))
+# ------------------------------------------------------------------------------- curves
+def points(row: dict, axis: str) -> list[tuple[float, float]]:
+    """(x, mean reward of programs in the last SMOOTH steps). x: samples or minutes so far."""
+    curve, found, minutes = row["curve"], [], 0.0
+    for i, step in enumerate(curve["step"]):
+        minutes += curve["time/step"][i] / 60
+        recent = curve["reward/code"][max(0, i + 1 - SMOOTH) : i + 1]
+        found.append(
+            (row["samples_per_step"] * step if axis == "samples" else minutes, mean(recent))
+        )
     return found
 
 
-def text(x: float, y: float, words: str, anchor: str = "start") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{words}</text>'
-
-
-def panel(runs: Runs, metric: str, axis: str, x0: int) -> list[str]:
-    """SVG elements of one panel whose left edge is at x0."""
-    lines = [(arm, points(row, metric, axis)) for arm in COLOURS for row in runs[arm]]
-    right, top = (max(point[k] for _, line in lines for point in line) for k in (0, 1))
-    left, bottom = x0 + LEFT, TOP + HEIGHT
-    parts = [text(left, TOP - 14, f"{TITLES[metric]}, by {axis}")]
-    for y in (0, top / 2, top):
-        level = bottom - HEIGHT * y / top
-        parts.append(f'<path d="M{left} {level:.1f}h{WIDTH}" stroke="#8884"/>')
-        parts.append(text(left - 6, level + 4, f"{100 * y:.0f} %", "end"))
-    parts.append(text(left, bottom + 18, f"0 {axis}"))
-    parts.append(text(left + WIDTH, bottom + 18, f"{right:.0f} {axis}", "end"))
-    for arm, line in lines:
-        at = [(left + WIDTH * x / right, bottom - HEIGHT * y / top) for x, y in line]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
-        parts.append(f'<polyline points="{path}" stroke="{COLOURS[arm]}"/>')
-    return parts
-
-
 def plot(runs: Runs) -> str:
-    """The learning curves of the main pair: a line a run, a colour an arm."""
-    wide, parts = WIDTH + LEFT + 30, [f"<style>{STYLE}</style>"]
-    for number, (metric, axis) in enumerate(PANELS):
-        parts += panel(runs, metric, axis, number * wide)
-    for number, (arm, colour) in enumerate(COLOURS.items()):
-        x, y = LEFT + number * 170, TOP + HEIGHT + 44
-        parts.append(f'<path d="M{x} {y - 4}h22" stroke="{colour}" stroke-width="2"/>')
-        parts.append(text(x + 28, y, SUMMARY[arm]))
-    size = f'width="{len(PANELS) * wide}" height="{TOP + HEIGHT + 60}"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(parts)}</svg>\n'
+    """SVG: rewards of programs at equal samples and at equal time, a line a run."""
+    trained = [(ARMS[a][2], row) for a in runs for row in runs[a] if "curve" in row]
+    panels = []
+    for axis in ("samples", "minutes"):
+        lines = [Line(colour, points(row, axis), 1.5) for colour, row in trained]
+        panels.append(Panel(f"programs that pass, by {axis}", axis, lines))
+    return chart(panels, {ARMS[a][0]: ARMS[a][2] for a in runs if a != "base"})
 
 
-# --------------------------------------------------------------------------- files
+# ------------------------------------------------------------------------------- files
 def with_table(page: str, name: str, rows: str) -> str:
     """`page` with `rows` between the marks of `name`, which have to be there."""
     begin, end = f"<!-- {name}: written by results/table.py -->", f"<!-- end of {name} -->"
@@ -182,12 +151,12 @@ def with_table(page: str, name: str, rows: str) -> str:
 
 
 def main() -> None:
-    settings = read_runs(ROOT / "results")
-    main_runs, readme, evidence = settings["smollm"], ROOT / "README.md", ROOT / "docs/evidence.md"
-    wanted = {ROOT / "results/curves.svg": plot(main_runs)}
-    wanted[readme] = with_table(readme.read_text(), "summary", summary(main_runs))
-    wanted[evidence] = with_table(evidence.read_text(), "pairs", pairs(settings))
-    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    runs, readme, page = read_runs(ROOT / "results"), ROOT / "README.md", ROOT / "docs/evidence.md"
+    evidence = with_table(page.read_text(), "gains", gains(runs))
+    wanted = {page: with_table(evidence, "forms", forms(runs))}
+    wanted[readme] = with_table(readme.read_text(), "scores", scores(runs))
+    wanted[ROOT / "results/curves.svg"] = plot(runs)
+    stale = [path for path, new in wanted.items() if not path.exists() or path.read_text() != new]
     names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
     if "--check" in sys.argv:
         sys.exit(f"error: not what the runs say: {names}; python results/table.py" if stale else 0)

@@ -1,5 +1,6 @@
 """The tables of the README and of docs/evidence.md say what the runs in results/ say."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -10,23 +11,30 @@ from xml.etree import ElementTree
 import pytest
 
 import results.run
-from config import FIELDS, Config, load_config
+import train
+from config import Config, load_config
+from problems.problem import Question
 from results import table
-from results.run import ARMS, SETTINGS, curve, evaluation, keys
+from results.run import ARMS, CONTROLS, GRPO, STUDY, curve, deal_targets, evaluation, pay_by_a_coin
 from reward import Verdict
 from rollout import Response
 from run import step_metrics
 
 ROOT = Path(__file__).parent.parent
+SIZES = {"humaneval": 164, "basics-hard": 49, "basics-hard-trace": 49}
 
 
-def run(arm: str, seed: int, values: list[float], machine: str = "2 x CPU") -> dict:
+def run(arm: str, seed: int, values: list[float]) -> dict:
+    """A run of which every task has these values, over and over."""
     steps = {"step": [1, 2], "time/step": [30.0, 60.0], "reward/code": [0.0, 0.5]}
-    values = values * (160 // len(values))  # as many as basics has problems
-    tasks = dict.fromkeys(("basics", "basics-trace", "basics-output"), {"values": values})
+    tasks = {}
+    for task in table.COLUMNS:
+        n = SIZES.get(task, 500)
+        all_ = (values * n)[:n]
+        tasks[task] = {"values": all_, "n_problems": n, "statuses": {"unparsed": n // 2}}
     return {
-        "setting": "smollm", "arm": arm, "seed": seed, "samples_per_step": 64, "machine": machine,
-        "curve": steps | {"reward/align": [None, 0.25]}, "evaluations": {"sampled": tasks},
+        "arm": arm, "seed": seed, "samples_per_step": 64, "curve": steps,
+        "evaluations": {"greedy": tasks},
     }  # fmt: skip
 
 
@@ -35,6 +43,10 @@ def runs(*rows: dict) -> dict:
     for row in rows:
         found.setdefault(row["arm"], []).append(row)
     return found
+
+
+def cells(line: str) -> list[str]:
+    return line.strip("| ").split(" | ")
 
 
 def test_the_tables_and_the_plot_are_what_the_runs_say():
@@ -46,7 +58,7 @@ def test_the_tables_and_the_plot_are_what_the_runs_say():
 def test_a_number_in_a_page_that_no_run_gave_is_found(tmp_path, monkeypatch):
     for name in ("README.md", "docs/evidence.md", "results/curves.svg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text((ROOT / name).read_text().replace("20.0 (", "20.1 ("))
+        (tmp_path / name).write_text((ROOT / name).read_text().replace("| GRPO | 5", "| GRPO | 6"))
     for path in (ROOT / "results").glob("*.json"):
         (tmp_path / "results" / path.name).symlink_to(path)
     monkeypatch.setattr(table, "ROOT", tmp_path)
@@ -58,62 +70,93 @@ def test_a_number_in_a_page_that_no_run_gave_is_found(tmp_path, monkeypatch):
 def test_every_run_has_a_command_that_makes_it():
     for path in (ROOT / "results").glob("*.json"):
         row = json.loads(path.read_text())
-        assert path.stem == f"{row['setting']}-{row['arm']}-{row['seed']}"
-        known = {key: value for key, value in row["keys"].items() if key in FIELDS}
-        assert known == keys([*SETTINGS[row["setting"]], *(ARMS[row["arm"]] or [])])
-        assert row["commit"] and row["machine"]
+        assert path.stem == f"{row['arm']}-{row['seed']}"
+        own = [f"--seed={row['seed']}", f"--name={path.stem}"]
+        assert row["flags"] == [*STUDY, *(ARMS[row["arm"]] or []), *own]
+        assert row["commit"] and not row["commit"].endswith("-dirty") and row["machine"]
 
 
-def test_every_arm_is_a_valid_configuration():
-    assert set(SETTINGS) == set(table.SETTINGS)
-    assert {arm for pair in table.PAIRS for arm in pair} | set(table.SUMMARY) <= set(ARMS)
-    for setting in SETTINGS.values():
-        plain = load_config(setting)
-        for arm, flags in ARMS.items():
-            cfg = load_config([*setting, *(flags or [])])
-            assert cfg.samples_per_prompt == plain.samples_per_prompt
-            assert cfg.prompts_per_step == plain.prompts_per_step
-            assert cfg.steps == (60 if arm.endswith("-60") else plain.steps)
+def test_every_arm_has_the_steps_and_at_least_the_programs_of_the_others():
+    assert set(ARMS) == set(table.ARMS) and set(CONTROLS) <= set(ARMS)
+    plain = load_config([*STUDY, GRPO])
+    for flags in ARMS.values():
+        cfg = load_config([*STUDY, *(flags or [])])
+        assert (cfg.steps, cfg.samples_per_prompt) == (plain.steps, plain.samples_per_prompt)
+        assert cfg.prompts_per_step == plain.prompts_per_step or (
+            round((1 - cfg.align_ratio) * cfg.prompts_per_step) == plain.prompts_per_step
+        )
 
 
 def test_a_number_is_the_mean_over_seeds_of_means_over_problems():
-    rows = [run("grpo", seed, values) for seed, values in enumerate(([1.0, 0.0], [1.0, 1.0]))]
-    text = table.summary(runs(run("base", 0, [0.0]), *rows, run("coderl", 0, [1.0])))
-    _, _, base, grpo, coderl = text.splitlines()
-    assert base.startswith("| before training | 0.0 (0.0 to ") and coderl.count("100.0 (") == 3
-    assert grpo.startswith("| GRPO | 75.0 (") and grpo.endswith("smollm grpo 0` (to 1) |")
+    found = runs(run("base", 0, [0.0]), run("grpo", 0, [1.0, 0.0]), run("grpo", 1, [1.0, 1.0]))
+    _, _, base, grpo = table.scores(found).splitlines()
+    assert cells(base)[0] == "before training" and cells(base)[1].startswith("0.0 (0.0 to ")
+    assert cells(grpo)[1].startswith("75.0 (") and cells(grpo)[1].endswith("; 50.0, 100.0")
+    assert cells(grpo)[-1] == "`grpo 0`, `grpo 1`"
 
 
-def test_a_pair_is_of_the_seeds_that_both_arms_have_on_like_cores():
-    rows = [run("grpo", seed, [0.0, 0.5]) for seed in (0, 1, 2)]
-    rows += [run("coderl", 0, [0.5, 1.0]), run("coderl", 1, [0.0], "2 x Other CPU")]
-    rows += [run("coderl", 7, [0.0]), run("grpo-60", 3, [0.0])]
-    _, _, *lines = table.pairs({"smollm": runs(*rows)}).splitlines()
-    (cells,) = (line.strip("| ").split(" | ") for line in lines)
-    # the same on every problem, however much problems differ
-    assert cells[:4] == ["SmolLM2", "GRPO", "+50.0 (+50.0 to +50.0)", "+50.0 (+50.0 to +50.0)"]
-    assert cells[-1] == "`smollm grpo 0`, `smollm coderl 0`"
+def test_a_gain_is_paired_by_problem():
+    found = runs(run("base", 0, [0.0, 0.5]), run("grpo", 0, [0.5, 1.0]))
+    _, _, line = table.gains(found).splitlines()  # the same on each, however much problems differ
+    assert cells(line) == ["GRPO over before training", *["+50.0 (+50.0 to +50.0)"] * 5]
+
+
+def test_form_and_substance_are_told_apart():
+    _, _, line = table.forms(runs(run("grpo", 0, [0.25]))).splitlines()
+    assert cells(line)[1] == "50.0, 50.0"  # half of the answers parse, half of those are right
 
 
 def test_a_line_of_the_plot_is_a_run_a_colour_an_arm():
     rows = runs(run("grpo", 0, [0.0]), run("coderl", 0, [0.0]), run("coderl", 1, [0.0]))
-    assert table.points(rows["grpo"][0], "reward/code", "minutes") == [(0.5, 0.0), (1.5, 0.25)]
-    assert table.points(rows["grpo"][0], "reward/code", "samples")[1] == (128.0, 0.25)
+    assert table.points(rows["grpo"][0], "minutes") == [(0.5, 0.0), (1.5, 0.25)]
+    assert table.points(rows["grpo"][0], "samples")[1] == (128, 0.25)
     elements = list(ElementTree.fromstring(table.plot(rows)).iter())
-    colours = [e.get("stroke") for e in elements if e.tag.endswith("polyline")]
-    assert colours.count(table.COLOURS["grpo"]) == 3  # panels
-    assert colours.count(table.COLOURS["coderl"]) == 6
+    colours = [e.get("stroke") for e in elements if "L" in e.get("d", "")]
+    assert colours.count(table.ARMS["grpo"][2]) == 2  # panels
+    assert colours.count(table.ARMS["coderl"][2]) == 4
 
 
 def test_an_interrupted_run_goes_on_and_a_finished_one_is_not_repeated(tmp_path, monkeypatch):
     commands: list[tuple] = []
     monkeypatch.setattr(results.run, "ROOT", tmp_path)
     monkeypatch.setattr(results.run, "python", lambda *command: commands.append(command))
-    cfg = Config(name="x", steps=20)
     for made in ("none", "latest", "step_20"):
         (tmp_path / "out/x/ckpt" / made).mkdir(parents=True)
-        results.run.train(cfg, ["--name=x"])
-    assert commands == [("train.py", "--name=x"), ("train.py", "--name=x", "--resume")]
+        stopped = contextlib.nullcontext()
+        if made != "step_20":
+            stopped = pytest.raises(SystemExit, match="was stopped")
+        with stopped:
+            results.run.train(Config(name="x", steps=20), "grpo", ["--name=x"])
+    first = ("results/run.py", "--train=grpo", "--name=x")
+    assert commands == [first, (*first, "--resume")]
+
+
+def test_a_coin_pays_whatever_a_program_does_and_the_same_in_each_run(monkeypatch):
+    def judged(*_: object) -> SimpleNamespace:
+        return SimpleNamespace(outcome=Verdict("failed"))
+
+    monkeypatch.setattr(train, "score_sample", judged)
+    pay_by_a_coin()
+    paid = []
+    for seed in (0, 0, 1):
+        cfg = Config(seed=seed)
+        samples = [train.score_sample(None, None, None, f"1/0/{i}", cfg) for i in range(64)]
+        paid.append([sample.outcome.reward for sample in samples])
+    assert {sample.outcome.status for sample in samples} == {"failed"}
+    assert paid[0] == paid[1] != paid[2] and 20 < sum(paid[0]) < 44
+
+
+def test_dealt_targets_have_the_names_of_a_question_and_the_values_of_others(monkeypatch):
+    asked = [Question("", [], "f", {"y": 1, "output": 2}), Question("", [], "f", {"z": 3})]
+    known = Question("", [], "f", {"y": 7})
+    monkeypatch.setattr(train.Prompts, "learn", lambda prompts, _: prompts.buffer.extend(asked))
+    deal_targets()
+    prompts = SimpleNamespace(buffer=[known])
+    train.Prompts.learn(prompts, [])
+    assert [q.target for q in asked] == [{"y": 3, "output": 1}, {"z": 2}]
+    assert known.target == {"y": 7}
+    asked.clear()
+    train.Prompts.learn(prompts, [])  # a step without questions
 
 
 def test_what_is_kept_of_a_run(tmp_path):
