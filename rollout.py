@@ -127,12 +127,10 @@ def rollout(
 
     engine.sample(requests, on_finish)
     clock.lap("sample")
-    for i, (group, _, _) in enumerate(places):
-        group.samples.append(scored[i].result())
-    asked = [(group, group.samples[k], source) for group, k, source in places]
-    jobs = [
-        (s, ask, partial(given_up, sample), group, sample, s, cfg) for group, sample, s in asked
-    ]
+    jobs = []
+    for i, (group, _, source) in enumerate(places):
+        group.samples.append(sample := scored[i].result())
+        jobs.append((source, ask, partial(given_up, sample), group, sample, source, cfg))
     for future in [pool.submit(guarded, *job) for job in jobs]:
         future.result()
     # Samples alone: every rank has the problems, whose tests may be many megabytes.

@@ -35,7 +35,9 @@ PIECE = re.compile(rf"(?a:{DIGITS % ''})|[^\W\d_]+")
 JOINT = re.compile(r"(['\"])\s*[bBrRuU]{0,2}\1")  # of two literals that Python reads as one
 WIDE = re.compile(r"[^\x00-\x7f]")
 JOINS = re.compile(r"[\W_]+|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")  # of the words of a name
-ESCAPE = re.compile(r"\\(?:x[\da-f]{2}|u[\da-f]{4}|U[\da-f]{8})", re.IGNORECASE)
+ESCAPE = re.compile(
+    r"\\(?:(x[\da-f]{2}|u[\da-f]{4}|U[\da-f]{8})|([0-7]{1,3})|N\{([\w -]+)\}|\n)", re.I
+)
 Cut = tuple[tuple[int, int], tuple[int, int], str]  # from and to (line, column), what comes instead
 
 
@@ -140,6 +142,7 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     numbers = set().union(
         *map(numbers_of, (*spelled.values(), *names)), *(t.numbers for t in texts)
     )
+    sizes = [float(number) for number in numbers if len(number) < 300]
     read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     depends = {part for n in nodes if isinstance(n, CONDITIONS) for part in ast.walk(n)}
     literals = {name: value for node in nodes for name, value in literal_bindings(node)}
@@ -170,6 +173,7 @@ def mark_given(program: str, variables: list[Variable]) -> None:
         choice = len(said) > 1 and value in said
         if is_long(v.value) and not choice:
             v.given |= value in stated or plain in stated | words or number in numbers
+            v.given |= type(v.value) is float and any(close(v.value, n) for n in sizes)
             if isinstance(v.value, str | bytes):
                 whole = re.compile(rf"(?<!\w){re.escape(plain)}(?!\w)")
                 v.given |= any(whole.search(text.whole) for text in texts)
@@ -249,6 +253,11 @@ def size_of(value: object) -> str | None:
     return alike(abs(value)) if type(value) in (int, float) else None
 
 
+def close(value: float, size: float) -> bool:
+    """As answers are compared (problems/answers.py), beside what alike() rounds."""
+    return abs(abs(value) - size) <= 1e-5 * size
+
+
 def numbered(digits: str) -> str:
     """alike() of a number in a text: 778.50, 0777, 3,000, 3e-05, 0x309, 7_7_7."""
     digits = digits.replace(",", "").replace("_", "")
@@ -265,7 +274,7 @@ def numbers_of(text: str) -> set[str]:
 def pieces_of(text: str) -> list[str]:
     """Its numbers and words, without what joins them to a value: brackets, signs, quotation marks.
     The words are Python's, or JSON's."""
-    words = {"null": "none"}
+    words = {"null": "none", "infinity": "inf"}
     found = (piece.lower() for piece in PIECE.findall(text))
     return [numbered(p) if p[0] in ".0123456789" else words.get(p, p) for p in found]
 
@@ -287,7 +296,16 @@ def holds(many: list[str], few: list[str], ordered: bool) -> bool:
 
 
 def unescaped(text: str) -> str:
-    return ESCAPE.sub(lambda found: chr(min(int(found[0][2:], 16), sys.maxunicode)), text)
+    def meant(found: re.Match) -> str:
+        if found[3]:
+            try:
+                return unicodedata.lookup(found[3])
+            except KeyError:
+                return found[0]
+        number = int(found[1][1:], 16) if found[1] else int(found[2] or "0", 8)
+        return chr(min(number, sys.maxunicode)) if found[1] or found[2] else ""
+
+    return ESCAPE.sub(meant, text)
 
 
 def in_words(text: str) -> str:
@@ -383,6 +401,8 @@ def together(
         if isinstance(part, ast.Constant) and isinstance(part.value, str):
             texts = [part.value]
             values |= {*part.value.split()}
+        if isinstance(part, ast.Call):  # print("y =", 3, 2)
+            values.add(",".join(spelled.get(id(argument), "_") for argument in part.args))
         if isinstance(part, ast.Name | ast.arg | ast.FunctionDef) and wanted & {*texts}:
             variables |= {text: in_words(text) for text in texts}
         else:
@@ -420,8 +440,14 @@ def claims(
             yield {name}, values(value)
         case ast.Tuple(elts=parts, ctx=ast.Load()) | ast.List(elts=parts, ctx=ast.Load()):
             yield wanted & set().union(*map(said_by, parts)), values(*parts)
-        case ast.Assert(test=said) | ast.Expr(value=said):
+        case (
+            ast.Assert(test=said, msg=None)
+            | ast.Expr(value=said)
+            | ast.Raise(exc=ast.Call() as said)
+        ):
             yield both_in(said, wanted, spelled)
+        case ast.Assert(test=test, msg=message):
+            yield both_in(ast.Tuple([test, message]), wanted, spelled)
         case ast.If(test=said, body=[ast.Pass() | ast.Raise()], orelse=[]):
             if any(isinstance(part, ast.Compare) for part in ast.walk(said)):
                 yield both_in(said, wanted, spelled)
@@ -434,7 +460,9 @@ def both_in(
 ) -> tuple[set[str], set[str]]:
     parts = [*ast.walk(expression)]
     values = {spelled[id(part)] for part in parts if id(part) in spelled}
-    return wanted & set().union(*map(said_by, parts)), values
+    texts = (part.value for part in parts if isinstance(part, ast.Constant))
+    words = {word for text in texts if isinstance(text, str) for word in words_of(text)}
+    return wanted & set().union(*map(said_by, parts)), values | words | {*map(repr, words)}
 
 
 def has_class(program: str, name: str) -> bool:

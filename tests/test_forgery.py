@@ -349,7 +349,7 @@ def test_nor_is_it_where_a_method_tells(sandbox, y):
     program = f"def f(x, xs):\n    y = {y}\n    return x"
     given = json.loads('[5000, [5000, 5000, "no way"]]')
     given[1].append((5000, 7))
-    assert make_question(sandbox, program, given, "f", CFG) == "nondeterministic"
+    assert make_question(sandbox, program, given, "f", CFG) in ("forgeable", "nondeterministic")
 
 
 @pytest.mark.parametrize(
@@ -707,6 +707,16 @@ PLANTS = {  # a program f(x), called with 3, and what may be asked of it besides
     "y = x + 2\n    import math as y_is_5": set(),
     "y = x + 2\n    y_is = 5": set(),
     "y = x + 2\n    z = y + 5": {"y", "z"},
+    "y = x + 2\n    print(f'{y} = 5')": set(),
+    "y = x > 2\n    print(y, 'is True')": set(),
+    "y = x + 2\n    assert y, 'is 5'": set(),
+    "y = x + 2\n    if x < 0: raise ValueError(y, '= 5')": set(),
+    "y = 'qrstu'[x - 2]\n    print(y, 'is r')": set(),
+    "y = [x, 1, 2]\n    print('y =', 3, 1, 2)": set(),
+    "y = x * 1e308\n    print('y is Infinity')": set(),
+    "y = 'ab' * x\n    print(r\"'\\141\\N{LATIN SMALL LETTER B}abab'\")": set(),
+    "y = x * 259.0001\n    z = 777": set(),
+    "y = x * 0.41152163333\n    print('y is 1.2345655')": set(),
     "y = x + 2\n    y5 = 0": set(),
     "y = x + 2\n    Y_IS = 5": set(),
     "my_y = x + 2\n    print('so my_y_is_5')": set(),
@@ -758,6 +768,29 @@ def test_a_value_that_the_text_says_is_not_asked_for(sandbox, body):
 
 
 @pytest.mark.parametrize(
+    "program",
+    [
+        "import re\ny = re.compile('a').findall == re.compile('a').findall\nprint(1)",
+        "m = 'a'.upper\ny = m == 'a'.upper\nprint(1)",
+        "class A: m = 'a'.upper\ny = A.m == A().m\nprint(1)",
+        "y = [x for x in ('a'.upper,)] * 2\nz = y[0] == y[1]\nprint(1)",
+        "y = ['a'.__add__]\nprint(1)",
+        "y = object.__eq__(1, 1)\nprint(1)",
+        "def map(f, x): return f\ny = map('a'.count, 0) == 'a'.count\nprint(1)",
+    ],
+)
+def test_a_method_is_called_and_nothing_else(sandbox, program):
+    assert make_question(sandbox, program, "", None, CFG) == "forgeable"
+
+
+def test_a_method_may_be_given_to_what_calls_it(sandbox):
+    program = "d = {'a': 2, 'b': 1}\nadd = [].append\nadd(1)\nlow = str.lower\n"
+    program += "x = sorted(d, key=d.get)\ny = [*map('ab'.count, x)] + [*map(low, 'AB')]\nprint(1)"
+    made = make_question(sandbox, program, "", None, CFG)
+    assert made.target["x"] == ["b", "a"] and made.target["y"] == [1, 1, "a", "b"]
+
+
+@pytest.mark.parametrize(
     "body",
     [
         "for z in (5000, 7): break\n    y = x.bit_length == z.bit_length",
@@ -769,7 +802,7 @@ def test_a_value_that_the_text_says_is_not_asked_for(sandbox, body):
 def test_whether_an_input_is_the_object_of_a_constant_is_no_target(sandbox, body):
     given = json.loads('["ab"]' if "'ab'" in body else "[5000]")
     program = f"def f(x):\n    {body}\n    return 1".replace("'ab'", "x")
-    assert make_question(sandbox, program, given, "f", CFG) == "nondeterministic"
+    assert make_question(sandbox, program, given, "f", CFG) in ("forgeable", "nondeterministic")
 
 
 def test_what_is_said_of_many_names_by_many_parts_is_no_product():
