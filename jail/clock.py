@@ -20,7 +20,6 @@ import time
 
 PATIENCE_S = 0.1  # most programs have ended by then, and we need not ask who they are
 MOST_CALLS = 100  # of whose time any program may take: some data sets have thousands of tests
-FRESH_S = 0.001  # to read the time costs the trainer some 20 us
 WALL_FACTOR, WALL_S = 5, 5.0  # a program of 2 s of CPU time may take 15 s beside other work
 
 
@@ -33,7 +32,6 @@ class Clock:
         self.clocks, self.pids = [], []  # of the processes, once they are known
         self.waited_s = 0.0  # for a core
         self.seen = 0.0, time.monotonic()  # (CPU, wall)
-        self.looked_s = self.seen[1]
         self.starts = [self.seen] * 2  # of this input or call, and of the first
 
     def is_blind(self) -> bool:
@@ -62,13 +60,11 @@ class Clock:
 
     def look(self) -> None:
         """Read the time. Read the reports after it, or one that was in time may look late."""
-        self.seen, self.looked_s = self.now(), time.monotonic()
+        self.seen = self.now()
 
     def restart(self) -> None:
-        """The next input starts, or the next call. There may be thousands at one look."""
-        if time.monotonic() - self.looked_s > FRESH_S:
-            self.look()
-        self.starts[0] = self.seen
+        """The next input starts, or the next call."""
+        self.starts[0] = self.now()
 
     def late(self) -> bool:
         """Was a limit over at the last look?"""
