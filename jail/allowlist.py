@@ -114,7 +114,7 @@ ATTRIBUTES_OF = {
 }
 ATTRIBUTES = {name for names in ATTRIBUTES_OF.values() for name in names.split()}
 
-OPERATORS = {f"__{name}__" for name in "add contains eq getitem len mul sub".split()}
+OPERATORS = {f"__{name}__" for name in "add contains getitem len mul sub".split()}
 DECORATORS = {"cache", "classmethod", "lru_cache", "staticmethod"}
 # What of the library may stand only where Reader says: files, which no other Python has like ours,
 # types, which stand in annotations, and what is called: deepcopy() leaks addresses if it is given

@@ -23,7 +23,6 @@ import operator
 import os
 import random
 import sys
-import types
 
 from jail.allowlist import MODULES
 from jail.names import identifiers
@@ -149,45 +148,6 @@ def hash_of(x: float | complex) -> int:
     if x != x:
         shown.append("NaN")
     return plain_hash[type(x)](x)
-
-
-def constants(code: types.CodeType) -> dict[tuple, object]:
-    """signature -> a constant or name of the program, or of one of its functions."""
-    found, waiting = {}, [code]
-    while waiting:
-        x = waiting.pop()
-        if type(x) is types.CodeType:
-            waiting.extend((*x.co_consts, *x.co_names, *x.co_varnames, x.co_name))
-        elif type(x) in (tuple, frozenset):
-            waiting.extend(x)
-        if is_flat(x):
-            found.setdefault(signature(x), x)
-    return found
-
-
-def as_one(x: object, known: dict[tuple, object]) -> object:
-    """`x`, an input, in which values that are equal are the same object, as are the constants of a
-    program that holds the call. In another run they are as they were sent."""
-    if type(x) is list:
-        x[:] = [as_one(y, known) for y in x]
-    elif type(x) is dict:
-        items = [(as_one(key, known), as_one(y, known)) for key, y in x.items()]
-        x.clear()
-        x.update(items)
-    elif type(x) is tuple:
-        x = tuple(as_one(y, known) for y in x)
-    return known.setdefault(signature(x), x) if is_flat(x) and x == x else x
-
-
-def is_flat(x: object) -> bool:
-    return type(x) in TOLD or (type(x) is tuple and all(type(y) in TOLD for y in x))
-
-
-def signature(x: object) -> tuple:
-    """The same for values that are the same constant: not for 1 and True, or 0.0 and -0.0."""
-    if type(x) is tuple:
-        return tuple, *map(signature, x)
-    return type(x), x, repr(x) if type(x) in (float, complex) else ""
 
 
 def is_number(x: object) -> bool:

@@ -40,25 +40,10 @@ from jail.names import binds, identifiers, origins, since, stars, words
 
 # The compiler turns __x, in a class A, into _A__x: a name that is spelled in two ways.
 MANGLED = r"__\w*[^\W_]_?|_[^\W_]\w*__\w+"  # of ASCII
-VALUES = (
-    str,
-    bytes,
-    bytearray,
-    int,
-    float,
-    complex,
-    list,
-    tuple,
-    dict,
-    set,
-    frozenset,
-    range,
-    slice,
-)
-VALUES += (Counter, OrderedDict, deque, Fraction, Decimal, date, datetime, time, timedelta)
-VALUES += (re.Pattern, re.Match, type(iter(())), type(x for x in ()))
+VALUES = (str, bytes, bytearray, int, float, complex, list, tuple, dict, set, frozenset, range,
+          slice, Counter, OrderedDict, deque, Fraction, Decimal, date, datetime, time, timedelta,
+          re.Pattern, re.Match, type(iter(())), type(x for x in ()))  # fmt: skip
 METHODS = {name for kind in VALUES for name in dir(kind) if callable(getattr(kind, name))}
-METHODS -= {"__class__", "__doc__"}
 TAKE_FIRST, TAKE_KEY = {"map", "filter"}, {"sorted", "min", "max"}
 OTHERWISE = {"fromkeys", "pop"}  # methods that look otherwise, for jail/chance.py has its own
 TEXTS = {tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", -1)}  # Python 3.12 has the latter
@@ -271,10 +256,7 @@ class Reader(ast.NodeVisitor):
             self.placed.add(node.value)
             if name == "buffer" and node not in self.placed:
                 raise Refused("a file as a value")
-        if load and name in ("__eq__", "__ne__"):  # object's compare identities
-            raise Refused(name)
-        bound = name in METHODS and load and node not in self.called
-        if bound and not self.is_only_called(node):  # two are equal if both are of one object
+        if load and name in METHODS and not self.is_only_called(node):
             raise Refused(f"{name} as a value")
         if name == "__name__" and load and is_type_call(node.value):
             self.fine.add(node.value.func)
@@ -292,29 +274,28 @@ class Reader(ast.NodeVisitor):
         self.visit(node.value)
 
     def is_only_called(self, node: ast.Attribute) -> bool:
-        """Whether a method that is not called here is so elsewhere, and nowhere compared."""
-        if node.attr in OTHERWISE:
-            return False
-        of_self = isinstance(node.value, ast.Name) and node.value.id == "self"
-        safe = self.is_builtin(node.value, TYPES) or self.is_file(node.value)
-        return safe or node in self.handed or (of_self and node.attr in self.own)
+        """Whether nothing can compare a method: two are equal if they are of one object."""
+        if node in self.called or node.attr in OTHERWISE:
+            return node in self.called
+        constant = self.is_builtin(node.value, TYPES) or self.is_file(node.value)
+        return constant or node in self.handed
 
     def handed_over(self, tree: ast.Module) -> set[ast.AST]:
         """What a builtin takes to call it, and what a name stands for that is only called."""
         found, nodes = set(), [*ast.walk(tree)]
-        names = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
+        seen = {n.attr for n in nodes if isinstance(n, ast.Attribute)}
+        seen |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
                  and n not in self.called}  # fmt: skip
-        names |= {n.attr for n in nodes if isinstance(n, ast.Attribute)}
         for node in nodes:
             match node:
+                case ast.Assign(targets=[ast.Name(id=name)], value=value) if name not in seen:
+                    found.add(value)
                 case ast.Call(func=func, args=[first, *_]) if self.is_builtin(func, TAKE_FIRST):
                     found.add(first)
-                case ast.Assign(targets=[ast.Name(id=name)], value=value) if name not in names:
-                    found.add(value)
-            if isinstance(node, ast.Call) and (
-                self.is_builtin(node.func, TAKE_KEY) or getattr(node.func, "attr", "") == "sort"
-            ):
-                found |= {word.value for word in node.keywords if word.arg == "key"}
+                case ast.Call(func=ast.Attribute(attr="sort"), keywords=words):
+                    found |= {word.value for word in words if "sort" not in self.own}
+                case ast.Call(func=func, keywords=words) if self.is_builtin(func, TAKE_KEY):
+                    found |= {word.value for word in words if word.arg == "key"}
         return found
 
     def attribute(self, name: str) -> None:

@@ -180,22 +180,20 @@ class Reader:
     def hollow(self, i: int, depth: int = 64) -> bool:
         """Whether numpy makes an array of no items of row i; it knows 64 axes."""
         kind, *rest = self.rows[i] or [""]
-        if i not in self.hollows:
-            self.hollows[i] = False  # if it is part of itself
-            if kind in ("list", "tuple", "deque", "record"):
-                inner = [type(x) is dict and x.get("at") for x in rest[-1 - (kind == "deque")]]
-                hollow = depth > 0 and all(
-                    type(at) is int and self.hollow(at, depth - 1) for at in inner
-                )
-            elif kind == "array":
-                hollow = not rest[-1]
-            else:
-                hollow = (
-                    kind == "bytearray"
-                    and not self.get(rest[0])
-                    or (kind == "range" and not range(*map(self.get, rest[0])))
-                )
-            self.hollows[i] = hollow
+        if i in self.hollows:
+            return self.hollows[i]
+        self.hollows[i] = False  # if it is part of itself
+        if kind in ("list", "tuple", "deque", "record"):
+            parts = rest[1] if kind == "record" else rest[0]
+            inner = [x["at"] if type(x) is dict and "at" in x else None for x in parts]
+            whole = depth > 0 and None not in inner
+            self.hollows[i] = whole and all(self.hollow(at, depth - 1) for at in inner)
+        elif kind == "array":
+            self.hollows[i] = not rest[-1]
+        elif kind in ("bytearray", "range"):
+            self.hollows[i] = not (
+                self.get(rest[0]) if kind == "bytearray" else range(*map(self.get, rest[0]))
+            )
         return self.hollows[i]
 
     def kind(self, i: int, plain: type) -> type:

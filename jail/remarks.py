@@ -173,7 +173,7 @@ def mark_given(program: str, variables: list[Variable]) -> None:
         choice = len(said) > 1 and value in said
         if is_long(v.value) and not choice:
             v.given |= value in stated or plain in stated | words or number in numbers
-            v.given |= type(v.value) is float and any(close(v.value, n) for n in sizes)
+            v.given |= type(v.value) is float and any(is_near(v.value, size) for size in sizes)
             if isinstance(v.value, str | bytes):
                 whole = re.compile(rf"(?<!\w){re.escape(plain)}(?!\w)")
                 v.given |= any(whole.search(text.whole) for text in texts)
@@ -253,7 +253,7 @@ def size_of(value: object) -> str | None:
     return alike(abs(value)) if type(value) in (int, float) else None
 
 
-def close(value: float, size: float) -> bool:
+def is_near(value: float, size: float) -> bool:
     """As answers are compared (problems/answers.py), beside what alike() rounds."""
     return abs(abs(value) - size) <= 1e-5 * size
 
@@ -296,6 +296,8 @@ def holds(many: list[str], few: list[str], ordered: bool) -> bool:
 
 
 def unescaped(text: str) -> str:
+    """With the characters that escapes stand for, in a text that says a literal."""
+
     def meant(found: re.Match) -> str:
         if found[3]:
             try:
@@ -458,6 +460,7 @@ def claims(
 def both_in(
     expression: ast.expr, wanted: set[str], spelled: dict[int, str]
 ) -> tuple[set[str], set[str]]:
+    """(names, alike() of values) that an expression has, in its texts, too."""
     parts = [*ast.walk(expression)]
     values = {spelled[id(part)] for part in parts if id(part) in spelled}
     texts = (part.value for part in parts if isinstance(part, ast.Constant))

@@ -413,8 +413,6 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
                 function = find(names, fn_name)
                 arguments = decode(data, max_depth=NO_CAPS["max_depth"])
                 if recorder:
-                    if job["seed"]:
-                        arguments = chance.as_one(arguments, chance.constants(code))
                     recorder.active = True  # we trace the call, not the module's own lines
                 value = function(*arguments)
         finally:  # at once, before anything else runs that the program may have prepared

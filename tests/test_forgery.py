@@ -1,7 +1,6 @@
 """No alignment target is forged: an attack on the record ends as the truth or as a refusal."""
 
 import ast
-import json
 import random
 import sys
 
@@ -347,18 +346,8 @@ def test_whether_equal_values_are_one_is_no_target(sandbox, y):
 def test_nor_is_it_where_a_method_tells(sandbox, y):
     """They are one if the program itself holds the call, and several as they come from a file."""
     program = f"def f(x, xs):\n    y = {y}\n    return x"
-    given = json.loads('[5000, [5000, 5000, "no way"]]')
-    given[1].append((5000, 7))
-    assert make_question(sandbox, program, given, "f", CFG) in ("forgeable", "nondeterministic")
-
-
-@pytest.mark.parametrize(
-    "given", [[10**30, [0.0, -0.0, True, 1]], [{"a": "a", 1: 1.0}, [(1, 2)] * 3]]
-)
-def test_what_the_inputs_are_stays_when_equal_ones_are_one(sandbox, given):
-    program = "def f(x, xs):\n    y = [str(v) for v in xs]\n    xs.append(2)\n    return len(y)"
-    made = make_question(sandbox, program, given, "f", CFG)
-    assert made.target["y"] == [str(v) for v in given[1]]
+    given = [5000, [5000, 5000, "no way", (5000, 7)]]
+    assert make_question(sandbox, program, given, "f", CFG) == "forgeable"
 
 
 @pytest.mark.parametrize("y", ["x is None", "type(x) is int", "None is not x is not True"])
@@ -777,6 +766,8 @@ def test_a_value_that_the_text_says_is_not_asked_for(sandbox, body):
         "y = ['a'.__add__]\nprint(1)",
         "y = object.__eq__(1, 1)\nprint(1)",
         "def map(f, x): return f\ny = map('a'.count, 0) == 'a'.count\nprint(1)",
+        "class A:\n def sort(self, key): return key\ny = A().sort(key='a'.count) == 1\nprint(1)",
+        "upper = 1\ndef g(self): return self.upper\ny = g('a') == g('a')\nprint(1)",
     ],
 )
 def test_a_method_is_called_and_nothing_else(sandbox, program):
@@ -788,21 +779,6 @@ def test_a_method_may_be_given_to_what_calls_it(sandbox):
     program += "x = sorted(d, key=d.get)\ny = [*map('ab'.count, x)] + [*map(low, 'AB')]\nprint(1)"
     made = make_question(sandbox, program, "", None, CFG)
     assert made.target["x"] == ["b", "a"] and made.target["y"] == [1, 1, "a", "b"]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "for z in (5000, 7): break\n    y = x.bit_length == z.bit_length",
-        "a, b = 5000, 7\n    y = x.bit_length == a.bit_length",
-        "y = 'ab'.upper == [*dict(ab=1)][0].upper",
-        "y = [x.bit_length == w.bit_length for w in [5000, 7, 8]]",
-    ],
-)
-def test_whether_an_input_is_the_object_of_a_constant_is_no_target(sandbox, body):
-    given = json.loads('["ab"]' if "'ab'" in body else "[5000]")
-    program = f"def f(x):\n    {body}\n    return 1".replace("'ab'", "x")
-    assert make_question(sandbox, program, given, "f", CFG) in ("forgeable", "nondeterministic")
 
 
 def test_what_is_said_of_many_names_by_many_parts_is_no_product():
