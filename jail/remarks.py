@@ -21,13 +21,7 @@ from jail.names import binds, identifiers
 CONDITIONS = (ast.If, ast.For, ast.While, ast.Try, ast.Match, ast.IfExp, ast.BoolOp)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 ACTS = (ast.Call, ast.Subscript, ast.Attribute, ast.NamedExpr, ast.comprehension, ast.Starred)
-ACTS += (
-    ast.Await,
-    ast.Yield,
-    ast.YieldFrom,
-    ast.In,
-    ast.NotIn,
-)  # expressions that may do more than have a value
+ACTS += (ast.Await, ast.Yield, ast.YieldFrom, ast.In, ast.NotIn)  # may do more than have a value
 DIGITS = r"0[xX]_?[\da-fA-F][\da-fA-F_]*|0[oO]_?[0-7][0-7_]*|0[bB]_?[01][01_]*|"
 DIGITS += r"(?:\d[\d_]*%s(?:\.\d[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?"
 NUMBER = re.compile(DIGITS % r"(?:,\d{3})*", re.ASCII)
@@ -424,9 +418,9 @@ def claims(
     """
 
     def values(*parts: ast.AST | None) -> set[str]:
-        texts = (str(part.value) for part in parts if isinstance(part, ast.Constant))
+        texts = (part.value for part in parts if isinstance(part, ast.Constant))
         said = {spelled[id(part)] for part in parts if id(part) in spelled}
-        return said.union(*(text.split() for text in texts))
+        return said.union(*(text.split() for text in texts if isinstance(text, str)))
 
     match node:
         case ast.Dict(keys=keys, values=others):

@@ -119,15 +119,18 @@ def serve(control: socket.socket, mode: str, private: bool, places: dict[str, st
 def keep(control: socket.socket, letters: socket.socket, rope: int) -> None:
     """The keeper: per request of the trainer start children, wait (or be told to kill), clean up.
 
-    letters: to the children; rope: a byte in it has one forked, while we prepare its letter.
+    letters: to the children; rope: a byte in it has one forked. One waits for the next letter: it
+    was forked while the trainer compared, which saves a twentieth of the time.
     """
     while True:
-        message, fds, _, _ = socket.recv_fds(control, 64, 4)
+        os.write(rope, bytes(1))
+        message = b"kill"
+        while message in (b"kill", b"pids"):  # they cross our message that the child had ended
+            message, fds, _, _ = socket.recv_fds(control, 64, 4)
         if not message:
             return  # the trainer closed its end
-        if message in (b"kill", b"pids"):
-            continue  # it crossed our message that the child had ended
-        os.write(rope, bytes(len(fds) - 2))  # two for a check
+        if len(fds) > 3:
+            os.write(rope, bytes(1))  # a check has two
         inherited.renew(*fds[1:3])
         children = start_children(letters, *fds)
         for fd in fds:

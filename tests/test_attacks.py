@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from test_sandbox import limits, processes, run, wait_until
+from test_sandbox import ZYGOTE, limits, processes, run, wait_until
 
 import sandbox
 import trace
@@ -119,14 +119,27 @@ def marked_processes() -> list[int]:
     return sorted(found)
 
 
+def strays() -> int:
+    """How many marked ones are neither of a zygote nor the child that waits there for work."""
+    parents = {}
+    for pid in marked_processes():
+        with contextlib.suppress(OSError):
+            stat = Path(f"/proc/{pid}/stat").read_text()
+            parents[pid] = int(stat.rpartition(")")[2].split()[1])
+    outer = [pid for pid, parent in parents.items() if parent == os.getpid()]
+    keepers = [pid for pid, parent in parents.items() if parent in outer]
+    below = [list(parents.values()).count(pid) for pid in keepers]
+    return len(parents) - len(outer) - len(keepers) - sum(min(2, count) for count in below)
+
+
 def traces_left(box: Sandbox, victim: Path) -> dict:
     """What an attack could leave behind, on either side."""
-    zygote = Path(f"/proc/{processes(box)[-1]}")
+    zygote = Path(f"/proc/{processes(box)[ZYGOTE - 1]}")
     folders = [folder for folder in FOLDERS if os.access(folder, os.R_OK)]
     segments = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
     stat = victim.stat() if victim.exists() else None
     return {
-        "processes": marked_processes(),
+        "processes": strays(),
         "our descriptors": len(os.listdir("/proc/self/fd")),
         "its descriptors": len(os.listdir(zygote / "fd")) if os.access(zygote / "fd", 4) else 0,
         "files": [f"{f}/{name}" for f in folders for name in os.listdir(f) if MARK in name],
@@ -175,22 +188,22 @@ def test_what_a_program_leaves_is_seen(monkeypatch, victim, name):
     kind, program = LEFT[name]
     monkeypatch.setattr(sandbox, "BOOT", f"{sandbox.BOOT}  # {MARK}")
     with pytest.warns(UserWarning, match="weak"), contextlib.closing(Sandbox(mode="weak")) as box:
-        before = traces_left(box, victim)
+        known, before = marked_processes(), traces_left(box, victim)
         result = run(box, program.replace("VICTIM", str(victim)))
         closed = before["its descriptors"]  # which the template may still be at
         assert wait_until(lambda: traces_left(box, victim)["its descriptors"] == closed)
         after = traces_left(box, victim)
-        clean_up(before, after, victim)
+        clean_up(before, after, victim, {*known, *processes(box)})
         if "Resource temporarily unavailable" in result.error:
             pytest.skip("an ordinary user without walls may start no process")
         assert [key for key in after if after[key] != before[key]] == [kind]
         assert wait_until(lambda: traces_left(box, victim)["processes"] == before["processes"])
 
 
-def clean_up(before: dict, after: dict, victim: Path) -> None:
+def clean_up(before: dict, after: dict, victim: Path, known: set[int]) -> None:
     for path in after["files"]:
         os.unlink(path)
-    for pid in set(after["processes"]) - set(before["processes"]):
+    for pid in set(marked_processes()) - known:
         os.kill(pid, signal.SIGKILL)
     for line in after["shared memory"]:
         ctypes.CDLL(None).shmctl(int(line.split()[1]), 0, None)

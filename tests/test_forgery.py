@@ -787,8 +787,9 @@ def test_what_is_said_of_many_names_by_many_parts_is_no_product():
     assert len([claim for node in nodes for claim in claims(node, {*names}, {})]) < len(nodes)
 
 
-def test_a_number_that_python_does_not_write_may_stand_in_a_text(sandbox):
-    program = f"def g(): return f'{{0x{'f' * 3700}}}'\ny = 3 * 7\nprint(1)"
+@pytest.mark.parametrize("place", ["f'{%s}'", "[y, %s]", "{'y': %s}", "(lambda y=%s: y)()"])
+def test_a_number_that_python_does_not_write_may_stand_anywhere(sandbox, place):
+    program = f"def g(): return {place % ('0x' + 'f' * 3700)}\ny = 3 * 7\nprint(1)"
     assert make_question(sandbox, program, "", None, CFG).target["y"] == 21
 
 
