@@ -76,8 +76,8 @@ class Config:
     align_ratio: float = 0.4  # share of prompts about failed programs; 0 is plain GRPO
     align_output: bool = True  # ask for the program's output, too, as one more item
     format_bonus: float = 0.1  # reward of an answer of the right form, were all values wrong
-    max_variables: int = 3  # ask for the last-defined so many variables
-    align_inputs: int = 1  # ask about a failed program on its first so many test inputs
+    max_variables: int = 3  # ask for at most this many variables, those defined last
+    align_inputs: int = 1  # questions about a failed program: one on each of its first test inputs
     align_template: str = ALIGN_TEMPLATE  # {program}, {action}, {names}
     align_examples: tuple = ()  # worked examples: (program, call), answered by a real trace
     # --- objective and optimizer
@@ -91,7 +91,7 @@ class Config:
     optimizer_steps: int = 1  # updates per rollout; above 1 the PPO clip starts to matter
     micro_tokens: int = 4096  # tokens of a forward pass; lower it when memory runs out
     checkpoint_layers: bool = False  # keep no activations inside layers, make them again backward
-    states: str = "ranks"  # weights, moments: spread over all ranks, each "node", or in "cpu" RAM
+    states: str = "ranks"  # FSDP shards over all "ranks" or in each "node"; "cpu": kept in RAM
     # --- evaluation and checkpoints
     eval_tasks: tuple = ("basics", "basics-trace", "basics-output")  # mbpp:200: its first 200
     eval_every: int = 0  # steps between evaluations while training; 0: none
@@ -127,7 +127,7 @@ CHOICES = {
     "sandbox": ("auto", "weak"),
     "states": ("ranks", "node", "cpu"),
 }
-NAMES = ("eval_tasks", "sandbox_packages", "chat_kwargs")  # may be a,b,c on the command line
+LISTS = ("eval_tasks", "sandbox_packages", "chat_kwargs")  # may be a,b,c on the command line
 AT_LEAST_ONE = [
     "steps", "prompts_per_step", "samples_per_prompt", "max_tokens", "max_prompt_tokens",
     "optimizer_steps", "sandbox_workers", "max_variables", "align_inputs", "micro_tokens",
@@ -206,7 +206,7 @@ def convert(key: str, value: object, where: str) -> object:
     if wanted is float and type(value) is int:
         return float(value)
     if wanted is tuple and isinstance(value, str):
-        return tuple(value.split(",")) if key in NAMES else (value,)
+        return tuple(value.split(",")) if key in LISTS else (value,)
     if wanted is tuple and isinstance(value, list):
         return tuple(value)
     if wanted is str and type(value) in (int, float) and where.startswith("argument"):

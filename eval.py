@@ -35,8 +35,6 @@ if __name__ == "__main__" and {"--help", "-h"} & set(sys.argv):
 import torch.distributed as dist
 from tqdm import tqdm
 
-from checks.directory import write_whole
-from checks.start import check_world, find_model, worked_examples
 from jail.values import encode
 from problems.assertions import Assertion, grade_assertion
 from problems.benchmarks import Item, labels_of, task_problems
@@ -49,13 +47,15 @@ from reward import judge, make_question, score_answer
 from rollout import Request, make_engine
 from run import gather, leave_ranks, set_up_ranks
 from sandbox import Pool, Sandbox, SandboxUnavailable
+from startup.directory import write_whole
+from startup.start import check_world, find_model, worked_examples
 
 TOOLS = {"--compare": "compare.py", "--show": "show.py", "--tasks=probe": "probe.py"}
 TOO_LONG = {"passed": False, "status": "too long", "score": 0.0}  # no room left for an answer
 
 
 class Scope(NamedTuple):
-    """Which problems of a task are asked, and how long an answer may be; 0 or "" says nothing."""
+    """What a command line says of every task; 0 or "" leaves it to the task."""
 
     since: str = ""  # dates are ISO, so text order is time order
     until: str = ""
@@ -136,7 +136,7 @@ def evaluate(
     rows = []
     for task, items in tasks.items():
         start = time.perf_counter()
-        mine, judging = answer(cfg, task, items, engine, tokenizer, pool, samples, room, scope)
+        mine, judging = run_task(cfg, task, items, engine, tokenizer, pool, samples, room, scope)
         results = [r for part in gather(mine, task)[:: cfg.rollout_tp] for r in part]
         results.sort(key=lambda result: (result["item"], result["sample"]))
         seconds = {"seconds": time.perf_counter() - start, "seconds_judging": judging}
@@ -146,7 +146,7 @@ def evaluate(
     return rows
 
 
-def answer(
+def run_task(
     cfg: Config, task: str, items: list[Item], engine, tokenizer, pool: Pool, samples, room: int,
     scope: Scope,
 ) -> tuple[list[dict], float]:  # fmt: skip
@@ -332,7 +332,7 @@ def run(argv: list[str]) -> None:
 def default_out(cfg: Config, scope: Scope) -> Path:
     """A name for what is evaluated, so that the same command finds its samples again."""
     words = [cfg.model, *cfg.eval_tasks, f"n{scope.n}", f"t{cfg.eval_temperature:g}"]
-    words += [str(word) for word in scope[:3] if word]
+    words += [str(word) for word in (scope.since, scope.until, scope.limit) if word]
     return Path("out/eval") / (re.sub(r"[^\w.+-]+", "-", "_".join(words)).strip("-.") + ".json")
 
 
@@ -342,7 +342,7 @@ def evaluate_model(cfg: Config, pool: Pool, out: Path, scope: Scope) -> list[dic
 
     device = set_up_ranks()
     directory = find_model(cfg.model)
-    check_world(dataclasses.replace(cfg, prompts_per_step=0), dist.get_world_size())
+    check_world(dataclasses.replace(cfg, prompts_per_step=0), dist.get_world_size())  # no steps
     tasks = make_tasks(cfg, pool, pool.submit(worked_examples, cfg).result(), scope)
     tokenizer = AutoTokenizer.from_pretrained(directory)
     needed = max(
@@ -354,8 +354,8 @@ def evaluate_model(cfg: Config, pool: Pool, out: Path, scope: Scope) -> list[dic
     room = min(needed, getattr(known, "max_position_embeddings", needed))
     settings = describe(cfg, directory, scope)
     samples = Samples(out.with_suffix(".samples.jsonl"), settings)
-    roomy = dataclasses.replace(cfg, max_prompt_tokens=room, max_tokens=0)
-    engine = make_engine(roomy, directory, device)
+    sized = dataclasses.replace(cfg, max_prompt_tokens=room, max_tokens=0)
+    engine = make_engine(sized, directory, device)
     rows = evaluate(cfg, engine, tokenizer, pool, tasks, samples, room, scope)
     leave_ranks()
     about = {"model": cfg.model, "settings": settings | {"n": scope.n}}

@@ -36,7 +36,7 @@ from config import Config, UserError
 
 BLOCK_TOKENS = 128  # queries of one matrix product, where there is no kernel for ragged segments
 EDGE = 64  # sides of these products are multiples of it: oneDNN compiles a kernel for each shape
-UNSEEN = 2**31  # a distance
+UNSEEN = 2**31  # the distance of a key that a query may not see: beyond every window
 # Tokens whose logits exist at the same time, and those whose logits are fp32: these stay in a CPU's
 # cache. Each slice is one more bf16 sum in the gradient of the head.
 HEAD_TOKENS, FP32_TOKENS = {"cpu": 256, "cuda": 512}, {"cpu": 4, "cuda": 512}
@@ -49,8 +49,8 @@ class Policy(torch.nn.Module):
         super().__init__()
         self.model, self.temperature = model, temperature
         self.device = device  # where it computes; its weights may rest elsewhere
-        self.layout: type[Pack] | type[Rows] = Pack  # Rows where checks/model.py says so
-        self.roomy = False  # see shard() in checks/model.py
+        self.layout: type[Pack] | type[Rows] = Pack  # Rows where startup/model.py says so
+        self.gathers_once = False  # see shard() in startup/model.py
         self.masters: list[tuple[Tensor, Tensor]] = []  # see copy_weights()
 
     def forward(self, pack: "Pack | Rows") -> Tensor:
@@ -64,8 +64,8 @@ class Policy(torch.nn.Module):
         return TargetLogp.apply(rows, self.model.get_output_embeddings().weight, pack.targets)
 
     @torch.no_grad()
-    def frozen(self, pack: "Pack | Rows") -> Tensor:
-        """The same without a gradient; no weight stays gathered."""
+    def no_grad_logp(self, pack: "Pack | Rows") -> Tensor:
+        """forward() without a gradient; no weight stays gathered."""
         logp = self(pack)
         self.release()
         return logp
@@ -85,15 +85,15 @@ class Policy(torch.nn.Module):
             weight.data = master
         self.masters = []
 
-    def expect(self, last: bool) -> None:
-        """To be told before each micro-batch whether it is the last one of an optimizer step.
+    def next_micro_batch(self, last: bool) -> None:
+        """Call it before each micro-batch. last: of an optimizer step.
 
-        Until then a roomy policy keeps the weights that it has gathered, and sums whole gradients
-        where they arise; the last backward pass sums those over ranks and lets the weights go.
+        Until the last one a policy that gathers_once keeps the weights (as ZeRO-1; else ZeRO-3) and
+        sums whole gradients; the last backward pass sums those over ranks, and frees the weights.
         """
         if isinstance(self, FSDPModule):
             self.set_requires_all_reduce(last)  # over nodes: what waits is no more than the sum
-            if self.roomy:
+            if self.gathers_once:
                 self.set_requires_gradient_sync(last)
                 self.set_reshard_after_backward(last)
 
@@ -187,7 +187,7 @@ def split_batch(
     groups: those of all ranks. A group without advantages moves nothing unless there is a KL term,
     so it is left out: its tokens still count in the denominator.
     """
-    groups = [g for g in groups if cfg.kl_coef or any(s.advantage for s in g.samples)]
+    groups = [g for g in groups if cfg.kl_coef or g.teaches]
     shares = deal(groups, cfg.micro_tokens, dist.get_world_size(), layout.cost)
     return [make_batch(part, layout, device) for part in shares[dist.get_rank()]]
 

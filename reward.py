@@ -18,7 +18,7 @@ from typing import NamedTuple
 import trace
 from config import Config
 from jail.recorder import UNFIT, plain
-from jail.remarks import complexity, has_class, mark_given, without_remarks
+from jail.remarks import complexity, has_class, mark_given, tells, without_remarks
 from jail.values import decode, encode, room_for
 from problems import answers
 from problems.failures import expected_outputs, is_odd
@@ -70,12 +70,12 @@ def judge(
     program = program and complete(problem.tests.get("prefix", ""), program, problem.fn_name)
     verdict = run_tests(sandbox, problem, program)
     if verdict.status == "timeout" and "slow" not in problem.tests:  # is its own solution late too?
-        tries = [run(sandbox, problem, problem.solution) for run in (run_tests, run_slowly)]
-        problem.tests["slow"] = [own.status for own in tries] == ["timeout", "passed"]
+        own = sandbox, problem, problem.solution
+        late = run_tests(*own).status == "timeout"
+        problem.tests["slow"] = late and run_slowly(*own).status == "passed"
     if verdict.status == "timeout" and problem.tests["slow"]:
         verdict = run_slowly(sandbox, problem, program)
-    verdict.program = program
-    verdict.reward = REWARDS[reward](verdict)
+    verdict.program, verdict.reward = program, REWARDS[reward](verdict)
     return verdict
 
 
@@ -159,7 +159,7 @@ def make_question(
     output = traced.value if fn_name else traced.stdout.strip() or None
     if output is None:
         return "no output"
-    if cfg.align_output and not re.search(rf"\b{OUTPUT}\b", program):  # or two have that name
+    if cfg.align_output and not tells(program, OUTPUT, output):
         target[OUTPUT] = plain(output)
         if target[OUTPUT] is UNFIT:
             return "output too long"

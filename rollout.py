@@ -1,4 +1,4 @@
-"""Sampling, by vLLM beside the trainer on the same device, or by plain transformers.
+"""A rollout: Groups of Samples, each drawn by vLLM or plain transformers, and judged as it ends.
 
     engine.sample(requests, on_finish) -> responses     engine.sync(named_weights)
 
@@ -20,13 +20,13 @@ from functools import partial
 import torch
 import torch.distributed as dist
 
-from checks.files import expected_names
-from checks.model import fix_rope, load_sampler
 from config import Config, UserError
 from problems.failures import given_up, guarded
 from problems.problem import Problem, Question
-from run import Clock, gather
+from run import Stopwatch, gather
 from sandbox import Pool
+from startup.files import expected_names
+from startup.model import fix_rope, load_sampler
 
 WeightStream = Iterable[tuple[str, torch.Tensor]]
 
@@ -85,7 +85,7 @@ class Group:
 
     @property
     def judged(self) -> list[Sample]:
-        """Without the samples that we failed to judge, which are neither right nor wrong."""
+        """Without judge errors, which are ours: neither right nor wrong. "unjudged" earns 0."""
         return [sample for sample in self.samples if sample.outcome.status != "judge_error"]
 
     @property
@@ -101,7 +101,7 @@ class Group:
 
 def rollout(
     cfg: Config, step: int, groups: list[Group], engine, pool: Pool, score: Callable,
-    ask: Callable, clock: Clock,
+    ask: Callable, clock: Stopwatch,
 ) -> list[Group]:  # fmt: skip
     """Sample and score the groups, which it returns: each rank its share, and all get the whole.
 
@@ -121,9 +121,9 @@ def rollout(
     scored = {}
 
     def on_finish(i: int, response: Response) -> None:
-        (group, _, source), unjudged = places[i], partial(Sample, response)
+        (group, _, source), failed = places[i], partial(Sample, response)
         response.text = group.prefill + response.text
-        scored[i] = pool.submit(guarded, source, score, unjudged, group, response, source, cfg)
+        scored[i] = pool.submit(guarded, source, score, failed, group, response, source, cfg)
 
     engine.sample(requests, on_finish)
     clock.lap("sample")
@@ -175,7 +175,8 @@ def make_engine(cfg: Config, directory: str, device: torch.device) -> "VllmEngin
         raise UserError(f"no sampler: vLLM cannot be imported ({error}); {how}") from error
     except Exception as error:  # each model that it does not know fails in its own way
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        raise UserError(f"vLLM cannot sample from this model ({why}); take --engine=hf") from error
+        how = "if memory is short, change --gpu_memory or --kv_cache_gb; else take --engine=hf"
+        raise UserError(f"vLLM does not start with this model ({why}); {how}") from error
 
 
 class VllmEngine:
@@ -348,7 +349,7 @@ class HfEngine:
         return responses
 
     def _draw(self, r: Request, response: Response, logits, generator: torch.Generator) -> int:
-        """Draw a token, add it to the response, and tell whether EOS or a stop text ends that."""
+        """Draw a token, which it returns, and add it to the response; EOS or a stop ends that."""
         logp = torch.log_softmax(logits.float().cpu() / (r.temperature or 1.0), dim=-1)
         if r.temperature == 0:
             token = int(logp.argmax())
@@ -365,16 +366,17 @@ class HfEngine:
     @torch.no_grad()
     def sync(self, named_weights: WeightStream) -> None:
         """Replace the weights by `(hugging_face_name, full_tensor)` pairs."""
-        own, sent = dict(self.model.named_parameters()), set()
         if self.model._weight_conversions:  # transformers renames or fuses some as it loads them
             whole = {name: tensor.to(self.model.dtype) for name, tensor in named_weights}
-            config, named_weights, sent = self.model.config, (), set(whole)
-            self.model = type(self.model).from_pretrained(None, config=config, state_dict=whole)
+            kind, config, sent = type(self.model), self.model.config, set(whole)
+            self.model = kind.from_pretrained(None, config=config, state_dict=whole)
             fix_rope(self.model.to(self.device).eval(), self.longest)
-        for name, tensor in named_weights:
-            sent.add(name)
-            if name in own:
-                own[name].copy_(tensor)
+        else:
+            own, sent = dict(self.model.named_parameters()), set()
+            for name, tensor in named_weights:
+                sent.add(name)
+                if name in own:
+                    own[name].copy_(tensor)
         check_names(sent, self.names)
 
     def sleep(self) -> None:

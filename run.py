@@ -4,7 +4,7 @@
     out/<name>/ckpt/step_N/  shards of weights and optimizer, state.json, and hf/: the model and
                              tokenizer for everybody else; ckpt/latest -> step_N, hf -> its hf/
 
-checks/directory.py looks at this directory before a run starts or goes on.
+startup/directory.py looks at this directory before a run starts or goes on.
 
 One path serves one process and many: gloo on CPUs, NCCL on GPUs, under torchrun or without it.
 
@@ -38,13 +38,13 @@ import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
-from checks import directory
-from checks.checkpoint import load_checkpoint
-from checks.heap import tune_heap
 from config import Config, UserError, first_line
 from jail.terminal import printable
 from policy import Policy, named_weights
 from problems.failures import sample_line
+from startup import directory
+from startup.checkpoint import cause, load_checkpoint
+from startup.heap import tune_heap
 
 RANK_TIMEOUT_S = 1800  # how long ranks wait for the slowest of them
 FAR_NATS = 0.3  # bf16 rounds by some 0.01; a weight that the sampler misplaces moves far more
@@ -140,7 +140,7 @@ def peak_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # from KiB
 
 
-class Clock:
+class Stopwatch:
     """Seconds between laps, by name."""
 
     def __init__(self) -> None:
@@ -161,9 +161,9 @@ class RunDir:
         self.cfg, self.rank = cfg, dist.get_rank()
         self.path, self.ckpt = cfg.run_dir, cfg.run_dir / "ckpt"
         self.spent, self.first_step = 0.0, None  # seconds of steps, for the time left
-        self.bad_steps, self.asked, self.too_long = 0, 0, 0  # see _log()
+        self.bad_steps, self.questions, self.too_long = 0, 0, 0  # see _log()
         self.stopped_by, self.wandb = None, None
-        self.problems = ""  # see know_problems()
+        self.problems = ""  # see check_same_problems()
         by_rank_0(self._open, "opening the run")
         # Others look after rank 0 has written: network file systems remember what was not there.
         holder = by_rank_0(lambda: directory.holder(self.path), "opening the run")
@@ -181,7 +181,7 @@ class RunDir:
         self.lock = directory.reserve(self.cfg)  # as long as this object lives
         self.wandb = directory.wandb_log(self.cfg) if self.cfg.wandb else None
 
-    def know_problems(self, problems: list) -> None:
+    def check_same_problems(self, problems: list) -> None:
         """For save() and restore(). Raises UserError where ranks have different ones."""
         self.problems = directory.fingerprint(problems)
         if len(found := set(gather(self.problems, "loading problems"))) > 1:
@@ -258,7 +258,7 @@ class RunDir:
                 f"step {step}: the gradient was not finite for {BAD_STEPS} steps in a row, so this "
                 f"run learns nothing more; look at {self.path}/samples.jsonl, or lower lr"
             )
-        self.asked += sum(group.objective != "code" for group in groups)
+        self.questions += sum(group.objective != "code" for group in groups)
         self.too_long += sum(counts["too_long"] for counts in waiting.values())
         if self.wandb:
             self.wandb(metrics)
@@ -277,7 +277,7 @@ class RunDir:
             done = subprocess.run(command, capture_output=True, text=True)
             failed = f"no report: {done.stderr.strip()[-500:]}"
             self.say(failed if done.returncode else done.stdout.strip())
-        if self.too_long and not self.asked:
+        if self.too_long and not self.questions:
             limit = f"max_prompt_tokens={self.cfg.max_prompt_tokens}"
             self.say(f"no question was asked: all {self.too_long} were longer than {limit}")
         if step < self.cfg.steps:
@@ -341,8 +341,7 @@ class RunDir:
                 if self.rank == 0 or task is write_shards:
                     made = task()
             except (Exception, CheckpointException) as error:  # OSError, or what torch makes of it
-                if isinstance(error, CheckpointException):  # one for each rank that failed
-                    error = next(iter(error.failures.values()))[0]
+                error = cause(error)
                 problem = f"{type(error).__name__}: {first_line(error)}"
             answers = gather((made, problem), "saving")
             if problems := [p for _, p in answers if p]:
@@ -358,7 +357,7 @@ class RunDir:
 
 
 # ------------------------------------------------------------------------------- rows and metrics
-def step_metrics(groups: list, waiting: dict[str, int], stats: dict) -> dict:
+def step_metrics(groups: list, waiting: dict[str, dict], stats: dict) -> dict:
     """The flat row of metrics.jsonl; None where a quantity does not exist in this step."""
     samples = {name: [] for name in ("code", *waiting)}
     for group in groups:

@@ -37,11 +37,11 @@ from jail.protocol import Run, memfd, messages, parse_run, patiently, poll_reada
 from jail.terminal import command_line, read_text
 from jail.values import NO_CAPS, OUTPUT_BYTES, encode
 
-ANSWER_S = 60  # the zygote may take as long to start, or to clean up after a program
+ANSWER_S = 60  # the longest that the zygote may take to start, or to clean up after a program
 TICK_S = 0.02  # we look this often for a report, so a program may exceed its limit by as much
 CHECK_ROOM = 8  # of what it passes and gets back (values.room_for), for it need not say how much
-CHECK_CALLS = 30  # a check may take the time of as many calls, or of one for each of its lines
-PIPE_BYTES = 1 << 16  # a pipe holds as much; a child that has more to say waits for us
+CHECK_CALLS = 30  # a check may take the time of this many calls, or of one for each of its lines
+PIPE_BYTES = 1 << 16  # what a pipe holds; a child that has more to say waits for us
 LARGE_BYTES = 1 << 20  # longer reports are read one at a time: each takes ten times its length
 one_large = threading.Lock()
 ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -101,18 +101,18 @@ class Sandbox:
 
     def run(
         self, program: str, inputs: list, fn_name: str | None = None, traced: int = 0,
-        room: int = 1, check: tuple = (), keep: Callable[[int, Run], object] = lambda i, run: run,
+        room: int = 1, vet: tuple = (), keep: Callable[[int, Run], object] = lambda i, run: run,
     ) -> list[Run]:  # fmt: skip
         """One Run per input: a text for stdin, or a list of arguments for fn_name, such as "f" or
         "Solution().f". traced: 0, or a way of jail/chance.py to hold variables, too. room: what
-        values.room_for() says of the expected values. check: what must not be forgery.forgeable().
+        values.room_for() says of the expected values. vet: the arguments of forgery.forgeable().
         keep(i, run) is asked when input i is done, and its answer kept in place of the Run: all
         runs together may be larger than our memory.
 
         After a timeout or a malformed report the other inputs are not run: they would cost us most.
         """
         data = [encode(x, **NO_CAPS) for x in inputs] if fn_name else inputs
-        job = {"program": program, "fn_name": fn_name, "traced": traced, "check": check}
+        job = {"program": program, "fn_name": fn_name, "traced": traced, "vet": vet}
         runs = []
         while len(runs) < len(inputs):
             job["inputs"] = data[len(runs) :]
@@ -195,7 +195,7 @@ class Sandbox:
                 if late:
                     death = Run("timeout", death.stdout, error="out of time")
                 lost = "timeout" if death.status == "timeout" else ""
-                runs[n - 1 :] = [keep(min(len(runs), n - 1), death)]
+                runs[n - 1 :] = [keep(min(len(runs), n - 1), death)]  # append, or replace the last
         return lost
 
     def _find_processes(self, clock: Clock) -> None:

@@ -1,7 +1,7 @@
-"""The value of each variable at its last definition, after one run of a program on one input.
+"""The final value of each variable, after one run of a program on one input.
 
-jail/instrument.py records the values inside the sandbox, and reads them when the run is over. This
-file decides which variables a question may ask for.
+jail/instrument.py keeps the object of each last definition, inside the sandbox, and reads it when
+the run is over, so an `append` counts. This file decides which variables a question may ask for.
 
 A definition is an assignment (plain, augmented, annotated, `:=`), a `for`, `with` or `match`
 target, or a parameter. `import`, `def`, `class`, `del` and `except ... as` define no variable, but
@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass, field
 
 from jail.calls import parse_call
-from jail.chance import AS_IT_IS, otherwise
+from jail.chance import AS_IT_IS, reruns
 from jail.terminal import command_line, printable, read_text
 from jail.values import NO_CAPS, encode
 from problems.programs import with_prefix
@@ -64,30 +64,30 @@ def trace_program(
     the problem's data set runs before the program; its variables are left out.
     """
     sandbox = sandbox.twin()  # whoever is judged next must not see that this was worth a trace
-    text, own = (with_prefix(before, program, fn_name) for before in (prefix, ""))
-    before = text[: text.find(prefix)].count("\n") + 1
-    of_prefix = range(before, before + len(prefix.splitlines()))
+    text, own = with_prefix(prefix, program, fn_name), with_prefix("", program, fn_name)
+    first_line = text[: text.find(prefix)].count("\n") + 1
+    of_prefix = range(first_line, first_line + len(prefix.splitlines()))
 
-    def run(sandbox: Sandbox, traced: int, check: tuple = ()) -> tuple:
-        (result,) = sandbox.run(text, [input], fn_name, traced, check=check)
+    def run(sandbox: Sandbox, traced: int, vet: tuple = ()) -> tuple:
+        (result,) = sandbox.run(text, [input], fn_name, traced, vet=vet)
         output = (result.status, result.stdout, json.dumps(encode(result.value)))
         return result, output, json.dumps(encode(result.variables, **NO_CAPS))
 
-    first, *observed = run(sandbox, AS_IT_IS, check=() if trusted else (own, prefix))
+    first, output, values = run(sandbox, AS_IT_IS, vet=() if trusted else (own, prefix))
     arguments = [encode(argument, **NO_CAPS) for argument in input] if fn_name else []
     variables = []
     for row in (row for row in first.variables or [] if row["line"] not in of_prefix):
         said = row["parameter"] and encode(row["value"]) in arguments
         variables.append(Variable(**row, given=said))
-    trace = Trace(variables, first.stdout, first.value, first.status, first.error)
-    if first.status == "ok" and not trusted and max(map(len, observed[0])) > LONG:
+    trace = Trace(variables, first.stdout, first.value, error=first.error)
+    if first.status != "ok":
+        trace.reason = first.status
+    elif not trusted and max(map(len, output)) > LONG:
         trace.reason = "output too long"
-    if trace.reason != "ok":
-        return trace
-    if any(run(sandbox.twin(k), way)[1:] != (*observed,) for k, way in otherwise(text, input)):
+    elif any(run(sandbox.twin(k), way)[1:] != (output, values) for k, way in reruns(text, input)):
         trace.reason = "nondeterministic"
-    else:
-        trace.reason = "" if run(sandbox, traced=0)[1] == observed[0] else "changed by tracing"
+    elif run(sandbox, traced=0)[1] != output:
+        trace.reason = "changed by tracing"
     return trace
 
 

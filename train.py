@@ -32,8 +32,6 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 import reward
-from checks.model import load_policy, make_optimizer
-from checks.start import check_examples, check_start, check_world, worked_examples
 from eval import evaluate, make_tasks
 from policy import MicroBatch, Policy, named_weights, split_batch
 from problems.failures import askable
@@ -41,8 +39,10 @@ from problems.load import fitting, load_problems
 from problems.problem import Problem, Question, chat_ids, code_messages, question_messages, served
 from reward import Score, Verdict
 from rollout import Group, Response, Sample, make_engine, rollout
-from run import Clock, RunDir, leave_ranks, return_freed_memory, set_up_ranks
+from run import RunDir, Stopwatch, leave_ranks, return_freed_memory, set_up_ranks
 from sandbox import Pool, Sandbox, SandboxUnavailable
+from startup.model import load_policy, make_optimizer
+from startup.start import check_examples, check_start, check_world, worked_examples
 
 BUFFER_SIZE = 20_000  # questions kept: the newest
 RESAMPLE_ROUNDS = 3  # how often DAPO replaces flat groups by others
@@ -57,24 +57,24 @@ def train(cfg: Config) -> None:
     device, world = set_up_ranks(), dist.get_world_size()
     check_world(cfg, world)
     run = RunDir(cfg)
-    directory = check_start(cfg, device, compares=bool(ALGORITHMS[cfg.algo].advantage))
-    tokenizer = AutoTokenizer.from_pretrained(directory)
+    model_dir = check_start(cfg, device, compares=bool(ALGORITHMS[cfg.algo].advantage))
+    tokenizer = AutoTokenizer.from_pretrained(model_dir)
     with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
         problems = fitting(load_problems(cfg.problems, "train", cfg, pool), tokenizer, cfg)
         examples = pool.submit(worked_examples, cfg).result()
         check_examples(cfg, tokenizer, examples)
         layers = pool.submit(lambda sandbox: sandbox.layers).result()
         where = f"{world} process(es) on {device.type} in {cfg.compute_dtype}"
-        run.know_problems(problems)
+        run.check_same_problems(problems)
         run.say(f"{len(problems)} problems, {where}; sandbox: {layers}")
         tasks = make_tasks(cfg, pool, examples) if cfg.eval_every else {}
-        policy = load_policy(cfg, directory, device, cfg.states, run.say)
-        reference = load_policy(cfg, directory, device, states="cpu") if cfg.kl_coef else None
+        policy = load_policy(cfg, model_dir, device, cfg.states, run.say)
+        reference = load_policy(cfg, model_dir, device, states="cpu") if cfg.kl_coef else None
         optimizer = make_optimizer(cfg, policy)
         prompts = Prompts(cfg, problems, tokenizer, examples)
         step = prompts.restore(run.restore(policy, optimizer)) if cfg.resume else 0
         run.say(f"starting the sampler, {cfg.engine} (some 10 s)")
-        engine = make_engine(cfg, directory, device)
+        engine = make_engine(cfg, model_dir, device)
         engine.sync(named_weights(policy))
 
         def evaluate_if_due() -> None:
@@ -85,7 +85,7 @@ def train(cfg: Config) -> None:
         stop = False
         while step < cfg.steps and not stop:
             step += 1
-            clock = Clock()
+            clock = Stopwatch()
             # Ask: problems in data order, and questions about programs that failed before.
             groups = prompts.take(step, cfg.prompts_per_step, shares(cfg))
             # Sample G answers a prompt; run programs, trace those that fail, reward all answers.
@@ -95,7 +95,7 @@ def train(cfg: Config) -> None:
             if cfg.algo == "dapo":
                 groups += resample_flat(cfg, step, groups, prompts, engine, pool, clock)
             # What failed is asked about in later steps: this ties the two objectives together.
-            prompts.learn(groups)
+            prompts.add_questions(groups)
             engine.sleep()
             clock.lap("sleep")
             # Clipped policy gradient on programs and answers alike, in one batch.
@@ -171,8 +171,8 @@ class Prompts:
         return {n: {key: counts[key][n] for key in counts} for n in shares(self.cfg)}
 
     def take(self, step: int, n: int, share: dict[str, float], first: int = 0) -> list[Group]:
-        """`n` prompts, the same on every rank. Of each objective that asks questions as many as its
-        share says and the buffer has; the rest are problems. Indices begin at `first`."""
+        """`n` prompts, the same on every rank. Each objective that asks questions gets its share of
+        them, or fewer if the buffer is short; problems fill up. Indices begin at `first`."""
         rng = random.Random(f"batch/{self.cfg.seed}/{step}")
         ties = {id(question): rng.random() for question in self.buffer}
         questions = [q for name, s in share.items() for q in self._newest(name, round(s * n), ties)]
@@ -204,7 +204,7 @@ class Prompts:
         ids, prefill = chat_ids(self.tokenizer, chat, self.cfg)
         return Group(0, objective, task, chat[-1]["content"], ids, prefill=prefill)
 
-    def learn(self, groups: list[Group]) -> None:
+    def add_questions(self, groups: list[Group]) -> None:
         """Add the questions about failed programs, in the order of samples: none that is known,
         none whose prompt is too long, and of too many the newest."""
         known = {question.key for question in self.buffer} | set(self.asked)
@@ -219,7 +219,7 @@ class Prompts:
 
 # ------------------------------------------------------------------------------- one step
 def score_sample(box: Sandbox, group: Group, response: Response, _: str, cfg: Config) -> Sample:
-    """Reward one answer, in a thread of the pool. Not used here: its source, as in rollout()."""
+    """Reward one answer, in a thread of the pool. _, its "step/group/sample", is for forks."""
     sample = Sample(response, OBJECTIVES[group.objective].score(box, group.task, response, cfg))
     if cfg.algo == "dapo":
         sample.penalty = reward.long_penalty(len(response.token_ids), cfg.max_tokens)
@@ -227,15 +227,16 @@ def score_sample(box: Sandbox, group: Group, response: Response, _: str, cfg: Co
 
 
 def ask_about(sandbox: Sandbox, group: Group, sample: Sample, source: str, cfg: Config) -> None:
-    """If it is a program that failed, trace it and ask about it. Runs when all are scored."""
-    for name in (name for name, s in shares(cfg).items() if s and group.objective == "code"):
+    """Let each objective trace a program that failed and ask about it, when all are scored."""
+    asking = shares(cfg) if group.objective == "code" else {}
+    for name in (name for name, share in asking.items() if share):
         for question in OBJECTIVES[name].ask(sandbox, group.task, sample.outcome, cfg):
             question.objective, question.source, question.task_id = name, source, group.task.task_id
             sample.questions.append(question)
 
 
 def resample_flat(
-    cfg: Config, step: int, groups: list, prompts: Prompts, engine, pool: Pool, clock: Clock
+    cfg: Config, step: int, groups: list, prompts: Prompts, engine, pool: Pool, clock: Stopwatch
 ) -> list[Group]:
     """DAPO's dynamic sampling: for each flat group another prompt, of its objective if there is a
     question left, up to RESAMPLE_ROUNDS times. Flat groups stay for the log, not for update()."""
@@ -266,7 +267,7 @@ def leave_one_out(rewards: Tensor) -> Tensor:
 
 class Algorithm(NamedTuple):
     advantage: Callable | None  # rewards (G,) of a group -> advantages (G,); None: see whiten()
-    ratio: str  # "token"; "sequence": exp(mean log ratio); "weight": capped, detached, of log pi
+    ratio: str  # "token"; "sequence": exp(mean log ratio); "weight": capped, a factor of log pi
     clip: tuple[float, float]  # (low, high), see policy_loss(); cfg.clip wins
     mean: str  # of the losses of tokens, see token_weights()
 
@@ -290,25 +291,23 @@ def set_advantages(cfg: Config, groups: list[Group]) -> None:
     The rewards alone decide whether it is flat, penalties do not: 2503.14476, eq. 11.
     """
     compare = ALGORITHMS[cfg.algo].advantage
+    if not compare:
+        return whiten([sample for group in groups for sample in group.judged])
     for group in groups:
         rewards = torch.tensor([sample.reward + sample.penalty for sample in group.judged])
-        advantages = rewards
-        if compare:
-            advantages = torch.zeros_like(rewards) if group.flat else compare(rewards)
+        advantages = torch.zeros_like(rewards) if group.flat else compare(rewards)
         for sample, advantage in zip(group.judged, advantages.tolist(), strict=True):
             sample.advantage = advantage
-    if not compare:
-        whiten([sample for group in groups for sample in group.judged])
 
 
 def whiten(samples: list[Sample]) -> None:
-    """REINFORCE++: rewards, which stand in .advantage, become advantages over all tokens."""
+    """REINFORCE++: a reward's advantage is over the rewards of all tokens, not of the group."""
     lengths = torch.tensor([len(sample.response.token_ids) for sample in samples])
-    rewards = torch.tensor([sample.advantage for sample in samples], dtype=torch.float64)
+    rewards = torch.tensor([s.reward + s.penalty for s in samples], dtype=torch.float64)
     each = rewards.repeat_interleave(lengths)  # (tokens of all samples,)
     mean, std = float(each.mean()), float(each.var() + 1e-8) ** 0.5
-    for sample in samples:
-        sample.advantage = (sample.advantage - mean) / std
+    for sample, value in zip(samples, rewards.tolist(), strict=True):
+        sample.advantage = (value - mean) / std
 
 
 # ------------------------------------------------------------------------------- losses
@@ -386,7 +385,7 @@ def update(
     steps = [split_batch(cfg, part, policy.layout, policy.device) for part in parts]
     if cfg.optimizer_steps > 1:  # with one step pi_old = pi: rho is 1
         for batch in (b for batches in steps for b in batches):
-            batch.old_logp = policy.frozen(batch.pack)  # log-probabilities, without a gradient
+            batch.old_logp = policy.no_grad_logp(batch.pack)  # before any of these steps
     keys = "computed trained clipped kl mismatch mismatch_kl max_mismatch skipped"
     stats = Counter(dict.fromkeys(keys.split(), 0.0))
     for k, (part, batches) in enumerate(zip(parts, steps, strict=True)):
@@ -396,7 +395,7 @@ def update(
         optimizer.param_groups[0]["lr"] = stats["lr"]
         optimizer.zero_grad()
         for batch in batches:
-            policy.expect(last=batch is batches[-1])
+            policy.next_micro_batch(last=batch is batches[-1])
             loss = batch_loss(cfg, batch, policy, reference, sum(lengths), len(lengths), stats)
             (loss * dist.get_world_size()).backward()
             return_freed_memory()
@@ -423,7 +422,7 @@ def batch_loss(
     )
     kl = torch.zeros_like(logp)
     if reference:
-        kl = kl_estimate(logp, reference.frozen(batch.pack))
+        kl = kl_estimate(logp, reference.no_grad_logp(batch.pack))
         loss = loss + cfg.kl_coef * kl
     if not batch.samples:  # FSDP needs as many passes of this rank as of the others
         return 0.0 * loss.sum()

@@ -42,12 +42,12 @@ sys.path.insert(0, str(ROOT / "tests"))
 import tiny  # noqa: E402
 
 import policy as core  # noqa: E402
-from checks.model import load_policy, make_optimizer, shard  # noqa: E402
 from config import Config  # noqa: E402
 from policy import Pack, Policy, named_weights, split_batch  # noqa: E402
 from rollout import HfEngine, Request, make_engine  # noqa: E402
 from run import RunDir  # noqa: E402
 from sandbox import Sandbox, SandboxUnavailable  # noqa: E402
+from startup.model import load_policy, make_optimizer, shard  # noqa: E402
 from train import batch_loss, update  # noqa: E402
 
 
@@ -344,7 +344,7 @@ def sampler(runner: str, scratch: Path, device: torch.device) -> Rows:
         count = sum(len(response.token_ids) for response in responses)
         yield Row(f"{turn}: tokens/s", count / (time.perf_counter() - start))
         answers = [[r.token_ids for r in responses[i : i + 8]] for i in range(0, 128, 8)]
-        logp = policy.frozen(Pack(prompts, answers, device)).cpu()
+        logp = policy.no_grad_logp(Pack(prompts, answers, device)).cpu()
         gap = logp - torch.tensor([x for response in responses for x in response.logprobs])
         yield Row(f"{turn}: gap of sampler and trainer, mean", float(gap.abs().mean()), 0.05)
         yield Row(f"{turn}: largest gap", float(gap.abs().max()), 1.0)

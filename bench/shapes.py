@@ -120,7 +120,7 @@ def memory(
 
     "states": fp32 weights [4], gradients [4] and AdamW's moments [8], a share of each.
     "gathered": embedding and head [2], their gradient [2] and its sum over ranks [4]; two layers
-    [2]; a slice of logits, twice as fp32 [4 + 4] and as bf16 [2]. Where the policy is roomy (see
+    [2]; a slice of logits, twice as fp32 [4 + 4] and as bf16 [2]. Where it gathers_once (see
     shard()): all weights [2], and the gradients of other ranks' shares [4].
     "kept": what a micro-batch keeps for the backward pass. A layer keeps of each token: the input
     of both norms in fp32 [4] and twice in bf16 [2 + 2]; query and its attention's result [2 + 2];

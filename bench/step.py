@@ -31,8 +31,8 @@ from shapes import (
 
 sys.path.insert(0, str(ROOT))
 
-from checks.files import model_directory  # noqa: E402
 from config import load_config  # noqa: E402
+from startup.files import model_directory  # noqa: E402
 
 PHASES = ("sample", "judge", "train", "sync", "step")
 

@@ -23,10 +23,10 @@ from shapes import ROOT, SHAPES, demo_tokenizer, parameters, peak_flops, write_r
 
 sys.path.insert(0, str(ROOT))
 
-from checks.model import load_policy, make_optimizer  # noqa: E402
 from config import load_config  # noqa: E402
 from rollout import Group, Response, Sample  # noqa: E402
 from run import gather, leave_ranks, peak_gb, set_up_ranks  # noqa: E402
+from startup.model import load_policy, make_optimizer  # noqa: E402
 from train import update  # noqa: E402
 
 OWN = {"model": "smollm2-135m", "lengths": "512/64,256/256,64/512"}

@@ -56,7 +56,7 @@ def hash_seed(number: int) -> int:
     return random.Random(f"{SECRET} {number}").randrange(1, 2**32)
 
 
-def otherwise(program: str, given: object = ()) -> list[tuple[int, int]]:
+def reruns(program: str, given: object = ()) -> list[tuple[int, int]]:
     """(twin, way): how to run it again, to see that it depends on nothing of the kind."""
     if not makes_sets(ast.parse(program)) and not holds_set(given):
         return [(0, AS_IT_IS)]

@@ -98,7 +98,7 @@ class Table:
         return {"at": self.index[id(x)]}
 
     def row(self, x: object) -> list:
-        kind, refer = vars(type(x)).get("__plain__", type(x)), self.refer  # see checking.py
+        kind, refer = type(x), self.refer
         name = kind.__name__
         if SEQUENCES.get(name) is kind:
             size = [x.maxlen] if kind is collections.deque else []
@@ -146,13 +146,10 @@ class Reader:
         strict: bool,
         known: list = (),
         old: list = (),
-        empty: Callable[[type], type] | None = None,
     ) -> None:
         """revive(row): what stands for a row of the other side's Table.remote. strict: trust
-        nothing. known: the objects of the request that this answers, where their rows were old.
-        empty(kind): the type of a value of which numpy makes an array of no items."""
+        nothing. known: the objects of the request that this answers, where their rows were old."""
         self.rows, self.names, self.revive, self.strict = rows, names, revive, strict
-        self.empty, self.hollows = empty, {}
         self.hashable = Comparisons().hashable
         self.made = [*known, *[MISSING] * (len(rows) - len(known))]
         if len(rows) < len(known):
@@ -177,28 +174,6 @@ class Reader:
             return self.made[data["at"]]
         return decode(data)
 
-    def hollow(self, i: int, depth: int = 64) -> bool:
-        """Whether numpy makes an array of no items of row i; it knows 64 axes."""
-        kind, *rest = self.rows[i] or [""]
-        if i in self.hollows:
-            return self.hollows[i]
-        self.hollows[i] = False  # if it is part of itself
-        if kind in ("list", "tuple", "deque", "record"):
-            parts = rest[1] if kind == "record" else rest[0]
-            inner = [x["at"] if type(x) is dict and "at" in x else None for x in parts]
-            whole = depth > 0 and None not in inner
-            self.hollows[i] = whole and all(self.hollow(at, depth - 1) for at in inner)
-        elif kind == "array":
-            self.hollows[i] = not rest[-1]
-        elif kind in ("bytearray", "range"):
-            self.hollows[i] = not (
-                self.get(rest[0]) if kind == "bytearray" else range(*map(self.get, rest[0]))
-            )
-        return self.hollows[i]
-
-    def kind(self, i: int, plain: type) -> type:
-        return self.empty(plain) if self.empty and self.hollow(i) else plain
-
     def shell(self, i: int) -> object:
         """A mutable object, still empty; MISSING for one that is made with its parts."""
         kind, *rest = row = self.rows[i]
@@ -214,11 +189,11 @@ class Reader:
                 raise ValueError(f"{rest[0]} is no enumeration here")
             return known.__members__[rest[1]]
         if kind == "deque":
-            return self.kind(i, collections.deque)(maxlen=rest[1])
+            return collections.deque(maxlen=rest[1])
         if kind == "defaultdict":
             return collections.defaultdict(decode(rest[1]))
         if kind in ("list", "set", "bytearray") or kind in MAPPINGS:
-            return self.kind(i, {**SEQUENCES, **MAPPINGS, "bytearray": bytearray}[kind])()
+            return {**SEQUENCES, **MAPPINGS, "bytearray": bytearray}[kind]()
         if kind in ("tuple", "frozenset", "record", "array") or kind in VALUES:
             return MISSING
         return self.revive(row)
@@ -245,19 +220,16 @@ class Reader:
                 known = self.names.get(rest[0])
                 if not (isinstance(known, type) and issubclass(known, tuple)):
                     raise ValueError(f"{rest[0]} is no named tuple here")
-                self.made[i] = tuple.__new__(self.kind(i, known), parts)
+                self.made[i] = tuple.__new__(known, parts)
             elif kind == "array":
-                made = self.array(parts, *rest)
-                empty = self.empty and self.hollow(i) and type(made) is not list
-                self.made[i] = made.view(self.empty(type(made))) if empty else made
+                self.made[i] = self.array(parts, *rest)
             elif kind in VALUES:
                 if kind != "slice":
                     plain(parts)
-                kind = self.kind(i, VALUES[kind])
-                self.made[i] = kind() if kind.__name__ == "list" else kind(*parts)
+                self.made[i] = VALUES[kind](*parts)
             else:
                 parts = self.hashable(parts) if kind == "frozenset" else parts
-                self.made[i] = self.kind(i, SEQUENCES[kind])(parts)
+                self.made[i] = SEQUENCES[kind](parts)
 
     def array(self, flat: list, dtype: str, shape: list, _: list) -> object:
         """numpy's array or number; lists or builtins for a check that has not imported numpy."""
@@ -274,6 +246,10 @@ class Reader:
         wide = {"f2": "f8", "f4": "f8", "c8": "c16"}.get(dtype[-2:], dtype)
         if self.strict and (dtype.endswith("f2") or wide != dtype and any(x - x for x in flat)):
             dtype = wide
+        if self.strict and dtype[1] == "i":  # else abs(x - y) may be less than any number: -128
+            large = max(map(abs, flat), default=0)
+            small = dtype.endswith("4") and large < 1 << 29
+            dtype = "O" if large >= SMALL >> 2 else dtype if small else "i8"
         if self.strict and not flat:
             shape = [0]  # else it has an axis along which it equals whatever it is compared with
         made = numpy.empty(len(flat), dtype=dtype)

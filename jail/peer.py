@@ -18,6 +18,7 @@ import operator
 import os
 import traceback
 import types
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from jail.objects import (
@@ -44,8 +45,12 @@ METHODS = {  # what may be done with an object that was lent, by the kind of its
 SPECIAL = {  # what may be asked of an instance of the class under test, besides
     "__bool__": bool, "__str__": str, "__repr__": repr, "__len__": len, "__iter__": iter,
     "__contains__": operator.contains, "__getitem__": operator.getitem,
-    "__setitem__": operator.setitem, "__delitem__": operator.delitem,
+    "__setitem__": operator.setitem, "__delitem__": operator.delitem, "__format__": format,
 }  # fmt: skip
+BINARY = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or"
+OPERATORS = [f"__{side}{name}__" for name in BINARY.split() for side in ("", "r", "i")]
+OTHERS = "lt le gt ge neg pos abs invert int float complex index round trunc floor ceil enter exit"
+OPERATORS += [f"__{name}__" for name in (*OTHERS.split(), "reversed")]
 SIZED = (*SEQUENCES.values(), *MAPPINGS.values(), bytearray, range)
 ATTRIBUTES = {"getattr": getattr, "setattr": setattr}
 ANY = METHODS["function"] | METHODS["generator"] | SPECIAL | ATTRIBUTES  # of the program's objects
@@ -96,6 +101,20 @@ def is_bare(value: object) -> bool:
     return isinstance(value, SIZED) and not len(value)
 
 
+def is_hollow(value: object) -> bool:
+    """Whether numpy makes an array of no items of it, as of [] and [[], []]."""
+    todo, seen = [value], set()
+    while todo:
+        part = todo.pop()
+        if is_bare(part) or id(part) in seen:
+            continue
+        if not isinstance(part, list | tuple | deque):
+            return False
+        seen.add(id(part))
+        todo += part
+    return True
+
+
 class Proxy:
     """An instance of the class under test, which stays with the program.
 
@@ -125,8 +144,15 @@ def forward(name: str) -> Callable:
     return lambda self, *args, **kwargs: vars(self)["ask"](name, args, kwargs)
 
 
+def refuse(name: str) -> Callable:
+    why = Run("unjudged", error=f"the check asks {name} of an object of the program")
+    return lambda self, *args: vars(self)["lose"](why)
+
+
 for special in ("__call__", "__next__", *SPECIAL):
     setattr(Proxy, special, forward(special))
+for special in OPERATORS:  # by which an object could pass for any number
+    setattr(Proxy, special, refuse(special))
 
 
 class Peer:
@@ -147,8 +173,8 @@ class Peer:
         self.started = started or (lambda: None)
         self.lent, self.numbers = [], {}  # (kind, object that the other side may use); id -> number
         self.borrowed, self.theirs = {}, {}  # number -> what stands for theirs; id -> number
-        self.empty = None  # what checking.strict_numpy() says of empty values
-        self.odd = []  # of each answer how many values are instances, iterators, bare
+        self.by_numpy = False  # whether the check looks at answers by numpy
+        self.odd = []  # of each answer how many values are instances, iterators, bare; is it hollow
         self.kind = None  # the class under test; the side of the check knows only that it is one
         self.lost = None  # the Run of a Lost, which a check may have caught
         self.raised = None, None  # the last exception that came, and its Run
@@ -158,7 +184,7 @@ class Peer:
     def call(self, number: int, method: str, args: tuple, kwargs: dict) -> object:
         self.started()
         if method == "__call__":
-            self.odd.append([0, 0, 0])
+            self.odd.append([0, 0, 0, 0])
         place = len(self.odd) - 1
         try:
             table = Table(self.names, caps(self.room), self.lend)
@@ -200,13 +226,14 @@ class Peer:
             self.lose(Run(status, error=error[:500]))
         try:
             names, text, roots, rows = message["value"]
-            known = sent.objects, sent.rows, self.empty
+            known = sent.objects, sent.rows
             reader = Reader(rows, self.names, self.revive, self.strict, *known)
             values = [reader.get(root) for root in roots]
             if names is None:
                 (value,) = values
                 if self.strict:
-                    self.count(reader.made[len(sent.objects) :], value, self.odd[place])
+                    pairs = zip(reader.made, rows, strict=True)  # no row: it is as it was sent
+                    self.count([x for x, row in pairs if row], value, self.odd[place])
                 return value
             problem = make_exception(names, values, self.names)
             if self.strict and ends_loops(problem, method):
@@ -221,8 +248,9 @@ class Peer:
         kinds = [type(x) for x in made]
         odd[0] += kinds.count(Proxy)
         odd[1] += kinds.count(types.GeneratorType)
-        if self.empty:  # numpy looks at it
+        if self.by_numpy:
             odd[2] += sum(map(is_bare, made)) + (type(value) in (str, bytes) and not value)
+            odd[3] += is_hollow(value)
 
     def lose(self, run: Run) -> None:
         self.lost = self.lost or run
@@ -232,7 +260,7 @@ class Peer:
 
     def answer(self, number: int, method: str, keys: list, roots: list, rows: list) -> list:
         """[names of the exception's classes or None, its text, roots, rows]"""
-        reader = Reader(rows, self.names, self.revive, self.strict, empty=self.empty)
+        reader = Reader(rows, self.names, self.revive, self.strict)
         values = [reader.get(root) for root in roots]
         kwargs = dict(zip(keys, values[len(values) - len(keys) :], strict=True))
         kind, target = self.lent[number]
@@ -319,7 +347,7 @@ class Peer:
             except StopIteration as stop:
                 if self.strict:
                     self.odd[place][1] -= 1  # it has told all
-                    self.odd[place][2] += bool(self.empty and not asked)
+                    self.odd[place][2] += bool(self.by_numpy and not asked)
                 return stop.value
             asked = True
             given = yield value

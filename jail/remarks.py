@@ -6,12 +6,14 @@ what a computation of a line tells a reader who understands it, which is what we
 """
 
 import ast
+import bisect
+import contextlib
 import io
 import re
 import sys
 import tokenize
 import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
@@ -26,12 +28,13 @@ DIGITS = r"0[xX]_?[\da-fA-F][\da-fA-F_]*|0[oO]_?[0-7][0-7_]*|0[bB]_?[01][01_]*|"
 DIGITS += r"(?:\d[\d_]*%s(?:\.\d[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?"
 NUMBER = re.compile(DIGITS % r"(?:,\d{3})*", re.ASCII)
 PIECE = re.compile(rf"(?a:{DIGITS % ''})|[^\W\d_]+")
-JOINT = re.compile(r"(['\"])\s*[bBrRuU]{0,2}\1")  # of two literals that Python reads as one
-WIDE = re.compile(r"[^\x00-\x7f]")
+JOINT = re.compile(r"['\"]\s*[bBrRuU]{0,2}['\"]")  # of two literals that Python reads as one
 JOINS = re.compile(r"[\W_]+|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")  # of the words of a name
 ESCAPE = re.compile(
-    r"\\(?:(x[\da-f]{2}|u[\da-f]{4}|U[\da-f]{8})|([0-7]{1,3})|N\{([\w -]+)\}|\n)", re.I
+    r"\\(?:(x[\da-f]{2}|u[\da-f]{4}|U[\da-f]{8})|([0-7]{1,3})|N\{([\w -]+)\}|([abfnrtv\\'\"\n]))",
+    re.I,
 )
+SHORT = dict(zip("abfnrtv\n", ["\a", "\b", "\f", "\n", "\r", "\t", "\v", ""], strict=True))
 Cut = tuple[tuple[int, int], tuple[int, int], str]  # from and to (line, column), what comes instead
 
 
@@ -41,41 +44,78 @@ def without_remarks(program: str, called: bool = False) -> str:
 
     What does not parse stays as it is. Of what cannot be written anew without them, nothing stays.
     """
-    given = program
-    program = given.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    lines = io.StringIO(program).readlines()
+    text = program.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    lines = io.StringIO(text).readlines()
+    acting = Acting((is_inert, is_main_guard) if called else (is_inert,))
     try:
-        tree = ast.parse(program)
-        idle = (is_inert, is_main_guard) if called else (is_inert,)
-        cuts = [cut for node in ast.walk(tree) for cut in inert_parts(node, lines, idle)]
+        tree = ast.parse(text)
+        cuts = [cut for node in ast.walk(tree) for cut in inert_parts(node, lines, acting.is_idle)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return given
+        return program
     try:
-        tokens = list(tokenize.generate_tokens(io.StringIO(program).readline))
-    except (tokenize.TokenError, SyntaxError):  # it does not know all that the parser takes
-        try:
-            return without_remarks(ast.unparse(tree), called)
-        except (ValueError, RecursionError):  # digits, or levels, that Python does not write
-            return ""
-    inside = [(start, end) for start, end, _ in cuts]
-    cuts += [
-        (token.start, token.end, "")
-        for token in tokens
-        if token.type == tokenize.COMMENT
-        and not any(start <= token.start < end for start, end in inside)
-    ]
-    for (top, left), (bottom, right), instead in sorted(cuts, reverse=True):
+        wanted = acting.visit(tree)
+        with contextlib.suppress(tokenize.TokenError, SyntaxError):  # it knows less than the parser
+            shorter = cut_out(text, lines, cuts)
+            if not comments(shorter) and is_same(wanted, acting.visit(ast.parse(shorter))):
+                return shorter
+        return ast.unparse(wanted)
+    except (ValueError, RecursionError):  # digits, or levels, that Python does not write
+        return ""
+
+
+def cut_out(text: str, lines: list[str], cuts: list[Cut]) -> str:
+    """The text without its comments and the outermost of the cuts, whose other lines stay."""
+    kept: list[Cut] = []
+    for cut in sorted([*cuts, *comments(text)]):
+        if not kept or cut[0] >= kept[-1][1]:
+            kept.append(cut)
+    for (top, left), (bottom, right), instead in reversed(kept):
         line = (lines[top - 1][:left] + instead).rstrip(" \t") + lines[bottom - 1][right:]
         blank = ["\n"] if top > 1 and lines[top - 2].endswith("\\\n") else []
         lines[top - 1 : bottom] = [line] if line.strip() else blank
     return "".join(lines)
 
 
-def inert_parts(node: ast.AST, lines: list[str], idle: tuple[Callable, ...]) -> Iterator[Cut]:
+def comments(text: str) -> list[Cut]:
+    found = tokenize.generate_tokens(io.StringIO(text).readline)
+    return [(token.start, token.end, "") for token in found if token.type == tokenize.COMMENT]
+
+
+class Acting(ast.NodeTransformer):
+    """Takes out of all blocks what is idle, or `pass`; one stays where a block would be empty."""
+
+    def __init__(self, idle: tuple[Callable[[ast.AST], bool], ...]) -> None:
+        self.idle = idle
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        for name in ("body", "orelse", "finalbody"):
+            if isinstance(block := getattr(node, name, None), list):
+                acts = [x for x in block if not isinstance(x, ast.Pass) and not self.is_idle(x)]
+                empty = block and not acts and name != "orelse" and not isinstance(node, ast.Module)
+                setattr(node, name, [ast.Pass()] if empty else acts)
+        return node
+
+    def is_idle(self, node: ast.AST) -> bool:
+        return any(idle(node) for idle in self.idle)
+
+
+def is_same(one: object, other: object) -> bool:
+    """Whether two trees, or parts of them, are equal but for the places of their nodes."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, ast.AST):
+        one, other = ([getattr(x, field, None) for field in x._fields] for x in (one, other))
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    return one == other
+
+
+def inert_parts(node: ast.AST, lines: list[str], idle: Callable) -> Iterator[Cut]:
     """The statements in the blocks of one node that do nothing; `pass` where one has to stand."""
     for name in ("body", "orelse", "finalbody"):
         block = getattr(node, name, None)
-        inert = [x for x in block if any(i(x) for i in idle)] if isinstance(block, list) else []
+        inert = [x for x in block if idle(x)] if isinstance(block, list) else []
         for part in inert:
             top, bottom = lines[part.lineno - 1], lines[part.end_lineno - 1]
             left = len(top.encode()[: part.col_offset].decode())
@@ -107,11 +147,29 @@ class Variable(Protocol):
 
 
 class Text:
-    """A text of a program, and what it says."""
+    """A text of a program. What it has between letters and digits may mean anything to a reader, so
+    it names what has its letters, and says what has its words and numbers, in any order."""
 
-    def __init__(self, whole: str) -> None:
-        self.whole, self.words, self.numbers = whole, in_words(whole), numbers_of(whole)
-        self.squeezed, self.pieces = without_blanks(whole), pieces_of(whole)
+    def __init__(self, text: str) -> None:
+        self.whole = unicodedata.normalize("NFKC", text)
+        self.letters, self.squeezed = letters(self.whole), without_blanks(self.whole)
+        self.pieces = {*pieces_of(self.whole)} | numbers_of(self.whole)
+        self.sizes = sizes(self.pieces)
+
+    def says(self, value: object) -> bool:
+        if isinstance(value, str | bytes):
+            plain = value if isinstance(value, str) else value.decode("latin-1")
+            whole, forms = rf"(?<!\w){re.escape(plain)}(?!\w)", [plain]
+            found = bool(plain) and re.search(whole, self.whole) is not None
+        else:
+            forms = [alike(value), unescaped(alike(value))]
+            found = any(without_blanks(form) in self.squeezed for form in forms)
+        wanted = [{*pieces_of(form)} for form in forms]
+        return found or any(pieces and self.has(pieces) for pieces in wanted)
+
+    def has(self, pieces: set[str]) -> bool:
+        missing = pieces - self.pieces
+        return all(any(is_near(x, self.sizes) for x in sizes({piece})) for piece in missing)
 
 
 def mark_given(program: str, variables: list[Variable]) -> None:
@@ -121,22 +179,17 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     where the name is bound to several literals, it among them, which of them it is is the question.
     It says a short one where all statements that bind the name, or the last of them and on no
     condition, bind it to this very literal, where a statement only claims it or has it beside the
-    name, where a text is nothing else, where a text holds the name, too, and where the name says
-    it. It need not say it in Python's way: see alike() and pieces_of().
+    name, where a text is nothing else, where a text has the name, too, and where the name says it.
+    It need not say it in Python's way: see Text.
     """
     nodes = list(ast.walk(ast.parse(program)))
-    texts = {str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)}
-    texts |= {"".join(map(constant_text, n.values)) for n in nodes if isinstance(n, ast.JoinedStr)}
-    texts = {WIDE.sub(narrow, text) for text in texts}
-    texts = [Text(text) for text in texts | {JOINT.sub("", unescaped(text)) for text in texts}]
+    texts = texts_of(nodes)
     spelled = {id(n): said for n in nodes if is_literal(n) and (said := written(n)) is not None}
     names = {name for node in nodes for name in identifiers(node)}
     stated = {text.whole.strip() for text in texts} | {*spelled.values()}
     words = names.union(*(re.findall(r"-?\w+(?:\.\w+)*|[^\W_]+", text.whole) for text in texts))
-    numbers = set().union(
-        *map(numbers_of, (*spelled.values(), *names)), *(t.numbers for t in texts)
-    )
-    sizes = [float(number) for number in numbers if len(number) < 300]
+    numbers = set().union(*map(numbers_of, (*spelled.values(), *names)), *(t.pieces for t in texts))
+    near = sizes(numbers)
     read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     depends = {part for n in nodes if isinstance(n, CONDITIONS) for part in ast.walk(n)}
     literals = {name: value for node in nodes for name, value in literal_bindings(node)}
@@ -148,37 +201,47 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     for v in variables:
         places = bindings[v.scope, v.name]
         value, plain, number = alike(v.value), str(v.value), size_of(v.value)
-        pieces, ordered = pieces_of(value), "{" not in value
-        name = in_words(v.name)
-        says = [text for text in texts if name in text.words]
-        v.given |= any((plain or "''") in text.whole or number in text.numbers for text in says)
-        v.given |= any(in_words(plain) in text.words for text in says)
-        v.given |= any(without_blanks(value) in text.squeezed for text in says)
-        v.given |= any(holds(text.pieces, pieces, ordered) for text in says)
+        own = letters(plain)  # "yes" names no y if it is the value
+        named = [t for t in texts if letters(v.name) in t.letters.replace(own, "", 1)]
+        v.given |= any(text.says(v.value) or (plain or "''") in text.whole for text in named)
         if value in ("[]", "{}") and v.name in read:
             continue  # whether it has grown is the question
-        beside = set()
+        name, beside = in_words(v.name), set()
         for said, others, values in claimed:
             if name in said or any(name in others[x] for x in others if x != v.name):
                 beside |= values
-        near = [pieces_of(said) for said in beside] if value[0] in "[{" else []
-        v.given |= value in beside or any(holds(said, pieces, ordered) for said in near)
+        v.given |= value in beside
+        if value[0] in "[{":
+            v.given |= any({*pieces_of(value)} <= {*pieces_of(said)} for said in beside)
         said = {literals.get(place) for place in places} - {None}
         choice = len(said) > 1 and value in said
         if is_long(v.value) and not choice:
             v.given |= value in stated or plain in stated | words or number in numbers
-            v.given |= type(v.value) is float and any(is_near(v.value, size) for size in sizes)
-            if isinstance(v.value, str | bytes):
-                whole = re.compile(rf"(?<!\w){re.escape(plain)}(?!\w)")
-                v.given |= any(whole.search(text.whole) for text in texts)
-            else:
-                v.given |= any(holds(text.pieces, pieces, ordered) for text in texts)
-                v.given |= any(without_blanks(value) in text.squeezed for text in texts)
+            v.given |= type(v.value) is float and is_near(v.value, near)
+            v.given |= any(text.says(v.value) for text in texts)
         v.given |= type(v.value) is not str and any(plain == text.whole for text in texts)
         v.given |= plain.lower() in re.findall(r"\d+|[a-z]+", v.name.lower())  # y_is_777
         if places:
             deciding = places if places[-1] in depends else places[-1:]
             v.given |= all(literals.get(place) == value for place in deciding)
+
+
+def texts_of(nodes: list[ast.AST]) -> list[Text]:
+    """The texts among the nodes, those of f-strings with their constants; as they are, and with
+    what escapes in them stand for."""
+    found = {str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)}
+    found |= {"".join(map(constant_text, n.values)) for n in nodes if isinstance(n, ast.JoinedStr)}
+    found |= {unescaped(text) for text in found}
+    return [Text(text) for text in found | {JOINT.sub("", text) for text in found}]
+
+
+def tells(program: str, name: str, output: object) -> bool:
+    """Whether the program says its output, or calls something by that name. Which of several texts
+    it returns is the question."""
+    texts = texts_of(list(ast.walk(ast.parse(program))))
+    if not is_long(output) or isinstance(output, str):
+        texts = [text for text in texts if name in text.letters]
+    return bool(re.search(rf"\b{name}\b", program)) or any(text.says(output) for text in texts)
 
 
 def bindings_of(tree: ast.Module, literals: dict) -> dict[tuple[str, str], list[ast.AST]]:
@@ -243,13 +306,20 @@ def alike(value: object) -> str:
 
 
 def size_of(value: object) -> str | None:
-    """A number without its sign, which a text may put elsewhere."""
+    """A number without its sign, which may stand elsewhere."""
     return alike(abs(value)) if type(value) in (int, float) else None
 
 
-def is_near(value: float, size: float) -> bool:
-    """As answers are compared (problems/answers.py), beside what alike() rounds."""
-    return abs(abs(value) - size) <= 1e-5 * size
+def sizes(pieces: set[str]) -> list[float]:
+    """The numbers among the pieces, in order."""
+    return sorted(float(p) for p in pieces if p[0] in ".0123456789" and len(p) < 300)
+
+
+def is_near(value: float, known: list[float]) -> bool:
+    """Whether a size is known that is as near as an answer (problems/answers.py) may be, beside
+    what alike() rounds. known: in order."""
+    at = bisect.bisect(known, abs(value))
+    return any(abs(abs(value) - size) <= 1e-5 * size for size in known[max(0, at - 1) : at + 1])
 
 
 def numbered(digits: str) -> str:
@@ -273,22 +343,6 @@ def pieces_of(text: str) -> list[str]:
     return [numbered(p) if p[0] in ".0123456789" else words.get(p, p) for p in found]
 
 
-def holds(many: list[str], few: list[str], ordered: bool) -> bool:
-    """Whether all of `few`, if there are any, stand side by side in `many`."""
-    if ordered or not few:
-        return bool(few) and f" {' '.join(few)} " in f" {' '.join(many)} "
-    lacking, n = Counter(few), len(few)
-    uneven = len(lacking)  # pieces of which the last n have more, or less
-    for i, piece in enumerate(many):
-        leaving = [(many[i - n], 1)] if i >= n else []
-        for one, change in [(piece, -1), *leaving]:
-            uneven += (lacking[one] == 0) - (lacking[one] == -change)
-            lacking[one] += change
-        if uneven == 0:
-            return True
-    return False
-
-
 def unescaped(text: str) -> str:
     """With the characters that escapes stand for, in a text that says a literal."""
 
@@ -298,21 +352,22 @@ def unescaped(text: str) -> str:
                 return unicodedata.lookup(found[3])
             except KeyError:
                 return found[0]
-        number = int(found[1][1:], 16) if found[1] else int(found[2] or "0", 8)
-        return chr(min(number, sys.maxunicode)) if found[1] or found[2] else ""
+        if found[4]:
+            return SHORT.get(found[4].lower(), found[4])
+        number = int(found[1][1:], 16) if found[1] else int(found[2], 8)
+        return chr(min(number, sys.maxunicode))
 
     return ESCAPE.sub(meant, text)
+
+
+def letters(text: str) -> str:
+    """Its letters and digits of ASCII, in small letters."""
+    return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
 def in_words(text: str) -> str:
     """Its words, in small letters, with _ before, between and behind them; those of a name, too."""
     return f"_{JOINS.sub('_', text.lower())}_"
-
-
-def narrow(found: re.Match) -> str:
-    """The character of ASCII that one is, to Python and to a reader, such as a wide digit."""
-    plain = unicodedata.normalize("NFKC", found[0])
-    return plain if len(plain) <= 4 else found[0]
 
 
 def words_of(text: str) -> set[str]:

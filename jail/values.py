@@ -6,6 +6,8 @@ Both directions distrust what they are given, and run no code of it.
 
 import builtins
 import collections
+import decimal
+import fractions
 import functools
 import json
 import math
@@ -23,6 +25,14 @@ MAX_COMPARISONS = 500_000  # of items with equal hashes in one value: less than 
 MAX_BUILD_S = 1.0  # of CPU time, for one set or dict; 200,000 items take 0.02 s
 OUTPUT_BYTES = 4 << 20  # a program may print as much per input; some contests want 1e5 numbers
 TYPES = (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict)  # as values
+NEW = {  # a value of a subclass -> the builtin value that it holds; runs no code of the subclass
+    str: str.__str__, bytes: lambda x: bytes.__add__(x, b""),
+    int: int.__pos__, float: float.__pos__,
+    tuple: lambda x: tuple.__getitem__(x, slice(None)), list: list.copy, dict: dict.copy,
+    set: lambda x: {*set.__iter__(x)}, frozenset: lambda x: frozenset(frozenset.__iter__(x)),
+    fractions.Fraction: lambda x: x.numerator if x.denominator == 1 else float(x),
+    decimal.Decimal: lambda x: int(x) if x == x.to_integral_value() else float(x),
+}  # fmt: skip
 DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
 
 
@@ -63,13 +73,15 @@ def encode(
     value: object, max_nodes: int = CAPS["max_nodes"], max_chars: int = CAPS["max_chars"],
     max_bits: int = CAPS["max_bits"], max_depth: int = CAPS["max_depth"],
     classes: dict | None = None, arrays: bool = False, ordered: bool = True,
+    subclasses: bool = False,
 ) -> object:  # fmt: skip
     """`value` as JSON data; ValueError if a part has no exact builtin type, or exceeds a cap.
 
     Calls no user code. max_chars limits all strings and bytes together, max_bits one integer.
     `classes`, the names of a module, also admits instances of that module's classes, such as
     LeetCode's TreeNode. `arrays` admits numpy's arrays and numbers, as lists and numbers.
-    `ordered`: sets are sorted, so that equal sets give equal data.
+    `ordered`: sets are sorted, so that equal sets give equal data. `subclasses` admits what equals
+    a builtin value: named tuples, members of an IntEnum, a Fraction or Decimal.
     """
     if value is None or type(value) is int and -(1 << 63) < value < 1 << 63:
         return value  # most values need no look
@@ -129,6 +141,8 @@ def encode(
             data = {"object": [kind.__name__, {k: walk(v) for k, v in vars(x).items()}]}
         elif arrays and is_array(x, max_nodes):
             data = walk(x.tolist())
+        elif subclasses and (base := next((b for b in NEW if issubclass(kind, b)), None)):
+            data = walk(NEW[base](x))
         else:
             raise ValueError(f"a value of type {kind.__name__}, which is no plain builtin type")
         path.discard(id(x))

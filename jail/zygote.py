@@ -33,7 +33,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from jail import chance, forgery, inherited, instrument, isolation, packages, seccomp
-from jail.checking import FAILED, strict_numpy
+from jail.checking import FAILED
 from jail.objects import Uncarried
 from jail.peer import Lost, Peer, last_line, receive, to_json
 from jail.protocol import REPORT_BYTES, Run, memfd, poll_readable
@@ -302,7 +302,7 @@ def fresh_module(name: str) -> dict:
 
 def compile_program(job: dict) -> tuple:
     """(code, recorder); the recorder is None in untraced runs."""
-    if job.get("check") and (word := forgery.forgeable(*job["check"])):
+    if job.get("vet") and (word := forgery.forgeable(*job["vet"])):
         raise NotRun("forgeable", f"it uses {word}")
     try:
         if job.get("traced"):
@@ -422,7 +422,8 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
             sys.setrecursionlimit(max(sys.getrecursionlimit(), 5000))  # encode() is recursive
             if recorder:
                 variables, unfit = recorder.snapshot(), recorder.hook[3]
-        return encode(value, **caps(job["room"]), arrays=True, ordered=False) if fn_name else None
+        more = {"arrays": True, "ordered": False, "subclasses": not job.get("traced")}
+        return encode(value, **caps(job["room"]), **more) if fn_name else None
 
     result = attempt(job, work, out, stdin, may_exit=not fn_name)
     if unfit and result["status"] == "ok":
@@ -505,8 +506,7 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
             raise error
         first = first or verdict_of(error)
 
-    if "numpy" in job["preamble"] + job["check"]:
-        peer.empty = strict_numpy()
+    peer.by_numpy = "numpy" in job["preamble"] + job["check"]
     try:
         exec(job["compiled"][0] or job["preamble"], names)
         names |= under_its_name(candidate, job["entry_point"], names) | {FAILED: failed}
@@ -516,7 +516,7 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
     except BaseException as error:
         verdict = first or verdict_of(error)
     run = first or peer.lost or verdict  # a check may have caught that the program is lost
-    run.value = peer.odd[:1000] if any(map(any, peer.odd[:1000])) else None
+    run.value = peer.odd[:1000] if peer.by_numpy or any(map(any, peer.odd[:1000])) else None
     send(report, asdict(run))
 
 

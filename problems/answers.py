@@ -36,7 +36,7 @@ class Item(NamedTuple):
     last: int
 
 
-LEAD = re.compile(r"(?:[ \t>|*`$\"'-]|\d{1,3}[.)][ \t])*+")  # bullets, numbers, bold, backticks
+LEAD = re.compile(r"(?:[ \t>|*+•#`$\"'-]|\d{1,3}[.)][ \t])*+")  # bullets, numbers, bold, backticks
 NAME = re.compile(
     r"(?:(?:the |final |last )*+values? of[ \t]++)?+[`*$\"']*+([^\W\d][\w.]*+)[`*$\"']*+[ \t]*+"
     r"(:[ \t]*+[A-Za-z][\w.\[\], |]{0,40}?[ \t]*=(?!=)|:?={1,2}|:|->|=>|→|\||"
@@ -60,6 +60,7 @@ TOKEN = re.compile(
     re.DOTALL,
 )
 SEVERAL = re.compile(r"[A-Za-z_]\w*(?:[ \t]*,[ \t]*[A-Za-z_]\w*)+[ \t]*=(?!=)")  # x, y = 1, 2
+TAGS = re.compile(r"^[ \t]*<answer>|</answer>\s*$", re.MULTILINE)
 WORDS = re.compile(r"[^=:\n]{1,80}:[ \t*`$]*+")
 BLANK = re.compile(r"[ \t`*$]*+")
 # What may follow a value on its line: decoration, a comment, a remark in parentheses; a new item.
@@ -73,7 +74,7 @@ def parse_answer(text: str, names: list[str], printed: str = "") -> dict[str, ob
     `printed` is the name of an item that is text, which need not be quoted and is kept as it is.
     """
     found: dict[str, object] = {}
-    for item in read_items(final_answer(text)[-MAX_ANSWER:], names, printed):
+    for item in read_items(last_part(text), names, printed):
         if item.is_read:
             found[item.name] = item.value
         else:
@@ -81,12 +82,17 @@ def parse_answer(text: str, names: list[str], printed: str = "") -> dict[str, ob
     return found
 
 
+def last_part(text: str) -> str:
+    """The end of the answer, without the tags of a model that puts it between two."""
+    return TAGS.sub("", final_answer(text))[-MAX_ANSWER:]
+
+
 def ends_with_values(text: str, names: list[str], printed: str = "") -> bool:
     """Whether one value for each name is the end of the answer, and the names have no others.
 
     A model that is paid for values alone goes on writing after them, noise that it then learns.
     """
-    text = final_answer(text)[-MAX_ANSWER:]
+    text = last_part(text)
     items = list(read_items(text, names, printed))
     if sorted(item.name for item in items) != sorted(names):
         return False
@@ -399,7 +405,7 @@ def same_token(expected: str, got: str, least: float) -> bool:
     if FLOAT.fullmatch(expected) and math.isfinite(float(expected)):
         is_number = FLOAT.fullmatch(got) or re.fullmatch(r"[+-]?[0-9]+", got)
         return bool(is_number) and close(float(expected), float(got), least)
-    if not ((INTEGER.fullmatch(expected) or FLOAT.fullmatch(expected)) and FLOAT.fullmatch(got)):
+    if not all(INTEGER.fullmatch(token) or FLOAT.fullmatch(token) for token in (expected, got)):
         return False
     try:
         return Decimal(expected) == Decimal(got)

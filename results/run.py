@@ -67,7 +67,7 @@ def deal_targets() -> None:
     nothing to do with its program."""
     import train
 
-    learn = train.Prompts.learn
+    learn = train.Prompts.add_questions
 
     def deal(prompts: object, groups: list) -> None:
         known = set(map(id, prompts.buffer))
@@ -79,7 +79,7 @@ def deal_targets() -> None:
         for question in new:
             question.target = {name: next(turned) for name in question.target}
 
-    train.Prompts.learn = deal
+    train.Prompts.add_questions = deal
 
 
 CONTROLS = {"random": pay_by_a_coin, "dealt": deal_targets}

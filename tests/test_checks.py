@@ -605,10 +605,24 @@ def test_nothing_is_close_to_a_number_by_being_empty(box, test):
     program = "import collections, numpy\ndef f(x): return "
     guesses = ["[]", "()", "[[], []]", "numpy.array([])", "range(0)", "[range(3, 1)]",
                "collections.deque([], 2)", "[bytearray()]", "(numpy.array([]),)"]  # fmt: skip
-    wrong = [box.check(program + guess, check, "f").status for guess in guesses]
-    assert {*wrong} <= {"failed", "error"} and box.check(
-        program + "0.5", check, "f"
-    ).status == "passed"
+    for solution in ("", program + "0.5", program + "[0.5, []][0]"):
+        problem = Problem("p", "", {"check": check, "entry_point": "f"}, solution)
+        wrong = [judge(box, problem, program + guess).status for guess in guesses]
+        assert {*wrong} <= {"failed", "error"}
+        assert judge(box, problem, program + "0.5").status == "passed"
+
+
+def test_part_of_an_answer_may_be_empty_but_not_all_of_it(box):
+    pytest.importorskip("numpy")
+    check = (
+        "import numpy\ndef check(f):\n    assert all(numpy.allclose(x, [1.0]) for x in f(1)[1:])"
+    )
+    solution = "def f(x): return [[], [1.0]]"
+    problem = Problem("p", "", {"check": check, "entry_point": "f"}, solution)
+    assert judge(box, problem, solution).status == "passed"
+    assert judge(box, problem, "def f(x): return [[]]").status == "failed"
+    emptied = "def f(x): return [[], [1.0]]\ng = f\ndef f(x): return g(x)[:1]"
+    assert judge(box, problem, emptied).status == "failed"
 
 
 @pytest.mark.parametrize(
@@ -616,13 +630,67 @@ def test_nothing_is_close_to_a_number_by_being_empty(box, test):
              "numpy.array(f(1)).shape == (0,)", "numpy.array_equal(f(1), [])", "f(1) + [1] == [1]",
              "numpy.allclose(f(1), [])", "isinstance(f(1), list)", "numpy.sum(f(1)) == 0",
              "numpy.abs(numpy.array(f(1))).tolist() == []", "f(f(1)) == []", "f([f(1)]) == []",
-             "(numpy.abs(f(1) - numpy.array([])) < 1e-6).all()"]
+             "(numpy.abs(f(1) - numpy.array([])) < 1e-6).all()",
+             "type(f(1)) is list and f(1) == []",
+             "repr(numpy.array(f(1))) == 'array([], dtype=float64)'",
+             "numpy.all(numpy.array(f(1)) * 2 >= numpy.arange(0)) and not f(1)"]
 )  # fmt: skip
 def test_what_should_be_empty_may_be(box, test):
     pytest.importorskip("numpy")
     check = f"import numpy\ndef check(f):\n    assert {test}"
-    answers = [box.check(f"def f(x): return {x}", check, "f").status for x in ("[]", "[0.5]")]
+    problem = Problem("p", "", {"check": check, "entry_point": "f"}, "def f(x): return []")
+    answers = [judge(box, problem, f"def f(x): return {x}").status for x in ("[]", "[0.5]")]
     assert answers[0] == "passed" and (answers[1] == "failed" or "isinstance" in test)
+
+
+@pytest.mark.parametrize(
+    "test", ["numpy.unique(f([2, 2])).tolist() == [2]", "numpy.percentile(f([1, 3]), 50) == 2",
+             "numpy.median(numpy.array(f([1, 3]))) == 2", "isinstance(numpy.add, numpy.ufunc)",
+             "numpy.setdiff1d(f([1, 2]), [1]).tolist() == [2]", "numpy.ma.array(f([1])).sum() == 1",
+             "numpy.union1d(f([1]), [2]).tolist() == [1, 2]", "numpy.all(numpy.diff(f([3])) >= 0)"]
+)  # fmt: skip
+def test_a_check_has_all_of_numpy(box, test):
+    pytest.importorskip("numpy")
+    check = f"import numpy\ndef check(f):\n    assert {test}\n    assert f(1) == 1"
+    assert box.check("def f(x): return x", check, "f").status == "passed"
+
+
+@pytest.mark.parametrize(
+    "guess", ["int64(-2**63)", "int8(-128)", "int16(-2**15)", "int32(-2**31)", "array(-128, 'i1')"]
+)  # fmt: skip
+@pytest.mark.parametrize("x", [0, 3])
+def test_a_number_does_not_overflow_to_be_near_another(box, guess, x):
+    pytest.importorskip("numpy")
+    check = f"import numpy\ndef check(f):\n    assert abs(f({x}) - {x}) < 1e-6"
+    guess = guess.replace("(-2**", f"({x} - 2**").replace("-128", f"{x} - 128")
+    run = box.check(f"import numpy\ndef f(x): return numpy.{guess}", check, "f")
+    assert run.status == "failed"
+    assert box.check("import numpy\ndef f(x): return numpy.int8(x)", check, "f").status == "passed"
+
+
+OPERATED = """
+class V:
+    def __init__(self, x): self.x = x
+    def __add__(self, other): return V(self.x + other.x)
+    def __lt__(self, other): return True
+    def __abs__(self): return 0
+    def __int__(self): return self.x
+    def __enter__(self): return self
+    def __exit__(self, *error): pass
+    def __format__(self, spec): return f"<{self.x}{spec}>"
+"""
+
+
+@pytest.mark.parametrize(
+    "test", ["(V(1) + V(2)).x == 3", "V(1) < V(2)", "sorted([V(1), V(2)])", "abs(V(1)) == 0",
+             "int(V(1)) == 1", "-V(1)", "[7, 8][V(1)]", "round(V(1))", "[*reversed(V(1))]"]
+)  # fmt: skip
+def test_operators_of_the_class_under_test_are_not_judged(box, test):
+    assert box.check(OPERATED, f"def check(V):\n    assert {test}", "V").status == "unjudged"
+    entered = "def check(V):\n    with V(1): pass"
+    assert box.check(OPERATED, entered, "V").status == "unjudged"
+    printed = "def check(V):\n    assert f'{V(1)} {V(2):a}' == '<1> <2a>'"
+    assert box.check(OPERATED, printed, "V").status == "passed"
 
 
 ANYTHING = """

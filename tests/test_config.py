@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from checks.start import check_world
 from config import FIELDS, Config, UserError, load_config, print_help
 from problems.problem import fill
+from startup.start import check_world
 
 ROOT = Path(__file__).parent.parent
 

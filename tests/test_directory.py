@@ -20,12 +20,12 @@ from test_ranks import ranks
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from bench.kills import processes
-from checks import directory
-from checks.model import load_policy
 from config import Config, UserError
 from problems.problem import Problem
 from run import RunDir
 from sandbox import Sandbox
+from startup import directory
+from startup.model import load_policy
 
 LAPS = dict.fromkeys(("sample", "judge", "train"), 1.0)
 
@@ -227,7 +227,7 @@ def saved(one_process, tmp_path_factory):
     policy = load_policy(cfg, str(given), torch.device("cpu"))
     optimizer = torch.optim.AdamW(policy.parameters())
     run = RunDir(cfg)
-    run.know_problems(problems())
+    run.check_same_problems(problems())
     for step in (2, 4):
         with torch.no_grad():
             policy.model.lm_head.weight.fill_(step)
@@ -251,12 +251,12 @@ def test_a_resume_reads_the_whole_checkpoint_and_refuses_other_problems(saved, c
     run, policy, optimizer = saved
     run = RunDir(dataclasses.replace(run.cfg, resume=True))
     flipped(next((run.ckpt / "step_4/shards").glob("*.distcp")))
-    run.know_problems(problems(answer=3))
+    run.check_same_problems(problems(answer=3))
     with pytest.raises(
         UserError, match="--resume with other problems .* a file of problems=basics has"
     ):
         run.restore(policy, optimizer)
-    run.know_problems(problems())
+    run.check_same_problems(problems())
     assert run.restore(policy, optimizer)["step"] == 2
     assert (tiny.full(policy.model.lm_head.weight) == 2).all()
     assert (run.path / "hf").resolve().parent.name == "step_2"
@@ -270,7 +270,7 @@ TWO = """
 import json, os, test_directory, test_grpo, tiny, torch
 from pathlib import Path
 from bench.kills import processes
-from checks import directory
+from startup import directory
 from config import Config, UserError
 from run import RunDir
 from train import update
@@ -287,8 +287,8 @@ refused(RunDir, Config(name="x", out_dir=str(out / f"machine{rank}")))
 cfg = Config(name="x", out_dir=str(out), dtype="float32", lr=0.01, steps=9)
 run = RunDir(cfg)
 refused(RunDir, cfg)
-refused(run.know_problems, test_directory.problems(answer=rank))
-run.know_problems(test_directory.problems())
+refused(run.check_same_problems, test_directory.problems(answer=rank))
+run.check_same_problems(test_directory.problems())
 policy, groups = tiny.make_policy(cfg), test_grpo.make_groups()
 optimizer = torch.optim.AdamW(policy.parameters())
 moved, tokenizer = [], tiny.make_tokenizer()

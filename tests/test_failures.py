@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 import eval
-from checks.start import worked_examples
 from config import Config, UserError
 from problems import failures
 from problems.failures import JudgeError, guarded, tried_again, with_outputs
@@ -16,8 +15,9 @@ from problems.problem import Problem
 from problems.stats import summarise
 from reward import Verdict, make_question
 from rollout import Group, Response, Sample, rollout
-from run import Clock, RunDir, step_metrics
+from run import RunDir, Stopwatch, step_metrics
 from sandbox import Pool, Run, SandboxBroken, SandboxUnavailable
+from startup.start import worked_examples
 from train import set_advantages
 
 
@@ -136,7 +136,7 @@ def test_a_reference_that_gives_no_trace_in_time_is_tried_again_and_then_left_ou
 
 def test_a_worked_example_that_runs_out_of_time_is_tried_again(monkeypatch):
     answers = ["timeout", "timeout", "a question"]
-    monkeypatch.setattr("checks.start.make_question", lambda *_: answers.pop(0))
+    monkeypatch.setattr("startup.start.make_question", lambda *_: answers.pop(0))
     with pytest.raises(UserError, match="gives no question: a question"):
         worked_examples(None, Config(align_examples=(("def f(x):\n    return x", "f(1)"),)))
     assert not answers
@@ -243,7 +243,7 @@ def test_a_rollout_goes_on_when_one_sample_cannot_be_judged(one_process):
 
     cfg, engine = Config(samples_per_prompt=3), SimpleNamespace(sample=sample)
     groups = [Group(0, "code", None, "", [1])]
-    (made,) = rollout(cfg, 4, groups, engine, Inline(), score, ask, Clock())
+    (made,) = rollout(cfg, 4, groups, engine, Inline(), score, ask, Stopwatch())
     assert [s.outcome.status for s in made.samples] == ["passed", "judge_error", "judge_error"]
     assert made.samples[1].outcome.error == "ZeroDivisionError: 4/0/1"
     assert made.samples[1].response.text == "1"
@@ -302,7 +302,7 @@ def test_an_evaluation_goes_on_when_one_answer_cannot_be_graded(one_process, mon
         99,
         eval.Scope(max_tokens=9),
     )
-    results, _ = eval.answer(*given)
+    results, _ = eval.run_task(*given)
     assert [r["status"] for r in results] == ["right", "judge_error", "right"]
     assert results[1]["error"] == "KeyError: 'no'" and results[1]["task_id"] == items[1].task_id
 

@@ -12,13 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
-from checks.files import expected_names
-from checks.model import fix_rope, load_policy
-from checks.start import check_examples, check_start, context_length
 from config import Config, UserError
 from policy import Pack, Rows, named_weights
 from problems.problem import Question
 from rollout import Group, Request, Response, Sample, make_engine
+from startup.files import expected_names
+from startup.model import fix_rope, load_policy
+from startup.start import check_examples, check_start, context_length
 from train import update
 
 CPU = torch.device("cpu")
@@ -197,7 +197,7 @@ def test_a_family_is_trained_exactly_or_refused(one_process, tmp_path, family):
     assert policy.layout is wanted
     own = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
     fix_rope(own, 64)
-    ours = policy.frozen(policy.layout(PROMPTS, ANSWERS))
+    ours = policy.no_grad_logp(policy.layout(PROMPTS, ANSWERS))
     assert (ours - plain_logprobs(own)).abs().max() < 1e-4
     sent = dict(named_weights(policy))
     assert sent.keys() == expected_names(directory)
@@ -206,13 +206,13 @@ def test_a_family_is_trained_exactly_or_refused(one_process, tmp_path, family):
 def test_a_family_whose_class_vllm_has_changed_is_still_trained(one_process, monkeypatch, tmp_path):
     """It has no code of its own for SmolLM3, and lets transformers' class call its compiler."""
     policy = load_policy(FP32, make_directory("SmolLM3", tmp_path), one_process)
-    before = policy.frozen(Pack(PROMPTS, ANSWERS))
+    before = policy.no_grad_logp(Pack(PROMPTS, ANSWERS))
 
     def call(self, *args, **keys):
         return self.forward(*args, **keys) if self.do_not_compile else None
 
     monkeypatch.setattr(type(policy.model.get_decoder()), "__call__", call)
-    assert torch.equal(policy.frozen(Pack(PROMPTS, ANSWERS)), before)
+    assert torch.equal(policy.no_grad_logp(Pack(PROMPTS, ANSWERS)), before)
 
 
 STEPS = ["LFM2", "Qwen3-Next", "Qwen3.5", "Qwen3-MoE", "Phi-3, longrope", "Gemma 3, 4B and up"]
@@ -278,7 +278,7 @@ def test_a_context_that_rope_extends_counts_whole(tmp_path):
 
 
 def test_a_gpu_that_torch_cannot_use_is_no_reason_to_train_on_the_cpu(llama, monkeypatch, tmp_path):
-    monkeypatch.setattr("checks.start.GPU_FILE", tmp_path)  # is there
+    monkeypatch.setattr("startup.start.GPU_FILE", tmp_path)  # is there
     monkeypatch.setattr("torch.cuda.init", lambda: (_ for _ in ()).throw(RuntimeError("too old")))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert "cannot use (too old)" in refusal(llama)

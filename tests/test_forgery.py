@@ -613,13 +613,19 @@ REMARKS += [
     'if x:\n    "a"\n    ["b", 2]\nelse: ("c" # d\n  "e")\n',
     'é = 1; "é" # é',
     'try:\n  "a"\nfinally:\n  f"b"\n  5\n  x\n',
+    "x = " + "[" * 40 + "1" + "]" * 40 + "  # y = 5\n'a'",
+    "x = 0" + " + 1" * 400 + "  # y = 5",
 ]
+GUARD = "def f(x):\n    return x\nif __name__ == '__main__':\n    %s\n    f(3)\n%s"
+REMARKS += [GUARD % (doc, then) for doc in ("'a'", "'''a\n    b'''", "if __name__ == '__main__': 1")
+            for then in ("", "g = 1\n", 's = r\"\"\"\n? y = 5\n? \"\"\"\n')]  # fmt: skip
 
 
 @pytest.mark.parametrize("program", REMARKS)
 def test_a_program_without_its_remarks_is_a_program(program):
-    left = without_remarks(program)
-    assert "#" not in left and compile(left, "", "exec")
+    left = without_remarks(program, called="__name__" in program)
+    assert "#" not in left and compile(left, "", "exec") and "__name__" not in left
+    assert ("? y" in left) == ("? y" in program)
     statements = [n.value for n in ast.walk(ast.parse(left)) if isinstance(n, ast.Expr)]
     assert all(isinstance(value, ast.Call) for value in statements if ast.unparse(value) != "x")
 
@@ -750,10 +756,50 @@ PLANTS = {  # a program f(x), called with 3, and what may be asked of it besides
 }
 
 
+PLANTS |= {
+    "y = x + 2\n    print(r'\\ny = 5')": set(),
+    "y = x + 2\n    print('%sy = 5' % 1)": set(),
+    "y = x + 2\n    print('\u02bcy\u02bc = 5')": set(),
+    "total = x + 2\n    print('totalis5')": set(),
+    "total_sum = x + 2\n    print('total sum is 5')": set(),
+    "y = x + 2.0\n    print('y: 4.999999')": set(),
+    "y = [x * 0.41152170]\n    print('y = [1.2345649]')": set(),
+    "y = '\\n'.join(['ab', 'cd'][:x])\n    print(r'It ends as ab\\ncd.')": set(),
+    "y = '\\t' * x\n    print(r'it is \"\\t\\t\\t\".')": set(),
+    "y = ('\\0' * x).encode()\n    print(r'it is b\"\\0\\0\\0\".')": set(),
+    "y = 'a' * x + '\u00e9'\n    print('it is aaa\\u0065\\u0301.')": set(),
+    "y = [x, 1, 2]\n    print('''y = [3, #a\n 1, #b\n 2]''')": set(),
+    "y = {x, 1, 2}\n    print('y = {1, 1, 2, 2, 3, 3}')": set(),
+    "y = dict(a=x, b=2)\n    print(\"y = {'a': 3, 'b': 0, 'b': 2}\")": set(),
+    "y = [[x], [2]]\n    print('y = [list([3]), list([2])]')": set(),
+    "y = ['ab' * x, 'no']\n    print(\"y = [u'ababab', u'no']\")": set(),
+    "y = 'ab' * x\n    print('''it is 'aba' \"bab\" ''')": set(),
+    "y = [x, 1e999]\n    print('y: [3, math.inf]')": set(),
+    "y = x + 2\n    print('six of 5')": {"y"},
+    "total = x * 259\n    print('the total of', total)": {"total"},
+}
+
+
 @pytest.mark.parametrize("body", PLANTS)
 def test_a_value_that_the_text_says_is_not_asked_for(sandbox, body):
     made = make_question(sandbox, f"def f(x):\n    {body}\n    return x", [3], "f", CFG)
     assert made.target.keys() - {"output"} == PLANTS[body]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("print('Output = 777')", True),
+        ("OUTPUT_IS = '777'", True),
+        ("print('it returns 777')", True),
+        ("outputs = x", False),
+        ("print('outputs:', x)", False),
+    ],
+)
+def test_an_output_that_the_text_says_is_not_asked_for(sandbox, line, told):
+    program = f"def f(x):\n    y = x + 2\n    {line}\n    return x * 259"
+    made = make_question(sandbox, program, [3], "f", CFG)
+    assert ("output" not in made.target) == told and "y" in made.target
 
 
 @pytest.mark.parametrize(

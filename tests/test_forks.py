@@ -21,7 +21,7 @@ USED = {
 
 def patched(tmp_path: Path, name: str) -> tuple[Path, list[str]]:
     """A copy of the code with the patch applied, and the lines that the patch adds."""
-    folders = ("checks", "jail", "problems", "problems/basics", "tools")
+    folders = ("startup", "jail", "problems", "problems/basics", "tools")
     for pattern in ("*.py", *(f"{folder}/*" for folder in folders)):
         for path in filter(Path.is_file, ROOT.glob(pattern)):
             copy = tmp_path / path.relative_to(ROOT)

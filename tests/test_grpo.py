@@ -13,12 +13,12 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 import train
-from checks.model import make_optimizer
 from config import Config
 from policy import Pack, Policy, split_batch
 from problems.problem import Problem, Question
 from reward import Verdict
 from rollout import Group, Response, Sample
+from startup.model import make_optimizer
 from train import (
     OBJECTIVES,
     Prompts,
@@ -199,10 +199,10 @@ def test_weights_are_gathered_once_an_optimizer_step_where_memory_allows(one_pro
         optimizer = torch.optim.AdamW(policy.parameters())
         for step in (1, 2, 3):
             seen = watched_update(cfg, step, make_groups(), policy, optimizer)
-            assert seen == [False] + [policy.roomy] * (len(seen) - 2) + [False]
+            assert seen == [False] + [policy.gathers_once] * (len(seen) - 2) + [False]
             assert len(seen) > 3
-        moved.append((policy.roomy, [tiny.full(p) for p in policy.parameters()]))
-    assert [roomy for roomy, _ in moved] == [more.get("states") != "cpu", False]
+        moved.append((policy.gathers_once, [tiny.full(p) for p in policy.parameters()]))
+    assert [once for once, _ in moved] == [more.get("states") != "cpu", False]
     for one, other in zip(moved[0][1], moved[1][1], strict=True):
         assert torch.allclose(one, other, atol=1e-5)
 
@@ -217,7 +217,7 @@ def test_copies_of_one_process_are_what_fsdp_gathers(one_process, micro_tokens):
         policy = tiny.make_policy(cfg)
         assert isinstance(policy, kind) and isinstance(policy, FSDPModule) == (kind is FSDPModule)
         optimizer = make_optimizer(cfg, policy)
-        update(cfg, 1, make_groups(), policy, None, optimizer)  # asks frozen(), too
+        update(cfg, 1, make_groups(), policy, None, optimizer)  # asks no_grad_logp(), too
         gradients.append(torch.cat([tiny.full(p.grad) for p in policy.parameters()]))
         weights.append(torch.cat([tiny.full(p) for p in policy.parameters()]))
     assert gradients[0].dtype == weights[0].dtype == torch.float32
@@ -256,13 +256,13 @@ import sys; sys.path[:0] = {paths!r}
 import torch, test_grpo, tiny, torch.distributed as dist
 from run import leave_ranks, set_up_ranks
 set_up_ranks()
-for k, (roomy, changes) in enumerate(test_grpo.WAYS):
+for k, (once, changes) in enumerate(test_grpo.WAYS):
     cfg = test_grpo.dataclasses.replace(test_grpo.PLAIN, **changes)
     policy = tiny.make_policy(cfg)
-    policy.roomy = roomy
+    policy.gathers_once = once
     optimizer = torch.optim.SGD(policy.parameters(), lr=0.0)
     seen = test_grpo.watched_update(cfg, 1, test_grpo.make_groups(), policy, optimizer)
-    assert seen == [False] + [roomy] * (len(seen) - 2) + [False]
+    assert seen == [False] + [once] * (len(seen) - 2) + [False]
     gradient = torch.cat([tiny.full(p.grad) for p in policy.parameters()])
     if dist.get_rank() == 0: torch.save(gradient, f"{out}/{{k}}.pt")
 leave_ranks()
@@ -334,21 +334,21 @@ def failed(*questions):
 
 def test_what_was_asked_is_not_asked_again():
     prompts, question = make_prompts([]), ask(1)
-    prompts.learn([failed(question), failed(question)])
+    prompts.add_questions([failed(question), failed(question)])
     assert prompts.buffer == [question]
     assert questions_of(prompts.take(1, 8, {"align": 0.4})) == [question]
-    prompts.learn([failed(question)])
+    prompts.add_questions([failed(question)])
     assert prompts.buffer == []
 
 
 def test_a_question_with_too_long_a_prompt_is_left_out_and_of_too_many_the_oldest(monkeypatch):
-    monkeypatch.setitem(Prompts.learn.__globals__, "BUFFER_SIZE", 2)
+    monkeypatch.setitem(Prompts.add_questions.__globals__, "BUFFER_SIZE", 2)
     prompts = make_prompts([], Config(max_prompt_tokens=400))
     long = ask("1" * 400)
-    prompts.learn([failed(ask(1), long, ask(2), ask(3), long)])
+    prompts.add_questions([failed(ask(1), long, ask(2), ask(3), long)])
     assert prompts.buffer == [ask(2), ask(3)]
     assert prompts.waiting() == {"align": {"buffer": 2, "too_long": 1}}
-    prompts.learn([])  # it is counted in its own step
+    prompts.add_questions([])  # it is counted in its own step
     assert prompts.waiting()["align"]["too_long"] == 0
 
 

@@ -17,7 +17,6 @@ import torch.distributed.checkpoint as dcp
 
 import sandbox
 from bench import hostile
-from checks.checkpoint import load_checkpoint
 from config import Config, UserError
 from jail import clock, seccomp
 from jail.protocol import RUN_STATUSES, parse_run
@@ -33,6 +32,7 @@ from reward import Verdict, judge, make_question
 from rollout import Group, Response, Sample
 from run import RunDir, step_metrics
 from sandbox import Sandbox
+from startup.checkpoint import load_checkpoint
 from trace import trace_program
 from train import Prompts
 
@@ -363,7 +363,7 @@ def test_a_question_that_cannot_be_put_gives_up_its_sample_only():
         samples.append(sample)
     group = Group(0, "code", None, "", [1], samples)
     prompts = Prompts(Config(), [], tokenizer, [])
-    prompts.learn([group])
+    prompts.add_questions([group])
     assert [question.program for question in prompts.buffer] == ["y = 2"]
     assert isinstance(samples[0].outcome, JudgeError) and samples[0].advantage == 0
     assert step_metrics([group], {}, STATS)["judge_errors"] == 1

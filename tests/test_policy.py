@@ -18,7 +18,6 @@ from transformers import (
 )
 
 import policy as policy_module
-from checks.model import load_policy
 from config import Config, UserError
 from policy import (
     EDGE,
@@ -31,6 +30,7 @@ from policy import (
     split_batch,
 )
 from rollout import Group, Response, Sample
+from startup.model import load_policy
 
 GENERATOR = torch.Generator().manual_seed(7)
 CPU = torch.device("cpu")
@@ -120,7 +120,7 @@ def test_the_gradient_of_log_probabilities_in_slices(monkeypatch, dtype):
 
 
 def test_products_of_attention_have_few_shapes():
-    """For each shape oneDNN compiles a kernel, at 2 ms; it keeps 128 of them (checks/heap.py)."""
+    """For each shape oneDNN compiles a kernel, at 2 ms; it keeps 128 of them (startup/heap.py)."""
     prompts, answers = [tokens(n) for n in (21, 30, 44)], [[tokens(n) for n in range(5, 60, 6)]] * 3
     sides = {tuple(distance.shape) for _, _, distance in Pack(prompts, answers).blocks}
     assert all(side % EDGE == 0 for shape in sides for side in shape) and len(sides) <= 4

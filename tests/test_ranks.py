@@ -43,7 +43,7 @@ def test_a_rank_that_does_not_come_is_named(tmp_path):
 FIND = """
 import os
 from pathlib import Path
-import checks.start
+import startup.start
 from config import UserError
 
 set_up_ranks(20)
@@ -61,10 +61,10 @@ def model_directory(model):
     assert first is (local == "0"), "all of a node download, or another rank before the first"
     return str(disk)
 
-checks.start.model_directory = model_directory
-assert checks.start.find_model("one") == str(disk)
+startup.start.model_directory = model_directory
+assert startup.start.find_model("one") == str(disk)
 try:
-    checks.start.find_model("none")
+    startup.start.find_model("none")
 except UserError as error:
     (folder / f"said.{{rank}}").write_text(str(error))
 leave_ranks()

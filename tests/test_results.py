@@ -149,14 +149,16 @@ def test_a_coin_pays_whatever_a_program_does_and_the_same_in_each_run(monkeypatc
 def test_dealt_targets_have_the_names_of_a_question_and_the_values_of_others(monkeypatch):
     asked = [Question("", [], "f", {"y": 1, "output": 2}), Question("", [], "f", {"z": 3})]
     known = Question("", [], "f", {"y": 7})
-    monkeypatch.setattr(train.Prompts, "learn", lambda prompts, _: prompts.buffer.extend(asked))
+    monkeypatch.setattr(
+        train.Prompts, "add_questions", lambda prompts, _: prompts.buffer.extend(asked)
+    )
     deal_targets()
     prompts = SimpleNamespace(buffer=[known])
-    train.Prompts.learn(prompts, [])
+    train.Prompts.add_questions(prompts, [])
     assert [q.target for q in asked] == [{"y": 3, "output": 1}, {"z": 2}]
     assert known.target == {"y": 7}
     asked.clear()
-    train.Prompts.learn(prompts, [])  # a step without questions
+    train.Prompts.add_questions(prompts, [])  # a step without questions
 
 
 def test_what_is_kept_of_a_run(tmp_path):

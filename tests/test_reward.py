@@ -6,7 +6,6 @@ import math
 
 import pytest
 
-from checks.start import worked_examples
 from config import ALIGN_TEMPLATE, Config
 from jail.values import encode
 from problems.answers import (
@@ -28,6 +27,7 @@ from reward import (
     score_answer,
 )
 from sandbox import Sandbox
+from startup.start import worked_examples
 
 SUM = "def f(nums):\n    total = 0\n    for n in nums:\n        total += n\n    return total"
 CFG = Config()
@@ -201,6 +201,10 @@ def test_yes_or_no_may_be_a_bool_where_the_data_says_one_or_zero(sandbox, return
         ("2", "2.4", False),
         ("2", "2.0000001", False),
         ("9007199254740993", "9007199254740992.0", False),
+        ("0", "-0", True),
+        ("-0", "0", True),
+        ("5", "+5", True),
+        ("5", "-5", False),
         ("007", "7", False),
         ("007", "7.0", False),
         ("1", "True", False),
@@ -296,7 +300,7 @@ def test_unfit_programs_give_a_reason_instead(sandbox, program, reason):
 def test_values_that_no_answer_can_say_are_not_asked_for(sandbox):
     body = "    far = float('inf')\n    kind = int\n    some = frozenset(nums)\n    n = len(nums)"
     made = make_question(sandbox, f"def f(nums):\n{body}\n    return far", [[1, 2]], "f", CFG)
-    assert made.shown_target() == {"some": "frozenset({1, 2})", "n": "2", "output": "inf"}
+    assert made.shown_target() == {"some": "frozenset({1, 2})", "n": "2"}  # the text says inf
     assert score_answer(answer_text(made), made, format_bonus=0.1).reward == 1.0
     for value in ("int", "[kind]"):
         program = f"def f(nums):\n{body}\n    return {value}"
@@ -367,6 +371,11 @@ FORMS = [
     "| x | 3 |\n| y | [1, 2] |",
     "x = 3  # after the loop\ny = [1, 2] (a list)",
     "x = 3\r\ny = [1, 2]\r\n",
+    "+ x = 3\n+ y = [1, 2]",
+    "• x = 3\n• y = [1, 2]",
+    "# x = 3\n# y = [1, 2]",
+    "<answer>x = 3\ny = [1, 2]</answer>",
+    "<answer>\nx = 3\ny = [1, 2]\n</answer>",
     "<think>\nx = 9\ny = []\n</think>\nx = 3\ny = [1, 2]",
     "y = [9]\nx = 3\nno: y = 1\ny = [1, 2]<|im_end|>",
 ]

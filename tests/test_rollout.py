@@ -11,8 +11,6 @@ import torch
 from forked import Python
 from safetensors.torch import save_file
 
-from checks.files import checkpoint_names, model_directory
-from checks.model import load_policy
 from config import Config, UserError
 from policy import Pack, named_weights
 from problems.problem import Problem
@@ -25,8 +23,10 @@ from rollout import (
     make_engine,
     rollout,
 )
-from run import Clock
+from run import Stopwatch
 from sandbox import Pool
+from startup.files import checkpoint_names, model_directory
+from startup.model import load_policy
 
 CFG = {"max_prompt_tokens": 128, "max_tokens": 32, "kv_cache_gb": 0.05}
 FP32 = Config(dtype="float32")
@@ -45,7 +45,7 @@ def gap(model, responses, n=4, temperature=1.0):
     """|log p of the trainer - log p of the sampler| of every sampled token."""
     answers = [[r.token_ids for r in responses[i * n : (i + 1) * n]] for i in range(len(PROMPTS))]
     model.temperature = temperature
-    ours = model.frozen(Pack(PROMPTS, answers))
+    ours = model.no_grad_logp(Pack(PROMPTS, answers))
     return (ours - torch.tensor([logp for r in responses for logp in r.logprobs])).abs()
 
 
@@ -207,7 +207,7 @@ def test_a_thought_that_the_template_began_is_part_of_the_answer(one_process):
     ]
     cfg = Config(samples_per_prompt=1)
     with Pool(1) as pool:
-        made = rollout(cfg, 0, groups, Drafts(), pool, accept, print, Clock())
+        made = rollout(cfg, 0, groups, Drafts(), pool, accept, print, Stopwatch())
     texts = [group.samples[0].response.text for group in made]
     assert texts == ["a draft", "<think>a draft"]
 
@@ -225,7 +225,7 @@ def test_ranks_tell_each_other_what_they_sampled_and_no_tests(one_process, monke
     groups = [Group(i, "code", task, "", [1]) for i in range(2)]
     with Pool(1) as pool:
         made = rollout(
-            Config(samples_per_prompt=1), 0, groups, Drafts(), pool, accept, print, Clock()
+            Config(samples_per_prompt=1), 0, groups, Drafts(), pool, accept, print, Stopwatch()
         )
     assert [group.samples[0].response.text for group in made] == ["a draft", "of rank 1"]
     assert max(sent) < 10_000

@@ -228,6 +228,29 @@ def test_a_twin_differs_in_what_no_program_can_know(box, chance):
     assert here[0]["value"] != there[0]["value"]
 
 
+BUILTINS = {  # what equals a builtin value -> that value
+    "collections.namedtuple('P', 'x y')(1, [2])": (1, [2]),
+    "enum.IntEnum('E', 'A')(1)": 1,
+    "[Text('ab'), Text('')]": ["ab", ""],
+    "{'k': Many([Many(), 2])}": {"k": [[], 2]},
+    "Chosen({3})": {3},
+    "fractions.Fraction(6, 2), fractions.Fraction(1, 4)": (3, 0.25),
+    "decimal.Decimal('3.50'), decimal.Decimal('-2')": (3.5, -2),
+}
+
+
+@pytest.mark.parametrize("expression", BUILTINS)
+def test_what_equals_a_builtin_value_is_that_value(box, expression):
+    program = "import collections, decimal, enum, fractions\nclass Text(str):\n"
+    program += "    def __str__(self): return 'no'\n    def __eq__(self, other): return True\n"
+    program += "class Many(list):\n    def __iter__(self): return iter('no')\n"
+    program += f"class Chosen(set): pass\ndef f(): return {expression}"
+    (result,) = box.run(program, [[]], "f")
+    assert repr(result.value) == repr(BUILTINS[expression])
+    (traced,) = box.run(program, [[]], "f", traced=1)
+    assert traced.status == "error" or "Fraction" in expression
+
+
 # --- Packages -----------------------------------------------------------------------------------
 
 

@@ -49,9 +49,9 @@ def overlaps(trained: list[str], held: dict[str, str]) -> dict[str, str]:
 def main(arguments: list[str]) -> None:
     if len(arguments) != 2:
         raise UserError(f"give problems and tasks, each with commas, not {len(arguments)} words")
-    from checks.start import worked_examples
     from eval import make_tasks
     from sandbox import Pool
+    from startup.start import worked_examples
 
     sources, tasks = arguments
     cfg = Config(eval_tasks=tuple(tasks.split(",")))

@@ -373,8 +373,8 @@ def probe(cfg: Config, directory: str, pool: Pool, limit: int = 0) -> dict:
 
 
 def main(arguments: list[str]) -> None:
-    from checks.directory import write_whole
-    from checks.files import model_directory
+    from startup.directory import write_whole
+    from startup.files import model_directory
 
     pairs = [arg.partition("=")[::2] for arg in arguments]
     flags = {flag: text for flag, text in pairs if flag in ("--out", "--limit")}

@@ -30,9 +30,9 @@ from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from checks.files import check_own_names
 from config import Config, UserError, first_line
 from policy import Pack, Policy, Rows, sum_in_fp32
+from startup.files import check_own_names
 
 TOLERANCE = 1e-4  # nats; fp32 rounds log-probabilities by some 1e-6
 # Two prompts with a common beginning, and their answers: numbers of tokens.
@@ -77,10 +77,10 @@ def shard(cfg: Config, policy: Policy, states: str) -> Policy:
     states: "ranks" spreads over all ranks; "node" over those of each node, so that every node has a
     copy, and only gradients travel between nodes; "cpu" over all, to rest in main memory.
 
-    A roomy policy then gathers weights once an optimizer step and not for each micro-batch. That
+    A policy that gathers_once then has whole weights for an optimizer step, not a micro-batch. That
     takes 2 bytes a weight, and 4 for the gradients that belong to other ranks. Copies cost a CPU
     time; a GPU, where checkpoint_layers says that memory is short, gathers while it computes.
-    One roomy process has nothing to spread: keep_whole().
+    One such process has nothing to spread: keep_whole().
     """
     world, compute = dist.get_world_size(), getattr(torch, cfg.compute_dtype)
     sizes = (world,)
@@ -89,16 +89,16 @@ def shard(cfg: Config, policy: Policy, states: str) -> Policy:
         sizes = (world // node, node)
     names = ("nodes", "ranks")[-len(sizes) :]
     on_gpu = policy.device.type == "cuda"
-    policy.roomy = states != "cpu" and not (on_gpu and cfg.checkpoint_layers)
+    policy.gathers_once = states != "cpu" and not (on_gpu and cfg.checkpoint_layers)
     if cfg.checkpoint_layers:
         for layer in policy.model.get_decoder().layers:
             layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
-    if world == 1 and policy.roomy:
+    if world == 1 and policy.gathers_once:
         return keep_whole(policy, compute)
     options = {
         "mesh": init_device_mesh(policy.device.type, sizes, mesh_dim_names=names),
         "mp_policy": MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32),
-        "reshard_after_forward": False if policy.roomy else None,
+        "reshard_after_forward": False if policy.gathers_once else None,
     }
     if states == "cpu" and on_gpu:
         options["offload_policy"] = CPUOffloadPolicy()
@@ -108,7 +108,7 @@ def shard(cfg: Config, policy: Policy, states: str) -> Policy:
 
 
 def keep_whole(policy: Policy, compute: torch.dtype) -> Policy:
-    """A roomy policy on one rank, where all that FSDP does is copying through its buffers."""
+    """As gathers_once on one rank, where all that FSDP does is copying through its buffers."""
     policy.to(policy.device, torch.float32)
     for weight in trained(policy):
         weight.grad_dtype = None  # any: fp32 beside values in the compute type
@@ -150,7 +150,7 @@ def refuse_what_is_not_done(model: PreTrainedModel, directory: str) -> None:
     for name in ("final_logit_softcapping", "logits_soft_cap", "logit_scale", "logits_scaling"):
         if getattr(config, name, None) not in (None, 1.0):
             raise UserError(f"{directory}: its logits are changed ({name}), which is not done here")
-    if getattr(model.get_output_embeddings(), "bias", None) is not None:  # see Policy.head
+    if getattr(model.get_output_embeddings(), "bias", None) is not None:  # TargetLogp adds none
         raise UserError(f"{directory}: its output head has a bias, which is not done here")
     if not hasattr(model.get_decoder(), "layers"):
         kind = type(model).__name__

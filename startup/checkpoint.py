@@ -65,9 +65,14 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (CheckpointException, pickle.UnpicklingError, OSError) as error:
-        if isinstance(error, CheckpointException):  # one for each rank that failed
-            error = next(iter(error.failures.values()))[0]
+        why = first_line(cause(error))
         raise UserError(
-            f"cannot read the checkpoint {path} ({first_line(error)}); resume only a run that you, "
+            f"cannot read the checkpoint {path} ({why}); resume only a run that you, "
             "or somebody whom you trust, trained"
         ) from error
+
+
+def cause(error: BaseException) -> BaseException:
+    """What went wrong on the first of the ranks whose errors torch has put together."""
+    failed = isinstance(error, CheckpointException)
+    return next(iter(error.failures.values()))[0] if failed else error

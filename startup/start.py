@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig
 
-from checks.files import model_directory
 from config import Config, UserError, first_line
 from jail.calls import parse_call
 from problems.failures import tried_again
@@ -17,6 +16,7 @@ from problems.problem import Question, chat_ids, question_messages
 from reward import make_question
 from run import gather
 from sandbox import Sandbox
+from startup.files import model_directory
 
 GPU_FILE = Path("/dev/nvidia0")  # the driver makes it for the first GPU
 
