@@ -133,6 +133,11 @@ AT_LEAST_ONE = [
     "optimizer_steps", "sandbox_workers", "max_variables", "align_inputs", "micro_tokens",
     "rollout_tp", "save_every",
 ]  # fmt: skip
+SHARE = ("between 0 and 1", lambda x: 0 <= x <= 1)
+POSITIVE, NOT_NEGATIVE = ("above 0", lambda x: x > 0), ("at least 0", lambda x: x >= 0)
+BOUNDS = {"align_ratio": SHARE, "format_bonus": SHARE}
+BOUNDS |= dict.fromkeys(("temperature", "timeout_s", "grad_clip"), POSITIVE)
+BOUNDS |= dict.fromkeys(("lr", "tis_cap", "kl_coef", "warmup_steps", "eval_every"), NOT_NEGATIVE)
 
 
 def load_config(argv: list[str]) -> Config:
@@ -144,7 +149,8 @@ def load_config(argv: list[str]) -> Config:
         if arg.startswith("--"):
             key, equals, text = arg[2:].partition("=")
             key = check_key(key.replace("-", "_"), where=f"argument {arg!r}")
-            values[key] = convert(key, literal(text) if equals else True, where=f"argument {arg!r}")
+            value = literal(text, FIELDS[key].type) if equals else True
+            values[key] = convert(key, value, where=f"argument {arg!r}")
         elif number == 0:
             values.update(read_config_file(Path(arg)))
         else:
@@ -182,10 +188,13 @@ def read_config_file(path: Path) -> dict[str, object]:
     return values
 
 
-def literal(text: str) -> object:
-    """A command-line value: a Python literal where it parses as one, else the text itself."""
+def literal(text: str, wanted: type) -> object:
+    """A command-line value: a Python literal where it parses as one, else the text itself, which
+    --name=1.10 is, too."""
     if text in ("true", "false"):
         return text == "true"
+    if wanted is str and text[:1] not in ("'", '"'):
+        return text
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, ArithmeticError):
@@ -209,8 +218,6 @@ def convert(key: str, value: object, where: str) -> object:
         return tuple(value.split(",")) if key in LISTS else (value,)
     if wanted is tuple and isinstance(value, list):
         return tuple(value)
-    if wanted is str and type(value) in (int, float) and where.startswith("argument"):
-        return str(value)  # --name=7
     if type(value) is not wanted:
         raise UserError(f"{where}: {key} must be {wanted.__name__}, not {value!r}")
     return value
@@ -223,12 +230,18 @@ def check(cfg: Config) -> None:
     for key in AT_LEAST_ONE:
         if getattr(cfg, key) < 1:
             raise UserError(f"{key} must be at least 1, not {getattr(cfg, key)}")
-    if not 0 <= cfg.align_ratio <= 1:
-        raise UserError(f"align_ratio must lie between 0 and 1, not {cfg.align_ratio}")
-    if cfg.temperature <= 0:
-        raise UserError(f"temperature must be above 0, not {cfg.temperature}: GRPO needs variety")
+    for key, (bounds, fits) in BOUNDS.items():
+        if not fits(getattr(cfg, key)):
+            raise UserError(f"{key} must be {bounds}, not {getattr(cfg, key)}")
+    if 0 < cfg.align_ratio * cfg.prompts_per_step <= 0.5:
+        asked = f"align_ratio={cfg.align_ratio} of prompts_per_step={cfg.prompts_per_step}"
+        raise UserError(f"{asked} is no question in any step; 0 is plain GRPO")
     if cfg.clip and not (len(cfg.clip) == 2 and all(type(x) in (int, float) for x in cfg.clip)):
         raise UserError(f"clip must be two numbers, such as 0.2,0.28, not {cfg.clip}")
+    if cfg.clip and (cfg.clip[0] < 0 or cfg.clip[0] < 1 < cfg.clip[1]):
+        raise UserError(
+            f"clip is how far the ratio may go from 1, such as 0.2,0.28, not {cfg.clip}"
+        )
     if not all(text.partition("=")[2] for text in cfg.chat_kwargs):
         raise UserError(f"chat_kwargs must be texts such as 'key=value', not {cfg.chat_kwargs}")
     if "/" in cfg.name or cfg.name in ("", ".", ".."):

@@ -20,9 +20,7 @@ import os
 import random
 import re
 import sys
-import threading
 import time
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +37,7 @@ from jail.values import encode
 from problems.assertions import Assertion, grade_assertion
 from problems.benchmarks import Item, labels_of, task_problems
 from problems.failures import JudgeError, guarded, of_references, tried_again
-from problems.load import read_jsonl, read_samples
+from problems.load import read_samples
 from problems.problem import OUTPUT, Problem, Question, Unusable, question_messages, show_call
 from problems.programs import extract_program
 from problems.stats import row_text, summarise
@@ -48,6 +46,7 @@ from rollout import Request, make_engine
 from run import gather, leave_ranks, set_up_ranks
 from sandbox import Pool, Sandbox, SandboxUnavailable
 from startup.directory import write_whole
+from startup.samples import Samples, describe
 from startup.start import check_world, find_model, worked_examples
 
 TOOLS = {"--compare": "compare.py", "--show": "show.py", "--tasks=probe": "probe.py"}
@@ -209,39 +208,6 @@ def result_row(item: Item, i: int, g: int, text: str, graded: dict) -> dict:
     return row | graded | item.labels | {"prompt": item.messages[-1]["content"]}
 
 
-class Samples:
-    """The file that a model's graded samples are added to, a line each, the moment they are there.
-
-    Lines of another model, or of other settings, are refused: the numbers would be a mixture's.
-    """
-
-    def __init__(self, path: Path, settings: dict) -> None:
-        self.path, self.settings, self.lock = path, settings, threading.Lock()
-        self.found: dict[tuple, dict] = {}
-        if path.exists():
-            data = path.read_bytes()
-            os.truncate(path, data.rfind(b"\n") + 1)  # a kill may leave the beginning of a line
-            for row, where in read_jsonl(path):
-                if row.pop("settings", None) != settings:
-                    hint = "give --out=FILE or remove this one"
-                    raise UserError(f"{where}: of another evaluation; {hint}")
-                if row.get("status") != "judge_error":  # it is asked again
-                    self.found[row.pop("task"), row["item"], row["sample"]] = row
-        gather(None, "reading samples")  # nobody adds before everybody has read
-        path.parent.mkdir(parents=True, exist_ok=True)
-
-    def of(self, task: str, item: Item, i: int, g: int) -> dict | None:
-        row = self.found.get((task, i, g))
-        if row and row["task_id"] != item.task_id:
-            raise UserError(f"{self.path}: {row['task_id']} has moved in {task}; remove this file")
-        return row
-
-    def add(self, task: str, result: dict) -> None:
-        line = json.dumps({"task": task} | result | {"settings": self.settings}) + "\n"
-        with self.lock, self.path.open("a", encoding="utf-8") as file:
-            file.write(line)
-
-
 # ------------------------------------------------------------------------------- grading
 def grade(sandbox: Sandbox, asked: object, text: str) -> dict:
     """{"passed", "status", "score" in 0..1, ...} of an answer to an item's `asked`."""
@@ -352,7 +318,7 @@ def evaluate_model(cfg: Config, pool: Pool, out: Path, scope: Scope) -> list[dic
     )
     known = AutoConfig.from_pretrained(directory)
     room = min(needed, getattr(known, "max_position_embeddings", needed))
-    settings = describe(cfg, directory, scope)
+    settings = describe(cfg, directory, tasks, scope)
     samples = Samples(out.with_suffix(".samples.jsonl"), settings)
     sized = dataclasses.replace(cfg, max_prompt_tokens=room, max_tokens=0)
     engine = make_engine(sized, directory, device)
@@ -360,19 +326,6 @@ def evaluate_model(cfg: Config, pool: Pool, out: Path, scope: Scope) -> list[dic
     leave_ranks()
     about = {"model": cfg.model, "settings": settings | {"n": scope.n}}
     return [row | about for row in rows]
-
-
-def describe(cfg: Config, directory: str, scope: Scope = ALL) -> dict:
-    """What a sample depends on; `digest` is of all that, weights (size and time) included."""
-    keys = ("compute_dtype", "engine", "stop", "code_template", "problems", "data_dir")
-    keys += ("align_template", "align_examples", "align_output", "max_variables", "max_tokens")
-    keys += ("timeout_s", "memory_mb", "sandbox", "sandbox_packages", "chat_kwargs")
-    files = [path.stat() for path in sorted(Path(directory).glob("*.safetensors"))]
-    all_ = [getattr(cfg, key) for key in keys] + [(s.st_size, s.st_mtime_ns) for s in files]
-    all_ += [scope.since, scope.until]
-    about = {"model": cfg.model, "temperature": cfg.eval_temperature, "seed": cfg.seed}
-    digest = f"{zlib.crc32(repr(all_).encode()):08x}"
-    return about | {"max_tokens": scope.max_tokens, "digest": digest}
 
 
 if __name__ == "__main__":

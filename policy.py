@@ -65,8 +65,10 @@ class Policy(torch.nn.Module):
 
     @torch.no_grad()
     def no_grad_logp(self, pack: "Pack | Rows") -> Tensor:
-        """forward() without a gradient; no weight stays gathered."""
+        """forward() without a gradient; no weight stays gathered, no mask stays made."""
         logp = self(pack)
+        vars(pack).pop("blocks", None)
+        vars(pack).get("masks", {}).clear()
         self.release()
         return logp
 
@@ -152,11 +154,6 @@ def named_weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
         yield from revert_weight_conversion(policy.model, {name: full}).items()
 
 
-def sum_in_fp32(weight: Tensor) -> None:
-    """A hook for after a gradient was added: the first of a step comes in the compute type."""
-    weight.grad = weight.grad.float()
-
-
 def own_tensors(model: PreTrainedModel) -> dict[str, Tensor]:
     """What a checkpoint holds, under the model's own names: each tied weight once."""
     tied = model.all_tied_weights_keys
@@ -173,7 +170,7 @@ class MicroBatch:
     """
 
     samples: list[tuple]
-    pack: "Pack | Rows"
+    pack: "Pack | Rows | None"  # None when it is done
     advantages: Tensor  # (N,)
     sampler_logp: Tensor  # (N,)
     old_logp: Tensor | None = None  # (N,)

@@ -300,6 +300,9 @@ def _from_vllm(output) -> Response:
     return Response(ids, logprobs, output.text, output.finish_reason == "stop")
 
 
+BATCH = 64  # requests that HfEngine decodes together
+
+
 class HfEngine:
     """transformers only: slow, exact, and the reference that the tests compare vLLM with."""
 
@@ -311,13 +314,19 @@ class HfEngine:
         self.tokenizer = AutoTokenizer.from_pretrained(directory)
         self.names, self.device = expected_names(directory), device
 
-    @torch.no_grad()
     def sample(self, requests: list[Request], on_finish: OnFinish | None = None) -> list[Response]:
-        """As VllmEngine.sample; all requests decode as one left-padded batch of B rows."""
+        """As VllmEngine.sample. A row takes memory until all of its batch have ended."""
+        done: list[Response] = []
+        for at in range(0, len(requests), BATCH):
+            told = on_finish and (lambda i, response, at=at: on_finish(at + i, response))
+            done += self._sample(requests[at : at + BATCH], told)
+        return done
+
+    @torch.no_grad()
+    def _sample(self, requests: list[Request], on_finish: OnFinish | None) -> list[Response]:
+        """Decode all of them as one left-padded batch."""
         from transformers import DynamicCache
 
-        if not requests:
-            return []
         width = max(len(r.prompt_ids) for r in requests)
         ids = torch.zeros(len(requests), width, dtype=torch.long, device=self.device)
         mask = torch.zeros_like(ids)

@@ -259,6 +259,8 @@ class Pool(contextlib.AbstractContextManager):
             return fn(self._sandbox(new=True), *args)
 
     def _sandbox(self, new: bool = False) -> Sandbox:
+        if new:
+            self._own.sandbox.close()  # its twins, too, of which one may have broken
         if new or not hasattr(self._own, "sandbox"):
             self._own.sandbox = Sandbox(**self._limits)
             self._made.append(self._own.sandbox)

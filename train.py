@@ -77,13 +77,12 @@ def train(cfg: Config) -> None:
         engine = make_engine(cfg, model_dir, device)
         engine.sync(named_weights(policy))
 
-        def evaluate_if_due() -> None:
-            if run.evaluation_due(step):
-                run.log_evaluation(evaluate(cfg, engine, tokenizer, pool, tasks), step)
+        def evaluate_now() -> None:
+            run.log_evaluation(evaluate(cfg, engine, tokenizer, pool, tasks), step)
 
-        evaluate_if_due()
-        stop = False
-        while step < cfg.steps and not stop:
+        if run.evaluation_due(step):
+            evaluate_now()
+        while step < cfg.steps and not run.asked_to_stop():
             step += 1
             clock = Stopwatch()
             # Ask: problems in data order, and questions about programs that failed before.
@@ -107,10 +106,11 @@ def train(cfg: Config) -> None:
             engine.sync(named_weights(policy))
             clock.lap("sync")
             run.log_step(step, groups, prompts.waiting(), stats, clock.laps)
-            stop = run.asked_to_stop()
-            if step % cfg.save_every == 0 or step == cfg.steps or stop:
+            stop, due = run.asked_to_stop(), run.evaluation_due(step)
+            if step % cfg.save_every == 0 or step == cfg.steps or stop or due:
                 run.save({"step": step} | prompts.state(), policy, tokenizer, optimizer)
-            evaluate_if_due()
+            if due and not stop:
+                evaluate_now()
     run.finish(step)
 
 
@@ -302,7 +302,7 @@ def set_advantages(cfg: Config, groups: list[Group]) -> None:
 
 def whiten(samples: list[Sample]) -> None:
     """REINFORCE++: a reward's advantage is over the rewards of all tokens, not of the group."""
-    lengths = torch.tensor([len(sample.response.token_ids) for sample in samples])
+    lengths = torch.tensor([len(s.response.token_ids) for s in samples], dtype=torch.long)
     rewards = torch.tensor([s.reward + s.penalty for s in samples], dtype=torch.float64)
     each = rewards.repeat_interleave(lengths)  # (tokens of all samples,)
     mean, std = float(each.mean()), float(each.var() + 1e-8) ** 0.5
@@ -398,6 +398,7 @@ def update(
             policy.next_micro_batch(last=batch is batches[-1])
             loss = batch_loss(cfg, batch, policy, reference, sum(lengths), len(lengths), stats)
             (loss * dist.get_world_size()).backward()
+            batch.pack = None  # its masks may take more memory than all else
             return_freed_memory()
         stats["grad_norm"] = policy.clip_gradient(cfg.grad_clip)
         stats["skipped"] += stats["grad_norm"] is None  # not finite: it would make all weights NaN

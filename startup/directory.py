@@ -51,11 +51,16 @@ def check_config(cfg: Config) -> None:
         old = json.loads((cfg.run_dir / "config.json").read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"nothing to resume in {cfg.run_dir}: {error}") from error
-    new, default = (json.loads(json.dumps(asdict(config))) for config in (cfg, Config()))
+    new, default = (json.loads(settings(config)) for config in (cfg, Config()))
     old = default | old  # a run may be older than a key
     keys = [key for key in new if key not in FREE_KEYS and old[key] != new[key]]
     if changed := "; ".join(f"{key}: {old[key]!r} -> {new[key]!r}" for key in keys):
         raise UserError(f"--resume with another config; these keys differ: {changed}")
+
+
+def settings(cfg: Config) -> str:
+    """As JSON; what dtype="auto" is depends on the machine."""
+    return json.dumps(asdict(cfg) | {"compute_dtype": cfg.compute_dtype}, indent=1)
 
 
 def reserve(cfg: Config) -> TextIO:
@@ -69,7 +74,7 @@ def reserve(cfg: Config) -> TextIO:
     ckpt.mkdir(exist_ok=True)
     if not (path / "hf").is_symlink():
         (path / "hf").symlink_to("ckpt/latest/hf")
-    write_whole(path / "config.json", json.dumps(asdict(cfg), indent=1))
+    write_whole(path / "config.json", settings(cfg))
     return held
 
 

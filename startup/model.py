@@ -31,7 +31,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from config import Config, UserError, first_line
-from policy import Pack, Policy, Rows, sum_in_fp32
+from policy import Pack, Policy, Rows
 from startup.files import check_own_names
 
 TOLERANCE = 1e-4  # nats; fp32 rounds log-probabilities by some 1e-6
@@ -115,6 +115,11 @@ def keep_whole(policy: Policy, compute: torch.dtype) -> Policy:
         weight.register_post_accumulate_grad_hook(sum_in_fp32)
     policy.register_forward_pre_hook(partial(Policy.copy_weights, dtype=compute))
     return policy
+
+
+def sum_in_fp32(weight: Tensor) -> None:
+    """A hook for after a gradient was added: the first of a step comes in the compute type."""
+    weight.grad = weight.grad.float()
 
 
 def make_optimizer(cfg: Config, policy: Policy) -> torch.optim.AdamW:

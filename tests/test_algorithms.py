@@ -114,6 +114,11 @@ def test_dapo_calls_a_group_flat_by_its_rewards_whatever_its_lengths():
     assert third < first < 0 < second
 
 
+@pytest.mark.parametrize("algo", ALGORITHMS)
+def test_a_step_in_which_nothing_was_judged_has_no_advantage(algo):
+    assert advantages(algo, []) == [[]]
+
+
 def test_an_algorithm_brings_its_own_clip():
     assert {name: row.clip for name, row in ALGORITHMS.items()} == {
         "grpo": (0.2, 0.2), "dr_grpo": (0.2, 0.2), "dapo": (0.2, 0.28), "rloo": (0.2, 0.2),

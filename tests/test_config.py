@@ -82,8 +82,10 @@ def test_lists_of_names_are_split_at_commas_and_texts_are_not(tmp_path):
 
 
 def test_int_is_welcome_as_float_and_a_number_as_name():
-    cfg = load_config(["--lr=1", "--name=7"])
-    assert (cfg.lr, cfg.name) == (1.0, "7")
+    assert load_config(["--lr=1"]).lr == 1.0
+    for name in ("7", "1.10", "1e3", "0x10", "None"):
+        assert load_config([f"--name={name}"]).name == name
+    assert load_config(["--name='a b'"]).name == "a b"
 
 
 @pytest.mark.parametrize(
@@ -95,6 +97,16 @@ def test_int_is_welcome_as_float_and_a_number_as_name():
         "--engine=sglang",
         "--name=a/b",
         "--clip=0.2",
+        "--clip=0.8,1.2",
+        "--clip=-0.1,0.2",
+        "--align_ratio=0.05",
+        "--grad_clip=0",
+        "--grad_clip=-1",
+        "--tis_cap=-1",
+        "--kl_coef=-0.1",
+        "--format_bonus=5",
+        "--warmup_steps=-1",
+        "--timeout_s=0",
         "--chat_kwargs=enable_thinking",
     ],
 )

@@ -247,6 +247,17 @@ def test_the_export_says_what_its_tensors_are_and_comes_with_its_settings(saved)
     assert AutoTokenizer.from_pretrained(run.path / "hf").chat_template == tiny.CHAT
 
 
+def test_a_resume_computes_in_the_type_that_the_run_began_with(cfg, monkeypatch):
+    monkeypatch.setattr(Config, "compute_dtype", "bfloat16")
+    run = RunDir(dataclasses.replace(cfg, dtype="auto"))
+    run.lock.close()
+    again = dataclasses.replace(cfg, dtype="auto", resume=True)
+    directory.check_config(again)
+    monkeypatch.setattr(Config, "compute_dtype", "float32")
+    with pytest.raises(UserError, match="compute_dtype: 'bfloat16' -> 'float32'"):
+        directory.check_config(again)
+
+
 def test_a_resume_reads_the_whole_checkpoint_and_refuses_other_problems(saved, capsys):
     run, policy, optimizer = saved
     run = RunDir(dataclasses.replace(run.cfg, resume=True))

@@ -12,12 +12,15 @@ import pytest
 from forked import Python, finish_ranks
 
 from config import Config, UserError
-from eval import Samples, Scope, describe, evaluate, grade, grade_samples, make_tasks, run
+from eval import Scope, evaluate, grade, grade_samples, make_tasks, run
 from problems import basics
+from problems.benchmarks import Item
 from problems.load import load_problems
+from problems.problem import Problem
 from problems.stats import summarise
 from rollout import make_engine
 from sandbox import Pool
+from startup.samples import Samples, describe
 from tools.show import show
 
 ROOT = Path(__file__).parent.parent
@@ -149,7 +152,7 @@ def tiny_evaluation(
     asked_of = items("problems", pool, cfg)
     tasks = {"problems": [dataclasses.replace(item, labels=labels) for item in asked_of]}
     if samples:
-        samples = Samples(samples, describe(cfg, str(tiny_model)))
+        samples = Samples(samples, describe(cfg, str(tiny_model), tasks, Scope()))
     return evaluate(cfg, engine, tokenizer, pool, tasks, samples, scope=Scope(n=n)), len(asked)
 
 
@@ -230,12 +233,20 @@ def test_a_sample_of_before_there_were_families_gets_its_label(
     assert asked == 0 and all(result["family"] == "kin" for result in row["results"])
 
 
-def test_what_a_sample_depends_on_changes_the_digest(tiny_model, tmp_path):
+def test_what_a_sample_depends_on_changes_the_digest(one_process, tiny_model, tmp_path):
+    problem = Problem("a", "Write f.", {"inputs": [[1]], "outputs": [2], "fn_name": "f"})
+    mended = dataclasses.replace(problem, tests=problem.tests | {"outputs": [3]})
     cfg = Config()
-    seen = {describe(cfg, str(tiny_model))["digest"], describe(cfg, str(tmp_path))["digest"]}
-    for change in ({"max_tokens": 9}, {"stop": ("x",)}, {"code_template": "{prompt}!"}):
-        seen.add(describe(dataclasses.replace(cfg, **change), str(tiny_model))["digest"])
-    assert len(seen) == 5
+
+    def digest(directory=tiny_model, asked=problem, text="Write f.", **change):
+        tasks = {"problems": [Item("a", [{"role": "user", "content": text}], asked)]}
+        return describe(dataclasses.replace(cfg, **change), str(directory), tasks, Scope())[
+            "digest"
+        ]
+
+    seen = [digest(), digest(tmp_path), digest(max_tokens=9), digest(stop=("x",))]
+    seen += [digest(code_template="{prompt}!"), digest(asked=mended), digest(text="Write g.")]
+    assert len({*seen}) == len(seen) and digest() == seen[0]
 
 
 def test_results_are_told_by_difficulty_and_by_month():

@@ -17,6 +17,7 @@ from reward import Verdict, make_question
 from rollout import Group, Response, Sample, rollout
 from run import RunDir, Stopwatch, step_metrics
 from sandbox import Pool, Run, SandboxBroken, SandboxUnavailable
+from startup.samples import Samples
 from startup.start import worked_examples
 from train import set_advantages
 
@@ -272,10 +273,10 @@ def test_results_keep_judge_errors_apart_from_wrong_answers(tmp_path, monkeypatc
 
 def test_what_could_not_be_judged_is_asked_again_when_an_evaluation_goes_on(one_process, tmp_path):
     path = tmp_path / "r.samples.jsonl"
-    samples = eval.Samples(path, {})
+    samples = Samples(path, {})
     for sample, status in enumerate(("passed", "judge_error")):
         samples.add("t", {"task_id": "a", "item": 0, "sample": sample, "status": status})
-    assert list(eval.Samples(path, {}).found) == [("t", 0, 0)]
+    assert list(Samples(path, {}).found) == [("t", 0, 0)]
 
 
 def test_an_evaluation_goes_on_when_one_answer_cannot_be_graded(one_process, monkeypatch):

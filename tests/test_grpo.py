@@ -175,15 +175,17 @@ def is_gathered(policy):
 
 def watched_update(cfg, step, groups, policy, optimizer):
     """Were weights gathered, or copied, before each micro-batch, and are they still, at the end?"""
-    seen, batch_loss = [], train.batch_loss
+    seen, batches, batch_loss = [], [], train.batch_loss
 
     def noting(cfg, batch, policy, *rest):
         seen.append(is_gathered(policy))
+        batches.append(batch)
         return batch_loss(cfg, batch, policy, *rest)
 
     train.batch_loss = noting
     try:
         update(cfg, step, groups, policy, None, optimizer)
+        assert not any(batch.pack for batch in batches)  # whose masks take more than the rest
     finally:
         train.batch_loss = batch_loss
     return [*seen, is_gathered(policy)]

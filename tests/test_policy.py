@@ -314,3 +314,10 @@ def test_a_model_whose_head_has_a_bias_is_refused(one_process, tmp_path):
     PhiForCausalLM(PhiConfig(**sizes, num_hidden_layers=1)).save_pretrained(tmp_path)
     with pytest.raises(UserError, match="its output head has a bias"):
         load_policy(Config(), str(tmp_path), CPU)
+
+
+def test_no_mask_is_kept_between_passes(one_process):
+    """They grow with the square of the lengths, and a step has many packs."""
+    pack = Pack([[1, 2]], [[[3, 4], [5]]])
+    tiny.make_policy(Config(dtype="float32")).no_grad_logp(pack)
+    assert not pack.masks and "blocks" not in vars(pack)

@@ -260,3 +260,15 @@ def test_a_model_that_vllm_does_not_know_is_one_sentence(random_model, monkeypat
     monkeypatch.setattr("vllm.LLM", fail)
     with pytest.raises(UserError, match="AttributeError: .* has no attribute 'conv_dim'.*hf"):
         make_engine(FP32, random_model, torch.device("cpu"))
+
+
+def test_the_plain_sampler_takes_many_requests_in_parts(engines, monkeypatch):
+    asked = [Request(PROMPTS[i % len(PROMPTS)], i, 3 + i, 1.0) for i in range(5)]
+    told, parts = [], []
+    for size in (64, 2):
+        monkeypatch.setattr("rollout.BATCH", size)
+        seen = {}
+        parts.append(engines["hf"].sample(asked, lambda i, r, seen=seen: seen.update({i: r})))
+        told.append([seen[i] for i in range(5)])
+    assert told[0] == parts[0] and told[1] == parts[1]
+    assert [r.token_ids for r in parts[0]] == [r.token_ids for r in parts[1]]

@@ -1204,6 +1204,20 @@ def test_a_sandbox_that_can_start_no_more_children_is_broken(capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_a_pool_ends_the_sandbox_of_which_a_twin_broke():
+    def trace(box: Sandbox, seen: list) -> None:
+        run(box.twin(0), "print(1)")
+        seen.append(box._zygote.pid)
+        if len(seen) % 2:  # else it is tried again
+            raise SandboxBroken("of a twin")
+
+    seen: list[int] = []
+    with Pool(1) as pool:
+        for _ in range(3):
+            pool.submit(trace, seen).result()
+        assert len({*seen}) == 4 and wait_until(lambda: all(map(gone, {*seen} - {seen[-1]})))
+
+
 def test_no_process_is_left_after_close():
     with Pool(2) as pool:
         found = [pid for f in [pool.submit(processes) for _ in range(4)] for pid in f.result()]

@@ -52,6 +52,27 @@ def undisturbed(tiny_model, tiny_problems, tmp_path_factory):
     return out / "whole", output
 
 
+STOPPED_WHILE_EVALUATING = """
+import os, signal, sys; sys.path.insert(0, {root!r}); sys.argv[0] = "train.py"
+import train
+told = []
+def evaluate(*_):
+    told.append(os.kill(os.getpid(), signal.SIGTERM) if told else 0)
+    return []
+train.evaluate = evaluate
+train.main()
+"""
+
+
+def test_a_signal_during_an_evaluation_ends_the_run_behind_it(tiny_model, tiny_problems, tmp_path):
+    script = tmp_path / "stopped.py"
+    script.write_text(STOPPED_WHILE_EVALUATING.format(root=str(ROOT)))
+    more = ("--name=e", "--steps=5", "--eval_every=3", "--save_every=9")
+    made = start(tiny_model, tiny_problems, tmp_path, *more, engine="hf", script=script)
+    assert "stopped after step 3" in made.finish()
+    assert len(rows(tmp_path / "e/metrics.jsonl")) == 3 and (tmp_path / "e/ckpt/step_3").exists()
+
+
 def test_run_directory_holds_what_the_readme_says(undisturbed):
     run, output = undisturbed
     assert {"config.json", "metrics.jsonl", "samples.jsonl", "report.html", "ckpt"} <= {
