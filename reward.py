@@ -18,7 +18,7 @@ from typing import NamedTuple
 import trace
 from config import Config
 from jail.recorder import UNFIT, plain
-from jail.remarks import complexity, has_class, mark_given, tells, without_remarks
+from jail.remarks import complexity, has_class, mark_given, without_remarks
 from jail.values import decode, encode, room_for
 from problems import answers
 from problems.failures import expected_outputs, is_odd
@@ -152,19 +152,20 @@ def make_question(
     traced = trace.trace_program(sandbox, program, input, fn_name, prefix=prefix)
     if traced.reason:
         return traced.reason
-    mark_given(program, traced.variables)
-    variables = trace.choose_variables(traced, cfg.max_variables)
-    asked = [v for v in variables if v.name != OUTPUT and answers.is_literal(v.value)]
-    target = {v.name: encode(v.value) for v in asked}
     output = traced.value if fn_name else traced.stdout.strip() or None
     if output is None:
         return "no output"
-    if cfg.align_output and not tells(program, OUTPUT, output):
-        target[OUTPUT] = plain(output)
-        if target[OUTPUT] is UNFIT:
-            return "output too long"
-        if fn_name and not answers.is_literal(output):
-            return "output is no literal"
+    if cfg.align_output and plain(output) is UNFIT:
+        return "output too long"
+    if cfg.align_output and fn_name and not answers.is_literal(output):
+        return "output is no literal"
+    told = not cfg.align_output or re.search(rf"\b{OUTPUT}\b", program) is not None
+    result = trace.Variable(None, OUTPUT, 0, 0, output, False, False, given=told)
+    mark_given(program, [*traced.variables, result] if cfg.align_output else traced.variables)
+    variables = trace.choose_variables(traced, cfg.max_variables)
+    asked = [v for v in variables if v.name != OUTPUT and answers.is_literal(v.value)]
+    target = {v.name: encode(v.value) for v in asked}
+    target |= {} if result.given else {OUTPUT: plain(output)}
     return Question(program, input, fn_name, target) if target else "no variable"
 
 

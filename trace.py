@@ -29,7 +29,7 @@ LONG = 1 << 16  # characters of an output, or of a value as JSON: no question ca
 
 @dataclass
 class Variable:
-    scope: str  # "" is the module; "f", "Stack.push", "f.inner"
+    scope: str | None  # "" is the module; "f", "Stack.push", "f.inner"; None: it is the output
     name: str
     line: int  # of its last definition
     order: int  # of its last definition: greater is later

@@ -82,7 +82,8 @@ def train(cfg: Config) -> None:
 
         if run.evaluation_due(step):
             evaluate_now()
-        while step < cfg.steps and not run.asked_to_stop():
+        stop = run.asked_to_stop()
+        while step < cfg.steps and not stop:
             step += 1
             clock = Stopwatch()
             # Ask: problems in data order, and questions about programs that failed before.
@@ -111,6 +112,7 @@ def train(cfg: Config) -> None:
                 run.save({"step": step} | prompts.state(), policy, tokenizer, optimizer)
             if due and not stop:
                 evaluate_now()
+                stop = run.asked_to_stop()
     run.finish(step)
 
 

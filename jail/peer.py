@@ -11,6 +11,7 @@ cannot travel raises Lost, which no `except Exception` of a check takes for an e
 program.
 """
 
+import contextlib
 import functools
 import importlib
 import json
@@ -51,6 +52,8 @@ BINARY = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and x
 OPERATORS = [f"__{side}{name}__" for name in BINARY.split() for side in ("", "r", "i")]
 OTHERS = "lt le gt ge neg pos abs invert int float complex index round trunc floor ceil enter exit"
 OPERATORS += [f"__{name}__" for name in (*OTHERS.split(), "reversed")]
+PEER = "peer of a Proxy"  # no name that a class can have
+MOST_LEFT = 1000  # values of an iterator that a check has not asked for
 SIZED = (*SEQUENCES.values(), *MAPPINGS.values(), bytearray, range)
 ATTRIBUTES = {"getattr": getattr, "setattr": setattr}
 ANY = METHODS["function"] | METHODS["generator"] | SPECIAL | ATTRIBUTES  # of the program's objects
@@ -122,31 +125,31 @@ class Proxy:
     """
 
     def __init__(self, peer: "Peer", number: int) -> None:
-        vars(self).update(ask=functools.partial(peer.call, number), lose=peer.lose)
+        vars(self)[PEER] = functools.partial(peer.call, number), peer.lose
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
-        return vars(self)["ask"]("getattr", (name,), {})
+        return vars(self)[PEER][0]("getattr", (name,), {})
 
     def __setattr__(self, name: str, value: object) -> None:
-        vars(self)["ask"]("setattr", (name, value), {})
+        vars(self)[PEER][0]("setattr", (name, value), {})
 
     def __eq__(self, other: object) -> bool:
         if other is not self and other is not None:
-            vars(self)["lose"](Run("unjudged", error="the check compares objects of the program"))
+            vars(self)[PEER][1](Run("unjudged", error="the check compares objects of the program"))
         return other is self
 
     __hash__ = object.__hash__
 
 
 def forward(name: str) -> Callable:
-    return lambda self, *args, **kwargs: vars(self)["ask"](name, args, kwargs)
+    return lambda self, *args, **kwargs: vars(self)[PEER][0](name, args, kwargs)
 
 
 def refuse(name: str) -> Callable:
     why = Run("unjudged", error=f"the check asks {name} of an object of the program")
-    return lambda self, *args: vars(self)["lose"](why)
+    return lambda self, *args: vars(self)[PEER][1](why)
 
 
 for special in ("__call__", "__next__", *SPECIAL):
@@ -174,7 +177,10 @@ class Peer:
         self.lent, self.numbers = [], {}  # (kind, object that the other side may use); id -> number
         self.borrowed, self.theirs = {}, {}  # number -> what stands for theirs; id -> number
         self.by_numpy = False  # whether the check looks at answers by numpy
-        self.odd = []  # of each answer how many values are instances, iterators, bare; is it hollow
+        # Of each call: how many instances of its answer were asked, how many iterators were and do
+        # not end, both of which may say what they like; was a value bare, or all of one hollow?
+        self.odd = []
+        self.born, self.begun = {}, {}  # number -> (0 or 1, call); iterators that have not ended
         self.kind = None  # the class under test; the side of the check knows only that it is one
         self.lost = None  # the Run of a Lost, which a check may have caught
         self.raised = None, None  # the last exception that came, and its Run
@@ -183,8 +189,8 @@ class Peer:
 
     def call(self, number: int, method: str, args: tuple, kwargs: dict) -> object:
         self.started()
-        if method == "__call__":
-            self.odd.append([0, 0, 0, 0])
+        if self.strict:
+            self.note(number, method)
         place = len(self.odd) - 1
         try:
             table = Table(self.names, caps(self.room), self.lend)
@@ -202,7 +208,7 @@ class Peer:
             except MALFORMED as error:
                 self.lose(Run("error", error=f"malformed call: {error}"[:200]))
             self.send(self.fd, {"status": "ok", "value": value}, self.room)
-        return self.read_answer(message, table, method, place)
+        return self.read_answer(message, table, number, method, place)
 
     def receive(self) -> dict:
         data = receive(self.fd, self.room)
@@ -218,7 +224,9 @@ class Peer:
         except MALFORMED as error:
             self.lose(Run("error", error=f"malformed report: {error}"[:200]))
 
-    def read_answer(self, message: dict, sent: Table, method: str, place: int) -> object:
+    def read_answer(
+        self, message: dict, sent: Table, number: int, method: str, place: int
+    ) -> object:
         status, error = message.get("status"), message.get("error", "")
         if status not in RUN_STATUSES or type(error) is not str:
             self.lose(Run("error", error="malformed report: no status"))
@@ -229,13 +237,14 @@ class Peer:
             known = sent.objects, sent.rows
             reader = Reader(rows, self.names, self.revive, self.strict, *known)
             values = [reader.get(root) for root in roots]
+            if self.by_numpy:
+                self.count(reader.made[len(sent.objects) :], values, self.odd[place])
             if names is None:
                 (value,) = values
-                if self.strict:
-                    pairs = zip(reader.made, rows, strict=True)  # no row: it is as it was sent
-                    self.count([x for x, row in pairs if row], value, self.odd[place])
                 return value
             problem = make_exception(names, values, self.names)
+            if isinstance(problem, StopIteration) and number in self.begun:
+                self.odd[self.begun.pop(number)][1] -= 1
             if self.strict and ends_loops(problem, method):
                 problem = RuntimeError(f"the program raised {type(problem).__name__}")
             self.raised = problem, Run("error", error=str(text)[:500])
@@ -243,14 +252,27 @@ class Peer:
             self.lose(Run("error", error=f"malformed report: {error}"[:200]))
         raise problem
 
-    def count(self, made: list, value: object, odd: list[int]) -> None:
-        """Add to `odd` what a call has brought that answers as it likes, or of which all holds."""
-        kinds = [type(x) for x in made]
-        odd[0] += kinds.count(Proxy)
-        odd[1] += kinds.count(types.GeneratorType)
-        if self.by_numpy:
-            odd[2] += sum(map(is_bare, made)) + (type(value) in (str, bytes) and not value)
-            odd[3] += is_hollow(value)
+    def note(self, number: int, method: str) -> None:
+        """An object of the program's is asked. What nobody asks says nothing."""
+        if born := self.born.pop(number, None):
+            kind, place = born
+            self.odd[place][kind] += 1
+            self.begun |= {number: place} if kind else {}
+        if method == "__call__":
+            self.odd.append([0, 0, 0, 0])
+
+    def count(self, made: list, values: list, odd: list[int]) -> None:
+        """Note of what holds whatever numpy asks: values without items."""
+        texts = [x for x in values if type(x) in (str, bytes) and not x]
+        odd[2] |= any(map(is_bare, made)) or bool(texts)
+        odd[3] |= any(map(is_hollow, values))
+
+    def drain(self) -> None:
+        """Ask iterators for what is left, so that only those that do not end are odd."""
+        for number in [*self.begun]:
+            with contextlib.suppress(Exception, Lost):
+                for _ in range(MOST_LEFT):
+                    self.call(number, "__next__", (), {})
 
     def lose(self, run: Run) -> None:
         self.lost = self.lost or run
@@ -262,6 +284,8 @@ class Peer:
         """[names of the exception's classes or None, its text, roots, rows]"""
         reader = Reader(rows, self.names, self.revive, self.strict)
         values = [reader.get(root) for root in roots]
+        if self.by_numpy and self.odd:
+            self.count(reader.made, values, self.odd[-1])
         kwargs = dict(zip(keys, values[len(values) - len(keys) :], strict=True))
         kind, target = self.lent[number]
         do = (METHODS[kind] if self.strict else ANY)[method]
@@ -330,6 +354,8 @@ class Peer:
         if number not in self.borrowed:
             self.borrowed[number] = made = make[kind](number)
             self.theirs[id(made)] = number
+            if self.strict and kind != "function":
+                self.born[number] = int(kind == "iterator"), len(self.odd) - 1
         return self.borrowed[number]
 
     def function(self, number: int) -> Callable:
@@ -345,9 +371,8 @@ class Peer:
                 method, args = ("__next__", ()) if given is None else ("send", (given,))
                 value = self.call(number, method, args, {})
             except StopIteration as stop:
-                if self.strict:
-                    self.odd[place][1] -= 1  # it has told all
-                    self.odd[place][2] += bool(self.by_numpy and not asked)
+                if self.by_numpy and not asked:
+                    self.odd[place][2] = True
                 return stop.value
             asked = True
             given = yield value

@@ -140,7 +140,7 @@ def is_inert(node: ast.AST) -> bool:
 class Variable(Protocol):
     """What mark_given reads and writes of trace.Variable."""
 
-    scope: str
+    scope: str | None  # None: it is what the program returns
     name: str
     value: object
     given: bool
@@ -156,20 +156,31 @@ class Text:
         self.pieces = {*pieces_of(self.whole)} | numbers_of(self.whole)
         self.sizes = sizes(self.pieces)
 
-    def says(self, value: object) -> bool:
-        if isinstance(value, str | bytes):
-            plain = value if isinstance(value, str) else value.decode("latin-1")
-            whole, forms = rf"(?<!\w){re.escape(plain)}(?!\w)", [plain]
-            found = bool(plain) and re.search(whole, self.whole) is not None
-        else:
-            forms = [alike(value), unescaped(alike(value))]
-            found = any(without_blanks(form) in self.squeezed for form in forms)
-        wanted = [{*pieces_of(form)} for form in forms]
-        return found or any(pieces and self.has(pieces) for pieces in wanted)
+    def says(self, value: "Form") -> bool:
+        found = any(form in self.squeezed for form in value.squeezed)
+        found |= bool(value.text) and value.whole.search(self.whole) is not None
+        return found or any(map(self.has, value.pieces))
 
     def has(self, pieces: set[str]) -> bool:
-        missing = pieces - self.pieces
-        return all(any(is_near(x, self.sizes) for x in sizes({piece})) for piece in missing)
+        return all(
+            piece in self.pieces or any(is_near(x, self.sizes) for x in sizes({piece}))
+            for piece in pieces
+        )
+
+
+class Form:
+    """A value as a text may say it. Made once: a program has many texts, and many variables."""
+
+    def __init__(self, value: object) -> None:
+        self.text, self.squeezed = "", set()
+        if isinstance(value, str | bytes):
+            self.text = value if isinstance(value, str) else value.decode("latin-1")
+            self.whole = re.compile(rf"(?<!\w){re.escape(self.text)}(?!\w)")
+            forms = {self.text}
+        else:
+            forms = {alike(value), unescaped(alike(value))}
+            self.squeezed = {*map(without_blanks, forms)}
+        self.pieces = [found for form in forms if (found := {*pieces_of(form)})]
 
 
 def mark_given(program: str, variables: list[Variable]) -> None:
@@ -183,7 +194,7 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     It need not say it in Python's way: see Text.
     """
     nodes = list(ast.walk(ast.parse(program)))
-    texts = texts_of(nodes)
+    texts = texts_of(nodes, program)
     spelled = {id(n): said for n in nodes if is_literal(n) and (said := written(n)) is not None}
     names = {name for node in nodes for name in identifiers(node)}
     stated = {text.whole.strip() for text in texts} | {*spelled.values()}
@@ -197,13 +208,15 @@ def mark_given(program: str, variables: list[Variable]) -> None:
     claimed = [claim for node in nodes for claim in claims(node, wanted, spelled)]
     claimed = [("".join(map(in_words, names)), {}, said) for names, said in claimed if said]
     claimed += [together(node, wanted, spelled) for node in nodes if isinstance(node, ast.stmt)]
+    said_pieces = {said: {*pieces_of(said)} for *_, values in claimed for said in values}
     bindings = bindings_of(nodes[0], literals)
     for v in variables:
         places = bindings[v.scope, v.name]
         value, plain, number = alike(v.value), str(v.value), size_of(v.value)
+        form = Form(v.value)
         own = letters(plain)  # "yes" names no y if it is the value
         named = [t for t in texts if letters(v.name) in t.letters.replace(own, "", 1)]
-        v.given |= any(text.says(v.value) or (plain or "''") in text.whole for text in named)
+        v.given |= any(text.says(form) or (plain or "''") in text.whole for text in named)
         if value in ("[]", "{}") and v.name in read:
             continue  # whether it has grown is the question
         name, beside = in_words(v.name), set()
@@ -212,13 +225,15 @@ def mark_given(program: str, variables: list[Variable]) -> None:
                 beside |= values
         v.given |= value in beside
         if value[0] in "[{":
-            v.given |= any({*pieces_of(value)} <= {*pieces_of(said)} for said in beside)
+            pieces = {*pieces_of(value)}
+            v.given |= any(pieces <= said_pieces[said] for said in beside)
         said = {literals.get(place) for place in places} - {None}
-        choice = len(said) > 1 and value in said
+        choice = len(said) > 1 and value in said and all(place in literals for place in places)
+        choice |= v.scope is None and isinstance(v.value, str)  # which text it returns
         if is_long(v.value) and not choice:
             v.given |= value in stated or plain in stated | words or number in numbers
             v.given |= type(v.value) is float and is_near(v.value, near)
-            v.given |= any(text.says(v.value) for text in texts)
+            v.given |= any(text.says(form) for text in texts)
         v.given |= type(v.value) is not str and any(plain == text.whole for text in texts)
         v.given |= plain.lower() in re.findall(r"\d+|[a-z]+", v.name.lower())  # y_is_777
         if places:
@@ -226,22 +241,18 @@ def mark_given(program: str, variables: list[Variable]) -> None:
             v.given |= all(literals.get(place) == value for place in deciding)
 
 
-def texts_of(nodes: list[ast.AST]) -> list[Text]:
+def texts_of(nodes: list[ast.AST], program: str) -> list[Text]:
     """The texts among the nodes, those of f-strings with their constants; as they are, and with
     what escapes in them stand for."""
     found = {str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)}
+    if "\\" in program:  # which eats a letter in '\total = 5'
+        texts = [
+            n for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str | bytes)
+        ]
+        found |= {(ast.get_source_segment(program, n) or "")[1:-1] for n in texts}
     found |= {"".join(map(constant_text, n.values)) for n in nodes if isinstance(n, ast.JoinedStr)}
     found |= {unescaped(text) for text in found}
     return [Text(text) for text in found | {JOINT.sub("", text) for text in found}]
-
-
-def tells(program: str, name: str, output: object) -> bool:
-    """Whether the program says its output, or calls something by that name. Which of several texts
-    it returns is the question."""
-    texts = texts_of(list(ast.walk(ast.parse(program))))
-    if not is_long(output) or isinstance(output, str):
-        texts = [text for text in texts if name in text.letters]
-    return bool(re.search(rf"\b{name}\b", program)) or any(text.says(output) for text in texts)
 
 
 def bindings_of(tree: ast.Module, literals: dict) -> dict[tuple[str, str], list[ast.AST]]:
@@ -482,11 +493,12 @@ def claims(
             for key, value in zip(keys, others, strict=True):
                 yield said_by(key), values(value)
                 yield said_by(value), values(key)
-        case ast.AnnAssign(target=ast.Name(id=name), annotation=value):
-            yield {name}, values(value)
+        case ast.AnnAssign(target=ast.Name(id=name), annotation=note, value=value):
+            yield {name}, values(note)
+            yield said_by(note), values(value)
         case ast.arguments():
             for argument, value in defaults(node):
-                yield {argument.arg}, values(value)
+                yield {argument.arg, *said_by(argument.annotation)}, values(value)
         case ast.arg(arg=name, annotation=value):
             yield {name}, values(value)
         case ast.Tuple(elts=parts, ctx=ast.Load()) | ast.List(elts=parts, ctx=ast.Load()):

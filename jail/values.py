@@ -27,7 +27,7 @@ OUTPUT_BYTES = 4 << 20  # a program may print as much per input; some contests w
 TYPES = (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict)  # as values
 NEW = {  # a value of a subclass -> the builtin value that it holds; runs no code of the subclass
     str: str.__str__, bytes: lambda x: bytes.__add__(x, b""),
-    int: int.__pos__, float: float.__pos__,
+    int: int.__pos__, float: float.__pos__, bytearray: bytes,
     tuple: lambda x: tuple.__getitem__(x, slice(None)), list: list.copy, dict: dict.copy,
     set: lambda x: {*set.__iter__(x)}, frozenset: lambda x: frozenset(frozenset.__iter__(x)),
     fractions.Fraction: lambda x: x.numerator if x.denominator == 1 else float(x),

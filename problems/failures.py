@@ -50,8 +50,8 @@ def expected_outputs(sandbox: Sandbox, problem: Problem) -> list:
 
 def is_odd(sandbox: Sandbox, problem: Problem, found: Run, given: tuple) -> bool:
     """Whether a program that passed a check, given, has an answer of another kind than the
-    solution: an object that answers whatever it is asked, an iterator that was not asked for all,
-    or for numpy, which finds nothing wrong with nothing, a value without items, or one with items
+    solution: an object that answers whatever it is asked, an iterator that does not end, or for
+    numpy, which finds nothing wrong with nothing, a value without items, or one with items
     where there should be none. Without a solution only a value without items is known to be odd."""
     tests, solution = problem.tests, problem.solution
     if found.status != "passed" or not found.value:

@@ -182,7 +182,7 @@ def chat_ids(tokenizer, messages: list[dict], cfg: Config) -> tuple[list[int], s
         text = "\n\n".join(m["content"] for m in messages) + "\n\n"
         return tokenizer.encode(text, **AS_TEXT if spelled else {}), ""
     told = [text.partition("=") for text in cfg.chat_kwargs]
-    keys = {key.strip(): literal(value.strip()) for key, _, value in told}
+    keys = {key.strip(): literal(value.strip(), object) for key, _, value in told}
     keys |= {"add_generation_prompt": True, "return_dict": False}
     if spelled:
         ids = ids_apart(tokenizer, messages, keys)

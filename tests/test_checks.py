@@ -716,7 +716,10 @@ SOLVED = {  # a solution and a test -> what passes it beside the solution, and w
         ["def Top(xs): yield max(xs)"],
         [ANYTHING, UNTIL_TOLD, *NOTHING],
     ),
-    ("def Top(xs): return iter([max(xs), 0])", ASKED[0]): ([UNTIL_TOLD], [ANYTHING]),
+    ("def Top(xs): return iter([max(xs), 0])", ASKED[0]): (
+        ["def Top(xs): return (x for x in xs)"],
+        [ANYTHING, UNTIL_TOLD],
+    ),
     (IN_CLASS % "{max(self.xs)}", "4 in Top([3, 4]).best()"): (
         [IN_CLASS % "[4]"],
         [ANYTHING, IN_CLASS % "[]"],
@@ -740,3 +743,74 @@ def test_a_check_without_a_solution_that_passes_is_graded_by_itself(box):
     for solution in ("", "def f(x): return 1"):
         problem = Problem("p", "", {"check": check, "entry_point": "f"}, solution)
         assert judge(box, problem, UNTIL_TOLD.replace("Top", "f")).status == "passed"
+
+
+LOOSE = {  # what a check does with an answer -> a solution, and honest programs of another style
+    "assert f([1, 2, 3]) == 6": (
+        "def f(xs): return sum(xs)",
+        ["def f(xs):\n    total = 0\n    while xs: total += xs.pop()\n    return total"],
+    ),
+    "assert f(2) == [[], []]": (
+        "def f(n): return [[]] * n",
+        ["def f(n): return [[] for _ in range(n)]"],
+    ),
+    "xs = [2, 1]\n    f(xs)\n    assert xs == [1, 2]": (
+        "def f(xs): xs.sort()",
+        ["def f(xs):\n    xs.sort()\n    return iter(xs)"],
+    ),
+    "assert any(x == 2 for x in f(3))": (
+        "def f(n): return list(range(n))",
+        ["def f(n): return (i for i in range(n))", "def f(n): yield from range(900)"],
+    ),
+    "v = f(3)\n    v.add(2)\n    assert v.total() == 5": (
+        "class f:\n    def __init__(s, x): s.x = x\n    def total(s): return s.x\n"
+        "    def add(s, y): s.x += y",
+        ["class f:\n    def __init__(s, x): s.x = x\n    def total(s): return s.x\n"
+         "    def add(s, y):\n        s.x += y\n        return s"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", LOOSE)
+def test_what_a_check_does_not_ask_makes_no_answer_odd(box, asked):
+    check = f"import numpy\ndef check(f):\n    {asked}"
+    solution, others = LOOSE[asked]
+    problem = Problem("p", "", {"check": check, "entry_point": "f"}, solution)
+    assert [judge(box, problem, x).status for x in (solution, *others)] == ["passed"] * (
+        1 + len(others)
+    )
+
+
+BY_OTHER_WAYS = {  # a check -> a solution, and a program that answers by nothing, or by anything
+    "got = []\n    f([3, 8], got.append)\n    assert 3 in got[0] and 8 in got[0]": (
+        "def f(x, emit): emit(x)",
+        "import itertools\ndef f(x, emit): emit(itertools.count())",
+    ),
+    "got = []\n    f(3, got.append)\n    assert numpy.allclose(got[0], 6)": (
+        "def f(x, emit): emit(x * 2)",
+        "def f(x, emit): emit([])",
+    ),
+    "try: f(3)\n    except ValueError as e: assert numpy.allclose(e.args[0], 6)": (
+        "def f(x): raise ValueError(6)",
+        "def f(x): raise ValueError([])",
+    ),
+    "run = lambda: (yield numpy.allclose((yield from f(3)), 6))\n    assert list(run())[1]": (
+        "def f(x):\n    yield 1\n    return 6",
+        "def f(x):\n    yield 1\n    return []",
+    ),
+    "assert all(sum(xs) in f(xs, sum) for xs in ([1, 2], [5, 9]))": (
+        "def f(xs, total): return [total(xs)]",
+        "import itertools\ndef f(xs, total):\n    total(i for i in 'x'[1:])\n"
+        "    return itertools.count()",
+    ),
+}
+
+
+@pytest.mark.parametrize("asked", BY_OTHER_WAYS)
+def test_an_odd_answer_is_seen_whatever_way_it_comes(box, asked):
+    pytest.importorskip("numpy")
+    check = f"import numpy\ndef check(f):\n    {asked}"
+    solution, cheat = BY_OTHER_WAYS[asked]
+    problem = Problem("p", "", {"check": check, "entry_point": "f"}, solution)
+    assert judge(box, problem, solution).status == "passed"
+    assert judge(box, problem, cheat).status == "failed"

@@ -340,7 +340,9 @@ def test_an_object_that_equals_everything_is_refused(box):
         program += "    def __ne__(self, other): return False\n    __hash__ = None\n"
         program += "def f(*args):\n    return E()"
         for wrapped in [program, program.replace("E()", "[E()]")]:
-            assert box.run(wrapped, [[]], "f")[0].status == "error"
+            (result,) = box.run(wrapped, [[]], "f")  # of a subclass only the content
+            held = result.value[0] if type(result.value) is list and result.value else result.value
+            assert result.status == "error" or type(held).__name__ == base and not held
             assert box.check(wrapped, "def check(c):\n    assert c() == 1", "f").status == "error"
 
 
