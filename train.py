@@ -77,12 +77,11 @@ def train(cfg: Config) -> None:
         engine = make_engine(cfg, model_dir, device)
         engine.sync(named_weights(policy))
 
-        def evaluate_now() -> None:
+        def evaluate_now() -> bool:  # whether it was asked to stop meanwhile
             run.log_evaluation(evaluate(cfg, engine, tokenizer, pool, tasks), step)
+            return run.asked_to_stop()
 
-        if run.evaluation_due(step):
-            evaluate_now()
-        stop = run.asked_to_stop()
+        stop = run.evaluation_due(step) and evaluate_now()
         while step < cfg.steps and not stop:
             step += 1
             clock = Stopwatch()
@@ -111,8 +110,7 @@ def train(cfg: Config) -> None:
             if step % cfg.save_every == 0 or step == cfg.steps or stop or due:
                 run.save({"step": step} | prompts.state(), policy, tokenizer, optimizer)
             if due and not stop:
-                evaluate_now()
-                stop = run.asked_to_stop()
+                stop = evaluate_now()
     run.finish(step)
 
 

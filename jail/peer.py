@@ -177,10 +177,10 @@ class Peer:
         self.lent, self.numbers = [], {}  # (kind, object that the other side may use); id -> number
         self.borrowed, self.theirs = {}, {}  # number -> what stands for theirs; id -> number
         self.by_numpy = False  # whether the check looks at answers by numpy
-        # Of each call: how many instances of its answer were asked, how many iterators were and do
-        # not end, both of which may say what they like; was a value bare, or all of one hollow?
+        # Of each answer: how many values are instances, how many are iterators that were asked and
+        # do not end, for both may say what they like; is one bare; is all of it hollow; is it None?
         self.odd = []
-        self.born, self.begun = {}, {}  # number -> (0 or 1, call); iterators that have not ended
+        self.born, self.begun = {}, {}  # iterators -> their call: not asked yet; not ended yet
         self.kind = None  # the class under test; the side of the check knows only that it is one
         self.lost = None  # the Run of a Lost, which a check may have caught
         self.raised = None, None  # the last exception that came, and its Run
@@ -237,10 +237,12 @@ class Peer:
             known = sent.objects, sent.rows
             reader = Reader(rows, self.names, self.revive, self.strict, *known)
             values = [reader.get(root) for root in roots]
-            if self.by_numpy:
+            if self.strict:
                 self.count(reader.made[len(sent.objects) :], values, self.odd[place])
             if names is None:
                 (value,) = values
+                if self.strict and method == "__call__":
+                    self.odd[place][4] = value is None
                 return value
             problem = make_exception(names, values, self.names)
             if isinstance(problem, StopIteration) and number in self.begun:
@@ -253,19 +255,20 @@ class Peer:
         raise problem
 
     def note(self, number: int, method: str) -> None:
-        """An object of the program's is asked. What nobody asks says nothing."""
-        if born := self.born.pop(number, None):
-            kind, place = born
-            self.odd[place][kind] += 1
-            self.begun |= {number: place} if kind else {}
+        """An object of the program's is asked. An iterator that nobody asks says nothing."""
+        if number in self.born:
+            self.begun[number] = place = self.born.pop(number)
+            self.odd[place][1] += 1
         if method == "__call__":
-            self.odd.append([0, 0, 0, 0])
+            self.odd.append([0, 0, 0, 0, 0])
 
     def count(self, made: list, values: list, odd: list[int]) -> None:
-        """Note of what holds whatever numpy asks: values without items."""
-        texts = [x for x in values if type(x) in (str, bytes) and not x]
-        odd[2] |= any(map(is_bare, made)) or bool(texts)
-        odd[3] |= any(map(is_hollow, values))
+        """Note what answers as it likes, and of what all holds that numpy asks."""
+        odd[0] += sum(type(x) is Proxy for x in made)
+        if self.by_numpy:
+            texts = [x for x in values if type(x) in (str, bytes) and not x]
+            odd[2] |= any(map(is_bare, made)) or bool(texts)
+            odd[3] |= any(map(is_hollow, values))
 
     def drain(self) -> None:
         """Ask iterators for what is left, so that only those that do not end are odd."""
@@ -284,7 +287,7 @@ class Peer:
         """[names of the exception's classes or None, its text, roots, rows]"""
         reader = Reader(rows, self.names, self.revive, self.strict)
         values = [reader.get(root) for root in roots]
-        if self.by_numpy and self.odd:
+        if self.odd:
             self.count(reader.made, values, self.odd[-1])
         kwargs = dict(zip(keys, values[len(values) - len(keys) :], strict=True))
         kind, target = self.lent[number]
@@ -354,8 +357,8 @@ class Peer:
         if number not in self.borrowed:
             self.borrowed[number] = made = make[kind](number)
             self.theirs[id(made)] = number
-            if self.strict and kind != "function":
-                self.born[number] = int(kind == "iterator"), len(self.odd) - 1
+            if self.strict and kind == "iterator":
+                self.born[number] = len(self.odd) - 1
         return self.borrowed[number]
 
     def function(self, number: int) -> Callable:

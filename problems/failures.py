@@ -52,17 +52,23 @@ def is_odd(sandbox: Sandbox, problem: Problem, found: Run, given: tuple) -> bool
     """Whether a program that passed a check, given, has an answer of another kind than the
     solution: an object that answers whatever it is asked, an iterator that does not end, or for
     numpy, which finds nothing wrong with nothing, a value without items, or one with items
-    where there should be none. Without a solution only a value without items is known to be odd."""
+    where there should be none. Where the solution's is None, nobody looks. Without a solution only
+    a value without items is known to be odd."""
     tests, solution = problem.tests, problem.solution
     if found.status != "passed" or not found.value:
         return False
     if not solution:
-        return any(bare or hollow for _, _, bare, hollow in found.value)
+        return any(bare or hollow for _, _, bare, hollow, _ in found.value)
+    if "numpy" not in "".join(given) and not any(any(row[:4]) for row in found.value):
+        return False
     if "odd" not in tests:
         run = sandbox.check(with_prefix(tests.get("prefix", ""), solution, problem.fn_name), *given)
-        tests["odd"] = run.value or [[0] * 4] * 1000 if run.status == "passed" else []
+        tests["odd"] = run.value if run.status == "passed" else []
     pairs = zip(found.value, tests["odd"], strict=False)
-    return any(a > x or b > y or c > z or d != w for (a, b, c, d), (x, y, z, w) in pairs)
+    return any(
+        not own[4] and (any(n > o for n, o in zip(row[:3], own, strict=False)) or row[3] != own[3])
+        for row, own in pairs
+    )
 
 
 def with_outputs(problems: list[Problem], pool: Pool) -> list[Problem]:

@@ -762,20 +762,21 @@ LOOSE = {  # what a check does with an answer -> a solution, and honest programs
         "def f(n): return list(range(n))",
         ["def f(n): return (i for i in range(n))", "def f(n): yield from range(900)"],
     ),
-    "v = f(3)\n    v.add(2)\n    assert v.total() == 5": (
-        "class f:\n    def __init__(s, x): s.x = x\n    def total(s): return s.x\n"
-        "    def add(s, y): s.x += y",
-        ["class f:\n    def __init__(s, x): s.x = x\n    def total(s): return s.x\n"
-         "    def add(s, y):\n        s.x += y\n        return s"],
+    "v = F(3)\n    v.add(2)\n    assert v.total() == 5 and len(v) == 5": (
+        "class F:\n    def __init__(s, x): s.x = x\n    def total(s): return s.x\n"
+        "    def __len__(s): return s.x\n    def add(s, y): s.x += y",
+        ["class F:\n    def __init__(s, x): s.x = x\n    def total(s): return s.x\n"
+         "    def __len__(s): return s.x\n    def add(s, y):\n        s.x += y\n        return s"],
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("asked", LOOSE)
 def test_what_a_check_does_not_ask_makes_no_answer_odd(box, asked):
-    check = f"import numpy\ndef check(f):\n    {asked}"
     solution, others = LOOSE[asked]
-    problem = Problem("p", "", {"check": check, "entry_point": "f"}, solution)
+    name = "F" if "F(" in asked else "f"
+    check = f"import numpy\ndef check({name}):\n    {asked}"
+    problem = Problem("p", "", {"check": check, "entry_point": name}, solution)
     assert [judge(box, problem, x).status for x in (solution, *others)] == ["passed"] * (
         1 + len(others)
     )
