@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from config import first_line
+from jail.peer import GIVEN
 from jail.terminal import printable
 from problems.formats import NOTHING, expects_nothing
 from problems.problem import Problem, Question, Unusable
@@ -58,15 +59,19 @@ def is_odd(sandbox: Sandbox, problem: Problem, found: Run, given: tuple) -> bool
     if found.status != "passed" or not found.value:
         return False
     if not solution:
-        return any(bare or hollow for _, _, bare, hollow, _ in found.value)
-    if "numpy" not in "".join(given) and not any(any(row[:4]) for row in found.value):
+        return any(row[2] or row[3] or row[GIVEN + 2] or row[GIVEN + 3] for row in found.value)
+    if "numpy" not in "".join(given) and not any(sum(row) > row[GIVEN - 1] for row in found.value):
         return False
     if "odd" not in tests:
         run = sandbox.check(with_prefix(tests.get("prefix", ""), solution, problem.fn_name), *given)
         tests["odd"] = run.value if run.status == "passed" else []
+
+    def differs(row: list[int], own: list[int]) -> bool:
+        return any(n > o for n, o in zip(row[:3], own, strict=False)) or row[3] != own[3]
+
     pairs = zip(found.value, tests["odd"], strict=False)
     return any(
-        not own[4] and (any(n > o for n, o in zip(row[:3], own, strict=False)) or row[3] != own[3])
+        (not own[GIVEN - 1] and differs(row, own)) or differs(row[GIVEN:], own[GIVEN:])
         for row, own in pairs
     )
 
