@@ -1,8 +1,9 @@
 """What a program says of itself besides what it does, and how complex it is.
 
-A question must not be answered by its own text. A model that is paid for answers could learn to
-write programs that give their values away. Left out: values that a text says in other words, and
-what a computation of a line tells a reader who understands it, which is what we ask for.
+A question must not be answered by its own text, or it teaches copying. Nobody is paid for writing
+a text that does: questions pay answers, and not the program. Left out, therefore: values that are
+said in other words, or by a comparison; and what a computation tells a reader who understands it,
+which is what we ask for.
 """
 
 import ast
@@ -246,9 +247,7 @@ def texts_of(nodes: list[ast.AST], program: str) -> list[Text]:
     what escapes in them stand for."""
     found = {str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)}
     if "\\" in program:  # which eats a letter in '\total = 5'
-        texts = [
-            n for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str | bytes)
-        ]
+        texts = (n for n in nodes if isinstance(getattr(n, "value", 0), str | bytes))
         found |= {(ast.get_source_segment(program, n) or "")[1:-1] for n in texts}
     found |= {"".join(map(constant_text, n.values)) for n in nodes if isinstance(n, ast.JoinedStr)}
     found |= {unescaped(text) for text in found}

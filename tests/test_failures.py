@@ -1,7 +1,10 @@
 """What fails on our side is no verdict on a program: it is named, counted, and ends no run."""
 
+import ast
+import gc
 import json
-from concurrent.futures import Future
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -310,3 +313,26 @@ def test_an_evaluation_goes_on_when_one_answer_cannot_be_graded(one_process, mon
 
 def test_a_judge_error_has_the_columns_of_a_sample():
     assert FAILURE.row().keys() == Verdict("failed").row().keys()
+
+
+def test_threads_may_parse_while_garbage_is_collected():
+    """CPython 3.11 has one count of levels for all: without a lock hundreds of these fail."""
+
+    def parse(_: int) -> None:
+        ast.parse("x = [1, (2, [3, {4: f(5)}])]\n" * 20)
+        ast.literal_eval("[1, [2, (3, {4: 5})]]")
+
+    def collected(*_: object) -> None:
+        sum(range(50))  # the interpreter may turn to another thread here
+
+    before, threshold = sys.getswitchinterval(), gc.get_threshold()
+    gc.callbacks.append(collected)
+    try:
+        sys.setswitchinterval(1e-6)
+        gc.set_threshold(50)
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(parse, range(3000)))  # raises what one has raised
+    finally:
+        gc.callbacks.remove(collected)
+        sys.setswitchinterval(before)
+        gc.set_threshold(*threshold)
