@@ -134,10 +134,11 @@ AT_LEAST_ONE = [
     "rollout_tp", "save_every",
 ]  # fmt: skip
 SHARE = ("between 0 and 1", lambda x: 0 <= x <= 1)
-POSITIVE, NOT_NEGATIVE = ("above 0", lambda x: x > 0), ("at least 0", lambda x: x >= 0)
+POSITIVE, AT_LEAST_0 = ("above 0", lambda x: x > 0), ("at least 0", lambda x: x >= 0)
 BOUNDS = {"align_ratio": SHARE, "format_bonus": SHARE}
 BOUNDS |= dict.fromkeys(("temperature", "timeout_s", "grad_clip"), POSITIVE)
-BOUNDS |= dict.fromkeys(("lr", "tis_cap", "kl_coef", "warmup_steps", "eval_every"), NOT_NEGATIVE)
+BOUNDS |= dict.fromkeys(("lr", "tis_cap", "kl_coef", "warmup_steps", "eval_every"), AT_LEAST_0)
+BOUNDS["eval_temperature"] = AT_LEAST_0
 
 
 def load_config(argv: list[str]) -> Config:

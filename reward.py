@@ -17,8 +17,9 @@ from typing import NamedTuple
 
 import trace
 from config import Config
+from jail.idle import without_remarks
 from jail.recorder import UNFIT, plain
-from jail.remarks import complexity, has_class, mark_given, without_remarks
+from jail.remarks import complexity, has_class, mark_given
 from jail.values import decode, encode, room_for
 from problems import answers
 from problems.failures import expected_outputs, is_odd
@@ -110,7 +111,7 @@ def run_tests(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdic
     if "check" in tests:
         given = tests["check"], tests["entry_point"], tests.get("preamble", "")
         run = sandbox.check(program, *given)
-        if is_odd(sandbox, problem, run, given):
+        if is_odd(sandbox, problem, program, run, given):
             run = Run("failed", error="an answer is of another kind than the solution's")
         return Verdict(run.status, int(run.status == "passed"), 1, None, run.error)
     inputs = tests["inputs"]

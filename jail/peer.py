@@ -53,7 +53,6 @@ OPERATORS = [f"__{side}{name}__" for name in BINARY.split() for side in ("", "r"
 OTHERS = "lt le gt ge neg pos abs invert int float complex index round trunc floor ceil enter exit"
 OPERATORS += [f"__{name}__" for name in (*OTHERS.split(), "reversed")]
 PEER = "peer of a Proxy"  # no name that a class can have
-GIVEN = 5  # see Peer.odd
 MOST_LEFT = 1000  # values of an iterator that a check has not asked for
 SIZED = (*SEQUENCES.values(), *MAPPINGS.values(), bytearray, range)
 ATTRIBUTES = {"getattr": getattr, "setattr": setattr}
@@ -178,11 +177,11 @@ class Peer:
         self.lent, self.numbers = [], {}  # (kind, object that the other side may use); id -> number
         self.borrowed, self.theirs = {}, {}  # number -> what stands for theirs; id -> number
         self.by_numpy = False  # whether the check looks at answers by numpy
-        # Of each answer: how many values are instances, how many are iterators that were asked and
-        # do not end, for both may say what they like; is one bare; is all of it hollow; is it None?
-        # From GIVEN on the first four of what the program has given to functions of the check.
-        self.odd, self.way = [], 0
-        self.born, self.begun = {}, {}  # iterators -> (call, way): not asked yet; not ended yet
+        # Of each call, first of the answer, then of what the program gave to the check's functions:
+        # how many values are instances, how many are iterators that were asked and have not ended,
+        # for both may say what they like; is one bare; is all of one hollow? Last: is it None?
+        self.odd, self.given = [], 0
+        self.born, self.begun = {}, {}  # iterators, not asked or not ended yet -> their row of odd
         self.kind = None  # the class under test; the side of the check knows only that it is one
         self.lost = None  # the Run of a Lost, which a check may have caught
         self.raised = None, None  # the last exception that came, and its Run
@@ -240,16 +239,15 @@ class Peer:
             reader = Reader(rows, self.names, self.revive, self.strict, *known)
             values = [reader.get(root) for root in roots]
             if self.strict:
-                self.count(reader.made[len(sent.objects) :], values, self.odd[place])
+                self.count(reader.made[len(sent.objects) :], values, self.odd[place][0])
             if names is None:
                 (value,) = values
                 if self.strict and method == "__call__":
-                    self.odd[place][GIVEN - 1] = value is None
+                    self.odd[place][2] = value is None
                 return value
             problem = make_exception(names, values, self.names)
             if isinstance(problem, StopIteration) and number in self.begun:
-                place, way = self.begun.pop(number)
-                self.odd[place][way + 1] -= 1
+                self.begun.pop(number)[1] -= 1
             if self.strict and ends_loops(problem, method):
                 problem = RuntimeError(f"the program raised {type(problem).__name__}")
             self.raised = problem, Run("error", error=str(text)[:500])
@@ -260,21 +258,21 @@ class Peer:
     def note(self, number: int, method: str) -> None:
         """An object of the program's is asked. An iterator that nobody asks says nothing."""
         if number in self.born:
-            self.begun[number] = place, way = self.born.pop(number)
-            self.odd[place][way + 1] += 1
+            self.begun[number] = row = self.born.pop(number)
+            row[1] += 1
         if method == "__call__":
-            self.odd.append([0] * (GIVEN + 4))
+            self.odd.append([[0] * 4, [0] * 4, False])
 
-    def count(self, made: list, values: list, odd: list[int]) -> None:
+    def count(self, made: list, values: list, row: list[int]) -> None:
         """Note what answers as it likes, and of what all holds that numpy asks."""
-        odd[self.way] += sum(type(x) is Proxy for x in made)
+        row[0] += sum(type(x) is Proxy for x in made)
         if self.by_numpy:
             texts = [x for x in values if type(x) in (str, bytes) and not x]
-            odd[self.way + 2] |= any(map(is_bare, made)) or bool(texts)
-            odd[self.way + 3] |= any(map(is_hollow, values))
+            row[2] |= any(map(is_bare, made)) or bool(texts)
+            row[3] |= any(map(is_hollow, values))
 
     def drain(self) -> None:
-        """Ask iterators for what is left, so that only those that do not end are odd."""
+        """Ask iterators for what is left, to tell those that end from those that do not."""
         for number in [*self.begun]:
             with contextlib.suppress(Exception, Lost):
                 for _ in range(MOST_LEFT):
@@ -288,12 +286,12 @@ class Peer:
 
     def answer(self, number: int, method: str, keys: list, roots: list, rows: list) -> list:
         """[names of the exception's classes or None, its text, roots, rows]"""
-        self.way = GIVEN
+        self.given = 1
         reader = Reader(rows, self.names, self.revive, self.strict)
         values = [reader.get(root) for root in roots]
         if self.odd:
-            self.count(reader.made, values, self.odd[-1])
-        self.way = 0
+            self.count(reader.made, values, self.odd[-1][1])
+        self.given = 0
         kwargs = dict(zip(keys, values[len(values) - len(keys) :], strict=True))
         kind, target = self.lent[number]
         do = (METHODS[kind] if self.strict else ANY)[method]
@@ -363,7 +361,7 @@ class Peer:
             self.borrowed[number] = made = make[kind](number)
             self.theirs[id(made)] = number
             if self.strict and kind == "iterator":
-                self.born[number] = len(self.odd) - 1, self.way
+                self.born[number] = self.odd[-1][self.given]
         return self.borrowed[number]
 
     def function(self, number: int) -> Callable:
@@ -380,7 +378,7 @@ class Peer:
                 value = self.call(number, method, args, {})
             except StopIteration as stop:
                 if self.by_numpy and not asked:
-                    self.odd[place][2] = True
+                    self.odd[place][0][2] = True
                 return stop.value
             asked = True
             given = yield value

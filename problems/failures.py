@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from config import first_line
-from jail.peer import GIVEN
 from jail.terminal import printable
 from problems.formats import NOTHING, expects_nothing
 from problems.problem import Problem, Question, Unusable
@@ -49,31 +48,38 @@ def expected_outputs(sandbox: Sandbox, problem: Problem) -> list:
     return tests["outputs"]
 
 
-def is_odd(sandbox: Sandbox, problem: Problem, found: Run, given: tuple) -> bool:
+def is_odd(sandbox: Sandbox, problem: Problem, program: str, found: Run, given: tuple) -> bool:
     """Whether a program that passed a check, given, has an answer of another kind than the
     solution: an object that answers whatever it is asked, an iterator that does not end, or for
-    numpy, which finds nothing wrong with nothing, a value without items, or one with items
-    where there should be none. Where the solution's is None, nobody looks. Without a solution only
-    a value without items is known to be odd."""
+    numpy, which finds nothing wrong with nothing, a value without items, or one with items where
+    there should be none. Where the solution's is None, nobody looks. Without a solution only a
+    value without items is known to be odd."""
     tests, solution = problem.tests, problem.solution
     if found.status != "passed" or not found.value:
         return False
     if not solution:
-        return any(row[2] or row[3] or row[GIVEN + 2] or row[GIVEN + 3] for row in found.value)
-    if "numpy" not in "".join(given) and not any(sum(row) > row[GIVEN - 1] for row in found.value):
+        return any(bare or hollow for *rows, _ in found.value for _, _, bare, hollow in rows)
+    if "numpy" not in "".join(given) and not any(any(a + b) for a, b, _ in found.value):
         return False
     if "odd" not in tests:
-        run = sandbox.check(with_prefix(tests.get("prefix", ""), solution, problem.fn_name), *given)
-        tests["odd"] = run.value if run.status == "passed" else []
+        own = with_prefix(tests.get("prefix", ""), solution, problem.fn_name)
+        runs = (sandbox.check(own, *given, drain=drain) for drain in (True, False))
+        tests["odd"] = next((run.value for run in runs if run.status == "passed"), [])
+    if not differs(found.value, tests["odd"]):
+        return False
+    # A check such as any(... for x in f(3)) may have left the rest of an iterator that ends.
+    drained = sandbox.check(program, *given, drain=True)
+    return drained.status != "passed" or differs(drained.value, tests["odd"])
 
-    def differs(row: list[int], own: list[int]) -> bool:
-        return any(n > o for n, o in zip(row[:3], own, strict=False)) or row[3] != own[3]
 
-    pairs = zip(found.value, tests["odd"], strict=False)
-    return any(
-        (not own[GIVEN - 1] and differs(row, own)) or differs(row[GIVEN:], own[GIVEN:])
-        for row, own in pairs
-    )
+def differs(found: list, own: list) -> bool:
+    """Whether a program's Peer.odd has what the solution's has not."""
+
+    def more(row: list[int], other: list[int]) -> bool:
+        return any(n > m for n, m in zip(row[:3], other, strict=False)) or row[3] != other[3]
+
+    pairs = zip(found, own, strict=False)
+    return any((not none and more(a, x)) or more(b, y) for (a, b, _), (x, y, none) in pairs)
 
 
 def with_outputs(problems: list[Problem], pool: Pool) -> list[Problem]:

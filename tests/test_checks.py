@@ -782,6 +782,14 @@ def test_what_a_check_does_not_ask_makes_no_answer_odd(box, asked):
     )
 
 
+def test_what_a_check_leaves_of_an_iterator_may_take_for_ever(box):
+    """As in both, it is not asked for."""
+    check = "def check(f):\n    assert next(f(1)) == 6"
+    slow = "def f(x):\n    yield 6\n    while True: pass"
+    problem = Problem("p", "", {"check": check, "entry_point": "f"}, slow)
+    assert judge(box, problem, slow).status == "passed"
+
+
 BY_OTHER_WAYS = {  # a check -> a solution, and a program that answers by nothing, or by anything
     "got = []\n    f([3, 8], got.append)\n    assert 3 in got[0] and 8 in got[0]": (
         "def f(x, emit): emit(x)",

@@ -11,8 +11,9 @@ from config import Config
 from jail import chance
 from jail.allowlist import INSIDES, MODULES
 from jail.forgery import forgeable
+from jail.idle import without_remarks
 from jail.instrument import compile_traced
-from jail.remarks import claims, without_remarks
+from jail.remarks import claims
 from problems.problem import Problem, Question, question_text
 from reward import Verdict, ask, make_question, score_answer
 from sandbox import Sandbox
