@@ -22,7 +22,7 @@ from jail.recorder import UNFIT, plain
 from jail.remarks import complexity, has_class, mark_given
 from jail.values import decode, encode, room_for
 from problems import answers
-from problems.failures import expected_outputs, is_odd
+from problems.failures import expected_outputs, run_check
 from problems.problem import OUTPUT, UNSHOWN, Problem, Question, show, show_call
 from problems.programs import complete, extract_program, with_prefix
 from sandbox import Run, Sandbox
@@ -38,7 +38,7 @@ MAX_COMPLEXITY = 10  # failed programs with more decision points are not asked a
 class Verdict:
     """What the tests say of one program. `test` is the first failing one, as text to show."""
 
-    status: str  # passed failed error timeout memory output killed syntax no_code
+    status: str  # passed failed error timeout memory output killed syntax no_code unjudged
     passed: int = 0
     tests: int = 0
     test: dict | None = None  # {"input", "expected", "got"}
@@ -109,10 +109,7 @@ def run_tests(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdic
     name = tests.get("fn_name")
     program = with_prefix(tests.get("prefix", ""), program, problem.fn_name)
     if "check" in tests:
-        given = tests["check"], tests["entry_point"], tests.get("preamble", "")
-        run = sandbox.check(program, *given)
-        if is_odd(sandbox, problem, program, run, given):
-            run = Run("failed", error="an answer is of another kind than the solution's")
+        run = run_check(sandbox, problem, program)
         return Verdict(run.status, int(run.status == "passed"), 1, None, run.error)
     inputs = tests["inputs"]
     outputs = expected_outputs(sandbox, problem)

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import re
 from types import CodeType
 
 FAILED = "__failed__"  # what a check calls with an assert's exception
@@ -26,6 +27,18 @@ class GoingOn(ast.NodeTransformer):
         return node  # which may wait for the exception
 
     visit_With = visit_Try
+
+
+IMPORTS_NUMPY = re.compile(r"(?m)^[ \t]*import numpy(?: as (\w+))?[ \t]*$")
+
+
+def asks_numpy(*sources: str) -> bool:
+    """Whether they do more with numpy than to import it, as many checks do that never use it."""
+    text = "\n".join(sources)
+    if "numpy" not in text:
+        return False
+    names, rest = {*IMPORTS_NUMPY.findall(text)} - {""}, IMPORTS_NUMPY.sub("", text)
+    return any(re.search(rf"\b{name}\b", rest) for name in {"numpy", *names})
 
 
 @functools.lru_cache(maxsize=1000)

@@ -10,12 +10,16 @@ What comes from the program may be anything. Reading it runs no code but the has
 own classes, and it can put nothing into an instance that would stand for a method of its class. Of
 the check's objects it changes only those that travelled as their content, each as its own kind.
 
-Left out: instances of classes that only one side knows, and subclasses of builtin types other than
-named tuples. They raise Uncarried, which says so.
+What the program makes of a subclass that the check does not know, such as a named tuple of its own
+or a member of an IntEnum, arrives as the builtin value that it holds.
+
+Left out: instances of other classes that only one side knows, and subclasses of builtin types that
+a check makes, other than named tuples. They raise Uncarried, which says so.
 """
 
 import builtins
 import collections
+import contextlib
 import datetime
 import decimal
 import enum
@@ -28,7 +32,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 
-from jail.values import DICTS, TYPES, Comparisons, decode, encode, is_array
+from jail.values import DICTS, NEW, TYPES, Comparisons, decode, encode, is_array
 
 SCALARS = (types.NoneType, bool, int, float, complex, str, bytes)
 SEQUENCES = {kind.__name__: kind for kind in (list, tuple, set, frozenset, collections.deque)}
@@ -46,6 +50,7 @@ PARTS = {  # immutable values of the standard library: what their constructors t
     ],
 }  # fmt: skip
 VALUES = {kind.__name__: kind for kind in PARTS}
+VIEWS = {kind.__name__: kind for kind in map(type, ({}.keys(), {}.values(), {}.items()))}
 CARRIED = (*SCALARS, *SEQUENCES.values(), *MAPPINGS.values(), *PARTS, bytearray, type)
 MUTABLE = {"list", "set", "deque", "bytearray", "object", "array", *MAPPINGS}
 SMALL = 1 << 63  # an integer below it is itself in JSON
@@ -60,12 +65,15 @@ class Table:
     """The objects of one message, and a row for each."""
 
     def __init__(
-        self, names: dict, caps: dict[str, int], remote: Callable, known: list = (), old: list = ()
+        self, names: dict, caps: dict[str, int], remote: Callable, known: list = (),
+        old: list = (), exact: bool = True,
     ) -> None:  # fmt: skip
         """names: of the module whose classes both sides know. remote(x): the row of an object that
         stays here, or None. known: the objects of the request, if this is the answer; they get the
-        first rows, or None where they are as in its rows `old`."""
+        first rows, or None where they are as in its rows `old`. exact: a value of a subclass is not
+        the builtin value that it holds."""
         self.names, self.caps, self.remote, self.old = names, caps, remote, old
+        self.exact = exact
         self.objects, self.index = list(known), {id(x): i for i, x in enumerate(known)}
         self.rows, self.nodes, self.chars = [], 0, 0
 
@@ -107,6 +115,8 @@ class Table:
             factory = getattr(x, "default_factory", None)
             factory = factory if any(factory is known for known in TYPES) else None
             return [name, [[refer(k), refer(v)] for k, v in x.items()], encode(factory)]
+        if VIEWS.get(name) is kind:
+            return [name, [refer(y) for y in x]]
         if kind is bytearray:
             return [name, refer(bytes(x))]
         if kind in PARTS and getattr(x, "tzinfo", None) is None:
@@ -116,18 +126,46 @@ class Table:
             return ["array", x.dtype.str, list(x.shape), [refer(y) for y in flat]]
         if row := self.remote(x):
             return row
+        base = None if self.exact else next((b for b in NEW if issubclass(kind, b)), None)
+        held = [encode(NEW[base](x), **self.caps)] if base in SCALARS else []
         if self.names.get(name) is kind and issubclass(kind, tuple):
             return ["record", name, [refer(y) for y in x]]
         if isinstance(x, enum.Enum) and self.names.get(name) is kind:
-            return ["member", name, x.name]
-        if self.names.get(name) is kind and hasattr(x, "__dict__") and not is_builtin(kind):
-            return ["object", name, [[refer(k), refer(v)] for k, v in vars(x).items()]]
+            return ["member", name, x.name, *held]
+        if self.names.get(name) is kind and not is_builtin(kind):
+            return ["object", name, [[refer(k), refer(v)] for k, v in attributes(x).items()]]
+        if base:
+            return ["value", *held] if held else self.row(NEW[base](x))
         raise Uncarried(f"a value of type {name}, which is no plain builtin type")
 
 
 def lasting(row: list) -> list:
     """The part of a row that no change in place alters: the kind, a class, an array's shape."""
     return row[: {"object": 2, "array": 3}.get(row[0], 1)]
+
+
+@functools.cache
+def slots_of(kind: type) -> dict[str, types.MemberDescriptorType]:
+    named = [item for base in reversed(kind.__mro__) for item in vars(base).items()]
+    return {name: slot for name, slot in named if type(slot) is types.MemberDescriptorType}
+
+
+def attributes(x: object) -> dict[str, object]:
+    found = dict(getattr(x, "__dict__", {}))
+    for name, slot in slots_of(type(x)).items():
+        with contextlib.suppress(AttributeError):  # it is not set
+            found[name] = slot.__get__(x)
+    return found
+
+
+def set_attributes(x: object, state: dict[str, object]) -> None:
+    """Let it have these, and no others but slots that it does not know."""
+    for name, slot in slots_of(type(x)).items():
+        if name in state:
+            slot.__set__(x, state.pop(name))
+    if state or hasattr(x, "__dict__"):
+        vars(x).clear()
+        vars(x).update(state)
 
 
 def is_builtin(kind: type) -> bool:
@@ -184,17 +222,18 @@ class Reader:
             if is_builtin(known):
                 raise ValueError(f"{rest[0]} has more than attributes")
             return object.__new__(known)
-        if kind == "member":
-            if not isinstance(known := self.names[rest[0]], enum.EnumMeta):
-                raise ValueError(f"{rest[0]} is no enumeration here")
+        if kind == "member" and isinstance(known := self.names.get(rest[0]), enum.EnumMeta):
             return known.__members__[rest[1]]
+        if kind == "value" or (kind == "member" and len(rest) == 3):
+            plain([value := decode(rest[-1])])
+            return value
         if kind == "deque":
             return collections.deque(maxlen=rest[1])
         if kind == "defaultdict":
             return collections.defaultdict(decode(rest[1]))
         if kind in ("list", "set", "bytearray") or kind in MAPPINGS:
             return {**SEQUENCES, **MAPPINGS, "bytearray": bytearray}[kind]()
-        if kind in ("tuple", "frozenset", "record", "array") or kind in VALUES:
+        if kind in ("tuple", "frozenset", "record", "array") or kind in VALUES or kind in VIEWS:
             return MISSING
         return self.revive(row)
 
@@ -218,18 +257,29 @@ class Reader:
             parts = [self.get(x) for x in parts]
             if kind == "record":
                 known = self.names.get(rest[0])
-                if not (isinstance(known, type) and issubclass(known, tuple)):
-                    raise ValueError(f"{rest[0]} is no named tuple here")
-                self.made[i] = tuple.__new__(known, parts)
+                named = isinstance(known, type) and issubclass(known, tuple)
+                self.made[i] = tuple.__new__(known if named else tuple, parts)
             elif kind == "array":
                 self.made[i] = self.array(parts, *rest)
             elif kind in VALUES:
                 if kind != "slice":
                     plain(parts)
                 self.made[i] = VALUES[kind](*parts)
+            elif kind in VIEWS:
+                self.made[i] = self.view(kind, parts)
             else:
                 parts = self.hashable(parts) if kind == "frozenset" else parts
                 self.made[i] = SEQUENCES[kind](parts)
+
+    def view(self, kind: str, parts: list) -> object:
+        if kind == "dict_values":
+            return dict(enumerate(parts)).values()
+        if kind == "dict_keys":
+            return dict.fromkeys(self.hashable(parts)).keys()
+        if any(type(pair) is not tuple for pair in parts):
+            raise ValueError("items that are no pairs")
+        self.hashable([key for key, _ in parts])
+        return dict(parts).items()
 
     def array(self, flat: list, dtype: str, shape: list, _: list) -> object:
         """numpy's array or number; lists or builtins for a check that has not imported numpy."""
@@ -284,10 +334,11 @@ class Reader:
                 hidden = vars(kinds[0])[name] if kinds else None
                 if isinstance(hidden, functools.cached_property):
                     del state[name]  # the check computes it anew
+                elif type(hidden) is types.MemberDescriptorType and not callable(value):
+                    continue
                 elif callable(value) or callable(hidden) or hasattr(hidden, "__get__"):
                     raise ValueError(f"the attribute {name!r} could stand for a method")
-            vars(x).clear()
-            vars(x).update(state)
+            set_attributes(x, state)
 
 
 def plain(parts: list) -> None:

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from jail.objects import (
     MAPPINGS,
     SEQUENCES,
+    VIEWS,
     Reader,
     Table,
     Uncarried,
@@ -54,7 +55,7 @@ OTHERS = "lt le gt ge neg pos abs invert int float complex index round trunc flo
 OPERATORS += [f"__{name}__" for name in (*OTHERS.split(), "reversed")]
 PEER = "peer of a Proxy"  # no name that a class can have
 MOST_LEFT = 1000  # values of an iterator that a check has not asked for
-SIZED = (*SEQUENCES.values(), *MAPPINGS.values(), bytearray, range)
+SIZED = (*SEQUENCES.values(), *MAPPINGS.values(), *VIEWS.values(), bytearray, range)
 ATTRIBUTES = {"getattr": getattr, "setattr": setattr}
 ANY = METHODS["function"] | METHODS["generator"] | SPECIAL | ATTRIBUTES  # of the program's objects
 to_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -194,7 +195,7 @@ class Peer:
             self.note(number, method)
         place = len(self.odd) - 1
         try:
-            table = Table(self.names, caps(self.room), self.lend)
+            table = Table(self.names, caps(self.room), self.lend, exact=self.strict)
             roots = table.pack([*args, *kwargs.values()])
         except Uncarried as error:
             self.lose(Run("unjudged", error=f"the check cannot give the program {error}"))
@@ -303,7 +304,8 @@ class Peer:
         except BaseException as error:
             names, text, results = exception_names(error, self.names), last_line(error), error.args
             results = results if self.carries(results) else [str(error)]
-        table = Table(self.names, caps(self.room), self.lend, reader.made, rows)
+        known = reader.made, rows
+        table = Table(self.names, caps(self.room), self.lend, *known, exact=self.strict)
         roots = table.pack(list(results))
         return [names, text, roots, table.rows]
 
@@ -378,7 +380,7 @@ class Peer:
                 value = self.call(number, method, args, {})
             except StopIteration as stop:
                 if self.by_numpy and not asked:
-                    self.odd[place][0][2] = True
+                    self.odd[place][0][2:] = True, True
                 return stop.value
             asked = True
             given = yield value

@@ -142,8 +142,11 @@ def texts_of(nodes: list[ast.AST], program: str) -> list[Text]:
     what escapes in them stand for."""
     found = {str(n.value) for n in nodes if isinstance(getattr(n, "value", 0), str | bytes)}
     if "\\" in program:  # which eats a letter in '\total = 5'
+        joined = [n for n in nodes if isinstance(n, ast.JoinedStr)]
+        inside = {id(part) for n in joined for part in ast.walk(n) if part is not n}
         texts = (n for n in nodes if isinstance(getattr(n, "value", 0), str | bytes))
-        found |= {(ast.get_source_segment(program, n) or "")[1:-1] for n in texts}
+        apart = [n for n in (*texts, *joined) if id(n) not in inside]  # 3.11 misplaces what is not
+        found |= {(ast.get_source_segment(program, n) or "")[1:-1] for n in apart}
     found |= {"".join(map(constant_text, n.values)) for n in nodes if isinstance(n, ast.JoinedStr)}
     found |= {unescaped(text) for text in found}
     return [Text(text) for text in found | {JOINT.sub("", text) for text in found}]

@@ -33,7 +33,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from jail import chance, forgery, inherited, instrument, isolation, packages, seccomp
-from jail.checking import FAILED
+from jail.checking import FAILED, asks_numpy
 from jail.objects import Uncarried
 from jail.peer import Lost, Peer, last_line, receive, to_json
 from jail.protocol import REPORT_BYTES, Run, memfd, poll_readable
@@ -326,8 +326,9 @@ def find(names: dict, fn_name: str) -> Callable:
 
 
 def open_standard_files() -> None:
-    sys.stdin = plain_open(0, encoding="utf-8", errors="replace", newline="\n", closefd=False)
-    sys.stdout = plain_open(1, "w", encoding="utf-8", errors="replace", closefd=False)
+    how = {"encoding": "utf-8", "errors": "replace", "closefd": False}
+    sys.stdin = sys.__stdin__ = plain_open(0, newline="\n", **how)
+    sys.stdout = sys.__stdout__ = plain_open(1, "w", **how)
     old_stdouts.append(sys.stdout)
 
 
@@ -506,7 +507,7 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
             raise error
         first = first or verdict_of(error)
 
-    peer.by_numpy = "numpy" in job["preamble"] + job["check"]
+    peer.by_numpy = asks_numpy(job["preamble"], job["check"])
     try:
         exec(job["compiled"][0] or job["preamble"], names)
         names |= under_its_name(candidate, job["entry_point"], names) | {FAILED: failed}

@@ -30,31 +30,38 @@ PYTEST = """
 class pytest:
     class raises:
         def __init__(self, expected, match=None):
-            self.expected, self.match, self.value = expected, match, None
+            self.expected, self.pattern = expected, match
         def __enter__(self):
             return self
         def __exit__(self, kind, error, trace):
-            import re
             assert kind is not None, "no exception was raised"
-            self.value = error
-            fits = issubclass(kind, self.expected)
-            return fits and (self.match is None or bool(re.search(self.match, str(error))))
+            self.type, self.typename, self.value = kind, kind.__name__, error
+            return issubclass(kind, self.expected) and self.match(self.pattern or "")
+        def match(self, pattern):
+            import re
+            assert re.search(pattern, str(self.value)), f"{self.value} does not match {pattern}"
+            return True
     class approx:
-        def __init__(self, expected, rel=1e-6, abs=1e-12):
-            self.expected, self.limits = expected, {"rel": rel or 0.0, "abs": abs or 0.0}
+        __array_ufunc__ = None  # an array leaves == to it
+        def __init__(self, expected, rel=None, abs=None):
+            self.limits = {"rel": rel, "abs": abs}
+            self.expected = expected.tolist() if hasattr(type(expected), "tolist") else expected
         def __eq__(self, got):
-            import math
             near = lambda x: pytest.approx(x, **self.limits)
+            got = got.tolist() if hasattr(type(got), "tolist") else got
             if isinstance(self.expected, dict):
                 keys = isinstance(got, dict) and got.keys() == self.expected.keys()
                 return keys and all(got[key] == near(x) for key, x in self.expected.items())
             if isinstance(self.expected, (list, tuple)):
                 size = isinstance(got, (list, tuple)) and len(got) == len(self.expected)
                 return size and all(g == near(x) for g, x in zip(got, self.expected))
-            if not isinstance(self.expected, (int, float)) or not isinstance(got, (int, float)):
+            numbers = (int, float, complex)
+            if not isinstance(self.expected, numbers) or not isinstance(got, numbers):
                 return got == self.expected
-            limits = {f"{key}_tol": limit for key, limit in self.limits.items()}
-            return math.isclose(got, self.expected, **limits)
+            rel, atol, size = *self.limits.values(), abs(self.expected)
+            rel = (1e-6 if atol is None else 0.0) if rel is None else rel
+            limit = max(rel * size, 1e-12 if atol is None else atol)
+            return got == self.expected or size < float("inf") and abs(got - self.expected) <= limit
     class mark:
         def parametrize(names, rows, **options):
             names = [n.strip() for n in names.split(",")] if isinstance(names, str) else names

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from config import first_line
+from jail.checking import asks_numpy
 from jail.terminal import printable
 from problems.formats import NOTHING, expects_nothing
 from problems.problem import Problem, Question, Unusable
@@ -48,21 +49,39 @@ def expected_outputs(sandbox: Sandbox, problem: Problem) -> list:
     return tests["outputs"]
 
 
-def is_odd(sandbox: Sandbox, problem: Problem, program: str, found: Run, given: tuple) -> bool:
-    """Whether a program that passed a check, given, has an answer of another kind than the
-    solution: an object that answers whatever it is asked, an iterator that does not end, or for
-    numpy, which finds nothing wrong with nothing, a value without items, or one with items where
-    there should be none. Where the solution's is None, nobody looks. Without a solution only a
-    value without items is known to be odd."""
+def run_check(sandbox: Sandbox, problem: Problem, program: str) -> Run:
+    """A check's verdict on a program, its prefix before it. "unjudged" where the check can judge
+    none: the problem's own solution fails it, too, or numpy, which finds nothing wrong with a value
+    without items, was given one, and no solution says whether there should be items."""
     tests, solution = problem.tests, problem.solution
-    if found.status != "passed" or not found.value:
+    given = tests["check"], tests["entry_point"], tests.get("preamble", "")
+    own = with_prefix(tests.get("prefix", ""), solution, problem.fn_name) if solution else ""
+    run = sandbox.check(program, *given)
+    if run.status in ("failed", "error") and solution:
+        if "broken" not in tests:
+            status = tried_again(lambda: sandbox.check(own, *given).status, str)
+            tests["broken"] = status not in ("passed", "timeout")
+        if tests["broken"]:
+            return Run("unjudged", error="the problem's own solution fails this check")
+    if run.status == "passed" and solution and is_odd(sandbox, tests, own, program, run, given):
+        return Run("failed", error="an answer is of another kind than the solution's")
+    empty = (bare or hollow for *rows, _ in run.value or [] for _, _, bare, hollow in rows)
+    if run.status == "passed" and not solution and any(empty):
+        return Run("unjudged", error="numpy finds nothing wrong with an answer without items")
+    return run
+
+
+def is_odd(sandbox: Sandbox, tests: dict, own: str, program: str, found: Run, given: tuple) -> bool:
+    """Whether a program that passed a check, given, has an answer of another kind than the
+    solution, own: an object that answers whatever it is asked, an iterator that does not end, or
+    for numpy a value without items, or one with items where there should be none. Where the
+    solution's is None, nobody looks."""
+    if not found.value:
         return False
-    if not solution:
-        return any(bare or hollow for *rows, _ in found.value for _, _, bare, hollow in rows)
-    if "numpy" not in "".join(given) and not any(any(a + b) for a, b, _ in found.value):
+    check, _, preamble = given
+    if not asks_numpy(check, preamble) and not any(any(a + b) for a, b, _ in found.value):
         return False
     if "odd" not in tests:
-        own = with_prefix(tests.get("prefix", ""), solution, problem.fn_name)
         runs = (sandbox.check(own, *given, drain=drain) for drain in (True, False))
         tests["odd"] = next((run.value for run in runs if run.status == "passed"), [])
     if not differs(found.value, tests["odd"]):

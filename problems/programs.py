@@ -16,7 +16,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 
 from problems.problem import final_answer
@@ -37,6 +37,8 @@ class Facts:
 
     bound: set[str] = field(default_factory=set)  # that the top level defines; no imports
     methods: dict[str, set[str]] = field(default_factory=dict)  # of the classes of the top level
+    stubs: set[str] = field(default_factory=set)  # functions of the top level without a body
+    results: int = 0  # how many statements return or yield
     imports: dict[str, str] = field(default_factory=dict)  # name -> module
     stored: set[str] = field(default_factory=set)  # that any scope defines
     loaded: set[str] = field(default_factory=set)  # that any scope uses, attributes included
@@ -50,12 +52,16 @@ class Facts:
     def reads(self) -> bool:
         return not self.loaded.isdisjoint(("input", "stdin", "open", "read", "fileinput"))
 
+    @property
+    def writes(self) -> bool:
+        return not self.loaded.isdisjoint(("print", "stdout", "write", "writelines"))
+
     def defines(self, name: str) -> bool:
         """Whether it has "f", "Solution.f" or "Solution().f"; "f" may be a method of Solution."""
         first, _, method = name.replace("()", "").partition(".")
         if method:
             return method in self.methods.get(first, ())
-        return first in self.bound or first in self.methods.get("Solution", ())
+        return first in self.bound - self.stubs or first in self.methods.get("Solution", ())
 
 
 def parsed(source: str) -> ast.Module | None:
@@ -83,8 +89,10 @@ def facts_of(tree: ast.Module) -> Facts:
         if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             names = [node.name]
             if outside and isinstance(node, ast.ClassDef):
-                methods = {inner.name for inner in node.body if isinstance(inner, FUNCTIONS)}
-                facts.methods[node.name] = methods
+                methods = [inner for inner in node.body if isinstance(inner, FUNCTIONS)]
+                facts.methods[node.name] = {m.name for m in methods if not is_stub(m)}
+            elif outside and is_stub(node):
+                facts.stubs.add(node.name)
         elif isinstance(node, ast.Name):
             if isinstance(node.ctx, ast.Load):
                 facts.loaded.add(node.id)
@@ -102,6 +110,7 @@ def facts_of(tree: ast.Module) -> Facts:
         elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
             names = [node.name]
         facts.calls |= isinstance(node, ast.Call)
+        facts.results += isinstance(node, ast.Return | ast.Yield | ast.YieldFrom)
         facts.stored.update(names)
         facts.bound.update(names if outside else ())
         outside = outside and not isinstance(node, NESTED)
@@ -120,6 +129,17 @@ def tag_of(node: ast.stmt) -> str | None:
     if isinstance(value, ast.List) and len(value.elts) == 1:
         value = value.elts[0]
     return value.id if isinstance(value, ast.Name) else None
+
+
+def is_stub(node: ast.AST) -> bool:
+    """A function that is shown for its signature: `def f(x): ...`"""
+    return isinstance(node, FUNCTIONS) and all(
+        isinstance(inner, ast.Pass) or is_constant(inner) for inner in node.body
+    )
+
+
+def is_constant(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def says_nothing(node: ast.stmt) -> bool:
@@ -141,6 +161,19 @@ class Block:
 
     def names(self) -> set[str]:
         return self.facts.bound if self.facts else {m[1] for m in DEFINED.finditer(self.source)}
+
+    @cached_property
+    def lines(self) -> str:
+        """Without their indentation, and without empty ones."""
+        stripped = (line.strip() for line in self.source.split("\n"))
+        return "\n".join(["", *filter(None, stripped), ""])
+
+    def results(self) -> int:
+        return self.facts.results if self.facts else 0
+
+    def quotes(self, other: "Block") -> bool:
+        """Whether it is some lines of the other, but not those that return."""
+        return self.results() < other.results() and self.lines in other.lines
 
     def uses(self, names: set[str]) -> bool:
         """Whether it needs what another block defines, or brings an input: an example of use."""
@@ -333,6 +366,7 @@ def choose(blocks: list[Block], name: str | None) -> Block:
     if name:
         return next((block for block in reversed(own) if block.names()), own[-1])
     ranks = (
+        lambda facts: facts.calls and facts.reads and facts.writes,
         lambda facts: facts.calls and facts.reads,  # what reads nothing shows something
         lambda facts: facts.calls,
         lambda facts: True,
@@ -345,7 +379,8 @@ def choose(blocks: list[Block], name: str | None) -> Block:
 
 
 def defining(blocks: list[Block], name: str) -> Block | None:
-    """The last of those that parse or were cut, by preference one with the method, too."""
+    """The last of those that parse or were cut, by preference one with the method, too, and no
+    quotation of one before it."""
     first, _, method = name.replace("()", "").partition(".")
     outer, inner = re.escape(first), re.escape(method or first)
     text = rf"(?m)^[ \t]*(?:(?:async def|def|class) +{inner}\b|{outer} *=(?!=))"
@@ -354,9 +389,9 @@ def defining(blocks: list[Block], name: str) -> Block | None:
         lambda block: block.facts.defines(name) if block.facts else block.cut,
         lambda block: first in block.facts.bound if block.facts else True,
     ):
-        for block in reversed(named):
-            if fits(block):
-                return block
+        if found := [block for block in named if fits(block)]:
+            whole = max(found, key=Block.results)
+            return next(block for block in reversed(found) if not block.quotes(whole))
     return None
 
 

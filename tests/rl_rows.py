@@ -80,8 +80,22 @@ class TestRest:
         self.text = "a\\nb"
 
     def test_error(self):
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError) as caught:
             twice(None)
+        assert caught.type is TypeError and caught.typename == "TypeError"
+        assert caught.match("None") and not hasattr(caught.value, "missing")
+        for expected in (8 + 1e-3, 8 + 1e-5j, [8]):
+            assert twice(4) != pytest.approx(expected)
+        assert twice(4.0) == pytest.approx(8 + 1e-6j)
+        assert twice(5e8) == pytest.approx(1e9 + 2) != twice(4)
+        assert twice(5e8) != pytest.approx(1e9 + 2, abs=1)
+        try:
+            with pytest.raises(TypeError, match="other"):
+                twice(None)
+        except AssertionError as error:
+            assert "does not match other" in str(error)
+        else:
+            assert False
         assert self.text == '''a
 b'''
 

@@ -121,6 +121,35 @@ RIGHT = {
         "assert candidate(x) == [1, 3] and x == [3, 1]",
     ),
     "a generator": ("def f(n): yield from range(n)", "assert list(candidate(3)) == [0, 1, 2]"),
+    "a named tuple of its own": (
+        "from typing import NamedTuple\nclass P(NamedTuple):\n    a: int\n    b: list\n"
+        "def f(x): return [P(x, [x])]",
+        "assert candidate(1) == [(1, [1])] and candidate(2)[0][1] == [2]",
+    ),
+    "members of enumerations of its own": (
+        "import enum\nclass E(enum.IntEnum):\n    A = 5\nclass S(str, enum.Enum):\n    B = 'b'\n"
+        "def f(x): return {E.A: S.B}",
+        "assert candidate(1) == {5: 'b'} and type([*candidate(1)][0]) is int",
+    ),
+    "subclasses of builtin types": (
+        "class L(list):\n    def __eq__(self, other): return True\nclass S(str): pass\n"
+        "def f(x): return L([S('a'), L(), float.fromhex('1p70')])",
+        "assert candidate(1) == ['a', [], 2.0 ** 70] and candidate(1) != ['a']",
+    ),
+    "views of a dict": (
+        "def f(d): return d.keys(), d.values(), d.items()",
+        "keys, values, items = candidate({1: [2], (3,): 4})",
+        "assert keys == {1, (3,)} and [*values] == [[2], 4] and (1, [2]) in items",
+        "assert values != [[2], 4] and keys | {5} == {1, (3,), 5} and len(candidate({})[1]) == 0",
+    ),
+    "nodes with slots": (
+        "class Node:\n    __slots__ = ('value', 'next', 'other')\n"
+        "    def __init__(self, value, next=None):\n        self.value, self.next = value, next\n"
+        "def f(node):\n    node.value += 1\n    return Node(9, node)",
+        "head = chain([1, 2])",
+        "made = candidate(head)",
+        "assert values(made) == [9, 2, 2] and made.next is head and head.other is None",
+    ),
     "an endless generator": (
         "import itertools\ndef f(n): return itertools.count(n)",
         "import itertools",
@@ -608,8 +637,54 @@ def test_nothing_is_close_to_a_number_by_being_empty(box, test):
     for solution in ("", program + "0.5", program + "[0.5, []][0]"):
         problem = Problem("p", "", {"check": check, "entry_point": "f"}, solution)
         wrong = [judge(box, problem, program + guess).status for guess in guesses]
-        assert {*wrong} <= {"failed", "error"}
+        assert {*wrong} <= ({"failed", "error"} if solution else {"unjudged", "error"})
         assert judge(box, problem, program + "0.5").status == "passed"
+
+
+@pytest.mark.parametrize("line", ["import numpy", "import math\n\timport numpy as np"])
+def test_a_check_that_imports_numpy_and_never_asks_it_may_see_an_empty_answer(box, line):
+    check = f"if True:\n\t{line}\ndef check(f):\n    assert f([]) == [] and f([2]) == [2]"
+    problem = Problem("p", "", {"check": check, "entry_point": "f"})
+    assert judge(box, problem, SAME).status == "passed"
+    assert judge(box, problem, "def f(x): return []").status == "failed"
+    assert checking.asks_numpy(check, "print(numpy.pi)")
+    assert checking.asks_numpy("import numpy as np\nx = np") and checking.asks_numpy(
+        "from numpy import all"
+    )
+
+
+def test_an_iterator_of_nothing_may_stand_for_an_empty_list(box):
+    pytest.importorskip("numpy")
+    asked = "assert list(f(0)) == []; assert numpy.allclose(list(f(3)), [0, 1, 2])"
+    tests = {"check": f"import numpy\ndef check(f):\n    {asked}", "entry_point": "f"}
+    problem = Problem("p", "", tests, "def f(n): return list(range(n))")
+    assert judge(box, problem, "def f(n): yield from range(n)").status == "passed"
+
+
+SELF_DEFEATING = {
+    "a seed of the check's own": (
+        "import random; random.seed(1); a = f(9)",
+        "assert random.seed(1) or f(9) == a",
+        "import random\ndef f(n): return [random.random() for _ in range(n)]",
+    ),
+    "what is printed": (
+        "import io, contextlib; out = io.StringIO()",
+        "with contextlib.redirect_stdout(out): f(3)",
+        "assert out.getvalue() == '3\\n'",
+        "def f(n): print(n)",
+    ),
+    "a wrong row": ("assert f(2) == 5", "def f(n): return 2 * n"),
+}
+
+
+@pytest.mark.parametrize("case", SELF_DEFEATING)
+def test_a_check_that_its_own_solution_fails_judges_nobody(box, case):
+    *lines, solution = SELF_DEFEATING[case]
+    check = "def check(f):\n" + "".join(f"    {line}\n" for line in lines)
+    problem = Problem("p", "", {"check": check, "entry_point": "f"}, solution)
+    verdicts = [judge(box, problem, p) for p in (solution, "def f(n): raise KeyError")]
+    assert [(v.status, v.reward) for v in verdicts] == [("unjudged", 0.0)] * 2
+    assert "own solution fails" in verdicts[0].error
 
 
 def test_part_of_an_answer_may_be_empty_but_not_all_of_it(box):
