@@ -22,14 +22,13 @@ from jail.recorder import UNFIT, plain
 from jail.remarks import complexity, has_class, mark_given
 from jail.values import decode, encode, room_for
 from problems import answers
-from problems.failures import expected_outputs, run_check
+from problems.failures import SLOW, expected_outputs, run_check
 from problems.problem import OUTPUT, UNSHOWN, Problem, Question, show, show_call
 from problems.programs import complete, extract_program, with_prefix
 from sandbox import Run, Sandbox
 
 warnings.filterwarnings("ignore", category=SyntaxWarning)  # about what models write
 LONG_SHARE = 0.2  # of max_tokens: there DAPO's penalty for long answers goes from 0 to -1
-SLOW = 5  # times the limit, where a problem's own solution needs more than the limit
 MAX_COMPLEXITY = 10  # failed programs with more decision points are not asked about
 
 

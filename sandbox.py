@@ -133,14 +133,12 @@ class Sandbox:
         self._twins[number].timeout_s = self.timeout_s
         return self._twins[number]
 
-    def check(
-        self, program: str, check: str, entry_point: str, preamble: str = "", drain: bool = False
-    ) -> Run:
+    def check(self, program: str, check: str, entry_point: str, preamble: str = "") -> Run:
         """Run check(candidate), which `check` defines. `preamble` and `check` must be trusted. The
-        Run's value is Peer.odd. drain: ask each iterator for what the check has left of it."""
+        Run's value is Odd.rows."""
         untrusted = {"program": program, "fn_name": entry_point, "room": CHECK_ROOM}
         trusted = {"preamble": preamble, "check": check, "entry_point": entry_point}
-        trusted |= {"room": CHECK_ROOM, "compiled": compiled(preamble, check), "drain": drain}
+        trusted |= {"room": CHECK_ROOM, "compiled": compiled(preamble, check)}
         calls, runs = max(CHECK_CALLS, len(check.splitlines())), []
         self._children(runs, 1, calls, 1, lambda i, run: run, untrusted, trusted)
         return runs[0]

@@ -11,7 +11,6 @@ cannot travel raises Lost, which no `except Exception` of a check takes for an e
 program.
 """
 
-import contextlib
 import functools
 import importlib
 import json
@@ -19,20 +18,10 @@ import operator
 import os
 import traceback
 import types
-from collections import deque
 from collections.abc import Callable, Iterator
 
-from jail.objects import (
-    MAPPINGS,
-    SEQUENCES,
-    VIEWS,
-    Reader,
-    Table,
-    Uncarried,
-    by_name,
-    exception_names,
-    make_exception,
-)
+from jail.objects import Reader, Table, Uncarried, by_name, exception_names, make_exception
+from jail.odd import Odd
 from jail.protocol import REPORT_BYTES, RUN_STATUSES, Run
 from jail.values import caps
 
@@ -54,8 +43,6 @@ OPERATORS = [f"__{side}{name}__" for name in BINARY.split() for side in ("", "r"
 OTHERS = "lt le gt ge neg pos abs invert int float complex index round trunc floor ceil enter exit"
 OPERATORS += [f"__{name}__" for name in (*OTHERS.split(), "reversed")]
 PEER = "peer of a Proxy"  # no name that a class can have
-MOST_LEFT = 1000  # values of an iterator that a check has not asked for
-SIZED = (*SEQUENCES.values(), *MAPPINGS.values(), *VIEWS.values(), bytearray, range)
 ATTRIBUTES = {"getattr": getattr, "setattr": setattr}
 ANY = METHODS["function"] | METHODS["generator"] | SPECIAL | ATTRIBUTES  # of the program's objects
 to_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -96,27 +83,6 @@ def ends_loops(error: BaseException, method: str) -> bool:
     if isinstance(error, IndexError):
         return any(frame.f_code.co_name == "__getitem__" for frame, _ in traceback.walk_stack(None))
     return isinstance(error, StopAsyncIteration)
-
-
-def is_bare(value: object) -> bool:
-    """Whether it has no items, of which numpy takes each for right."""
-    if type(value).__module__ == "numpy":
-        return value.size == 0
-    return isinstance(value, SIZED) and not len(value)
-
-
-def is_hollow(value: object) -> bool:
-    """Whether numpy makes an array of no items of it, as of [] and [[], []]."""
-    todo, seen = [value], set()
-    while todo:
-        part = todo.pop()
-        if is_bare(part) or id(part) in seen:
-            continue
-        if not isinstance(part, list | tuple | deque):
-            return False
-        seen.add(id(part))
-        todo += part
-    return True
 
 
 class Proxy:
@@ -177,12 +143,7 @@ class Peer:
         self.started = started or (lambda: None)
         self.lent, self.numbers = [], {}  # (kind, object that the other side may use); id -> number
         self.borrowed, self.theirs = {}, {}  # number -> what stands for theirs; id -> number
-        self.by_numpy = False  # whether the check looks at answers by numpy
-        # Of each call, first of the answer, then of what the program gave to the check's functions:
-        # how many values are instances, how many are iterators that were asked and have not ended,
-        # for both may say what they like; is one bare; is all of one hollow? Last: is it None?
-        self.odd, self.given = [], 0
-        self.born, self.begun = {}, {}  # iterators, not asked or not ended yet -> their row of odd
+        self.odd = Odd(self.theirs)
         self.kind = None  # the class under test; the side of the check knows only that it is one
         self.lost = None  # the Run of a Lost, which a check may have caught
         self.raised = None, None  # the last exception that came, and its Run
@@ -191,9 +152,7 @@ class Peer:
 
     def call(self, number: int, method: str, args: tuple, kwargs: dict) -> object:
         self.started()
-        if self.strict:
-            self.note(number, method)
-        place = len(self.odd) - 1
+        row = self.odd.call(method) if self.strict else []
         try:
             table = Table(self.names, caps(self.room), self.lend, exact=self.strict)
             roots = table.pack([*args, *kwargs.values()])
@@ -210,7 +169,7 @@ class Peer:
             except MALFORMED as error:
                 self.lose(Run("error", error=f"malformed call: {error}"[:200]))
             self.send(self.fd, {"status": "ok", "value": value}, self.room)
-        return self.read_answer(message, table, number, method, place)
+        return self.read_answer(message, table, number, method, row)
 
     def receive(self) -> dict:
         data = receive(self.fd, self.room)
@@ -227,7 +186,7 @@ class Peer:
             self.lose(Run("error", error=f"malformed report: {error}"[:200]))
 
     def read_answer(
-        self, message: dict, sent: Table, number: int, method: str, place: int
+        self, message: dict, sent: Table, number: int, method: str, row: list
     ) -> object:
         status, error = message.get("status"), message.get("error", "")
         if status not in RUN_STATUSES or type(error) is not str:
@@ -239,45 +198,19 @@ class Peer:
             known = sent.objects, sent.rows
             reader = Reader(rows, self.names, self.revive, self.strict, *known)
             values = [reader.get(root) for root in roots]
+            changed = [x for x, new in zip(sent.objects, rows, strict=False) if new is not None]
             if self.strict:
-                self.count(reader.made[len(sent.objects) :], values, self.odd[place][0])
+                self.odd.answer(row, number, reader.made, values, changed, names is not None)
             if names is None:
                 (value,) = values
-                if self.strict and method == "__call__":
-                    self.odd[place][2] = value is None
                 return value
             problem = make_exception(names, values, self.names)
-            if isinstance(problem, StopIteration) and number in self.begun:
-                self.begun.pop(number)[1] -= 1
             if self.strict and ends_loops(problem, method):
                 problem = RuntimeError(f"the program raised {type(problem).__name__}")
             self.raised = problem, Run("error", error=str(text)[:500])
         except MALFORMED as error:
             self.lose(Run("error", error=f"malformed report: {error}"[:200]))
         raise problem
-
-    def note(self, number: int, method: str) -> None:
-        """An object of the program's is asked. An iterator that nobody asks says nothing."""
-        if number in self.born:
-            self.begun[number] = row = self.born.pop(number)
-            row[1] += 1
-        if method == "__call__":
-            self.odd.append([[0] * 4, [0] * 4, False])
-
-    def count(self, made: list, values: list, row: list[int]) -> None:
-        """Note what answers as it likes, and of what all holds that numpy asks."""
-        row[0] += sum(type(x) is Proxy for x in made)
-        if self.by_numpy:
-            texts = [x for x in values if type(x) in (str, bytes) and not x]
-            row[2] |= any(map(is_bare, made)) or bool(texts)
-            row[3] |= any(map(is_hollow, values))
-
-    def drain(self) -> None:
-        """Ask iterators for what is left, to tell those that end from those that do not."""
-        for number in [*self.begun]:
-            with contextlib.suppress(Exception, Lost):
-                for _ in range(MOST_LEFT):
-                    self.call(number, "__next__", (), {})
 
     def lose(self, run: Run) -> None:
         self.lost = self.lost or run
@@ -287,16 +220,15 @@ class Peer:
 
     def answer(self, number: int, method: str, keys: list, roots: list, rows: list) -> list:
         """[names of the exception's classes or None, its text, roots, rows]"""
-        self.given = 1
         reader = Reader(rows, self.names, self.revive, self.strict)
         values = [reader.get(root) for root in roots]
-        if self.odd:
-            self.count(reader.made, values, self.odd[-1][1])
-        self.given = 0
+        if self.strict:
+            self.odd.count(self.odd.rows[-1][2], reader.made, values)
         kwargs = dict(zip(keys, values[len(values) - len(keys) :], strict=True))
         kind, target = self.lent[number]
         do = (METHODS[kind] if self.strict else ANY)[method]
         names, text = None, ""
+        self.odd.depth += 1
         try:
             results = [do(target, *values[: len(values) - len(keys)], **kwargs)]
         except (MemoryError, Lost):
@@ -304,6 +236,8 @@ class Peer:
         except BaseException as error:
             names, text, results = exception_names(error, self.names), last_line(error), error.args
             results = results if self.carries(results) else [str(error)]
+        finally:
+            self.odd.depth -= 1
         known = reader.made, rows
         table = Table(self.names, caps(self.room), self.lend, *known, exact=self.strict)
         roots = table.pack(list(results))
@@ -362,25 +296,19 @@ class Peer:
         if number not in self.borrowed:
             self.borrowed[number] = made = make[kind](number)
             self.theirs[id(made)] = number
-            if self.strict and kind == "iterator":
-                self.born[number] = self.odd[-1][self.given]
         return self.borrowed[number]
 
     def function(self, number: int) -> Callable:
         return lambda *args, **kwargs: self.call(number, "__call__", args, kwargs)
 
     def iterator(self, number: int) -> Iterator:
-        return self.values(number, len(self.odd) - 1)
-
-    def values(self, number: int, place: int) -> Iterator:
-        given, asked = None, False
+        given = None
         while True:
             try:
                 method, args = ("__next__", ()) if given is None else ("send", (given,))
                 value = self.call(number, method, args, {})
             except StopIteration as stop:
-                if self.by_numpy and not asked:
-                    self.odd[place][0][2:] = True, True
+                if self.strict:
+                    self.odd.end(number)
                 return stop.value
-            asked = True
             given = yield value

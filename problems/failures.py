@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, repeat
 
 from config import first_line
 from jail.checking import asks_numpy
@@ -20,6 +21,7 @@ from problems.problem import Problem, Question, Unusable
 from problems.programs import with_prefix
 from sandbox import Pool, Run, Sandbox, SandboxBroken, SandboxUnavailable
 
+SLOW = 5  # times the limit, where a problem's own solution needs more than the limit
 TRIES = 3  # for a reference that runs out of time, which on a busy machine may be nobody's fault
 seen: set[str] = set()  # failures that were told, and samples that broke a sandbox
 
@@ -51,54 +53,54 @@ def expected_outputs(sandbox: Sandbox, problem: Problem) -> list:
 
 def run_check(sandbox: Sandbox, problem: Problem, program: str) -> Run:
     """A check's verdict on a program, its prefix before it. "unjudged" where the check can judge
-    none: the problem's own solution fails it, too, or numpy, which finds nothing wrong with a value
-    without items, was given one, and no solution says whether there should be items."""
+    none: the problem's own solution fails it, too, or it may have passed what could pass for
+    anything (jail/odd.py), and no solution says whether there should be such a thing."""
     tests, solution = problem.tests, problem.solution
     given = tests["check"], tests["entry_point"], tests.get("preamble", "")
     own = with_prefix(tests.get("prefix", ""), solution, problem.fn_name) if solution else ""
     run = sandbox.check(program, *given)
-    if run.status in ("failed", "error") and solution:
+    if own and run.status in ("failed", "error"):
         if "broken" not in tests:
             status = tried_again(lambda: sandbox.check(own, *given).status, str)
             tests["broken"] = status not in ("passed", "timeout")
         if tests["broken"]:
             return Run("unjudged", error="the problem's own solution fails this check")
-    if run.status == "passed" and solution and is_odd(sandbox, tests, own, program, run, given):
+    odd = any(any(map(any, slots)) for *slots, _ in run.value or [])
+    if run.status != "passed" or not (odd or asks_numpy(given[0], given[2])):
+        return run
+    if own and "odd" not in tests:
+        tests["odd"] = of_solution(sandbox, own, given)
+    if not own or tests["odd"] is None:
+        results = [row for a, b, c, none in run.value for row in (b if none else a, c)]
+        if any(bare or hollow for *_, bare, hollow in results):
+            return Run("unjudged", error="numpy finds nothing wrong with an answer without items")
+        return run
+    if differs(run.value, tests["odd"]):
         return Run("failed", error="an answer is of another kind than the solution's")
-    empty = (bare or hollow for *rows, _ in run.value or [] for _, _, bare, hollow in rows)
-    if run.status == "passed" and not solution and any(empty):
-        return Run("unjudged", error="numpy finds nothing wrong with an answer without items")
     return run
 
 
-def is_odd(sandbox: Sandbox, tests: dict, own: str, program: str, found: Run, given: tuple) -> bool:
-    """Whether a program that passed a check, given, has an answer of another kind than the
-    solution, own: an object that answers whatever it is asked, an iterator that does not end, or
-    for numpy a value without items, or one with items where there should be none. Where the
-    solution's is None, nobody looks."""
-    if not found.value:
-        return False
-    check, _, preamble = given
-    if not asks_numpy(check, preamble) and not any(any(a + b) for a, b, _ in found.value):
-        return False
-    if "odd" not in tests:
-        runs = (sandbox.check(own, *given, drain=drain) for drain in (True, False))
-        tests["odd"] = next((run.value for run in runs if run.status == "passed"), [])
-    if not differs(found.value, tests["odd"]):
-        return False
-    # A check such as any(... for x in f(3)) may have left the rest of an iterator that ends.
-    drained = sandbox.check(program, *given, drain=True)
-    return drained.status != "passed" or differs(drained.value, tests["odd"])
+def of_solution(sandbox: Sandbox, own: str, given: tuple) -> list | None:
+    """What jail/odd.py notes of the solution; None if it does not pass."""
+    limit = sandbox.timeout_s
+    for sandbox.timeout_s in (limit, SLOW * limit):
+        if (run := sandbox.check(own, *given)).status == "passed":
+            break
+    sandbox.timeout_s = limit
+    return run.value if run.status == "passed" else None
 
 
 def differs(found: list, own: list) -> bool:
-    """Whether a program's Peer.odd has what the solution's has not."""
+    """Whether a program has given something odd that the solution has not."""
 
     def more(row: list[int], other: list[int]) -> bool:
-        return any(n > m for n, m in zip(row[:3], other, strict=False)) or row[3] != other[3]
+        return any(n > m for n, m in zip(row[:2], other, strict=False)) or row[2] != other[2]
 
-    pairs = zip(found, own, strict=False)
-    return any((not none and more(a, x)) or more(b, y) for (a, b, _), (x, y, none) in pairs)
+    nothing = [[0] * 3] * 3 + [False]
+    for (a, b, c, _), (x, y, z, none) in zip(found, chain(own, repeat(nothing)), strict=False):
+        if (more(b, y) if none else more(a, x)) or more(c, z):
+            return True
+    return False
 
 
 def with_outputs(problems: list[Problem], pool: Pool) -> list[Problem]:
