@@ -14,6 +14,7 @@ calls they may make.
 import contextlib
 import ctypes
 import os
+import re
 import resource
 import signal
 import sys
@@ -48,6 +49,7 @@ ADMIN = (ctypes.c_uint32 * 6)(1 << 21, 1 << 21)  # SYS_ADMIN, effective and perm
 NOBODY = 65534  # the user that the zygote of a trainer running as root becomes
 FILES = 64  # descriptors that one program may have open
 TASKS = 16  # processes and threads that one zygote may have, if the kernel counts them apart
+LIBRARY = re.compile(r"\.so(\.|$)|\b(x86_64|aarch64)-.*linux|\blocale$")  # or a folder of such
 own_pids = False  # whether fork_siblings() gives each child a pid namespace
 
 
@@ -56,18 +58,16 @@ def readable_paths() -> dict[str, bool]:
 
     They hold the standard library and the system's shared libraries, but no installed packages.
     """
-    paths = sysconfig.get_paths()
-    tops = [paths["stdlib"], paths["platstdlib"], sys.base_prefix + "/lib"]
-    tops = [p for p in [*tops, "/lib", "/lib64", "/usr/lib", "/usr/lib64"] if os.path.isdir(p)]
-    shown = dict.fromkeys(tops, False)
-    for top in tops:  # the list grows when another Python's folder comes up
-        for path in (f"{top}/{name}" for name in os.listdir(top)):
-            name = os.path.basename(path)
-            if name.startswith("python") and os.path.isdir(path):
-                tops += [path] if path not in shown else []
-                shown[path] = False
-            elif name not in ("site-packages", "dist-packages") and os.path.exists(path):
-                shown[path] = True
+    paths, shown = sysconfig.get_paths(), {}
+    for top in {paths["stdlib"], paths["platstdlib"]}:
+        shown[top] = False
+        names = [n for n in os.listdir(top) if n not in ("site-packages", "dist-packages")]
+        shown |= {f"{top}/{name}": True for name in names}
+    for top in (sys.base_prefix + "/lib", "/lib", "/lib64", "/usr/lib", "/usr/lib64"):
+        if os.path.isdir(top):
+            shown.setdefault(top, False)
+            shown |= {f"{top}/{name}": True for name in os.listdir(top) if LIBRARY.search(name)}
+    shown = {path: read for path, read in shown.items() if os.path.exists(path)}
     extra = ["/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo"]
     return shown | {path: True for path in extra if os.path.exists(path)}
 

@@ -332,6 +332,8 @@ def open_standard_files() -> None:
     sys.stdin = sys.__stdin__ = plain_open(0, newline="\n", **how)
     sys.stdout = sys.__stdout__ = plain_open(1, "w", **how)
     old_stdouts.append(sys.stdout)
+    if used := sys.modules.get("fileinput"):
+        used._state = None  # it would go on with the input before
 
 
 def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = False) -> dict:

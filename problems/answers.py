@@ -65,7 +65,8 @@ WORDS = re.compile(r"[^=:\n]{1,80}:[ \t*`$]*+")
 BLANK = re.compile(r"[ \t`*$]*+")
 # What may follow a value on its line: decoration, a comment, a remark in parentheses; a new item.
 TAIL = re.compile(r"[`*$\"' \t]*+[.,;|]?[`*$| \t]*(?:(?<![\w\])}'\"])[(#].*)?(?:\n|\Z)")
-NEXT = re.compile(r"[`*$\"' \t]*+(?:[,;|]|,? ?and\b)[ \t]*")
+NEXT = re.compile(r"[`*$\"' \t]*+(?:,? ?and\b|[,;|])[ \t]*")
+EQUALS = re.compile(r"(?<![=<>!:+*/%&|^-])=(?!=)")  # of `x = 1 + 2 = 3`
 
 
 def parse_answer(text: str, names: list[str], printed: str = "") -> dict[str, object]:
@@ -183,9 +184,13 @@ def read_value(text: str, at: int, end: int) -> tuple[object, int]:
     ends = []
     if stop and (TAIL.match(text, stop) or following and NAME.match(text, following.end())):
         ends = [stop]
-    for stop in [*ends, at + len(whole)]:
+    *terms, result = EQUALS.split(whole)
+    tries = [(at, stop) for stop in [*ends, at + len(whole)]]
+    if terms and not re.search(r"[,;|\"']", "".join(terms)):
+        tries.append((at + len(whole) - len(result), at + len(whole)))
+    for begin, stop in tries:
         try:
-            return read_literal(text[at:stop]), stop
+            return read_literal(text[begin:stop].strip()), stop
         except ValueError:
             continue
     return INVALID, start

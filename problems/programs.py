@@ -37,7 +37,7 @@ class Facts:
 
     bound: set[str] = field(default_factory=set)  # that the top level defines; no imports
     methods: dict[str, set[str]] = field(default_factory=dict)  # of the classes of the top level
-    stubs: set[str] = field(default_factory=set)  # functions of the top level without a body
+    stubs: set[str] = field(default_factory=set)  # names of the top level without a definition
     results: int = 0  # how many statements return or yield
     imports: dict[str, str] = field(default_factory=dict)  # name -> module
     stored: set[str] = field(default_factory=set)  # that any scope defines
@@ -91,8 +91,10 @@ def facts_of(tree: ast.Module) -> Facts:
             if outside and isinstance(node, ast.ClassDef):
                 methods = [inner for inner in node.body if isinstance(inner, FUNCTIONS)]
                 facts.methods[node.name] = {m.name for m in methods if not is_stub(m)}
-            elif outside and is_stub(node):
-                facts.stubs.add(node.name)
+            elif outside and (
+                is_stub(node) or node.args.args[:1] and node.args.args[0].arg == "self"
+            ):
+                facts.stubs.add(node.name)  # or a method that is quoted
         elif isinstance(node, ast.Name):
             if isinstance(node.ctx, ast.Load):
                 facts.loaded.add(node.id)
@@ -115,6 +117,10 @@ def facts_of(tree: ast.Module) -> Facts:
         facts.bound.update(names if outside else ())
         outside = outside and not isinstance(node, NESTED)
         todo += [(inner, outside) for inner in ast.iter_child_nodes(node)]
+    own = {n.name for n in tree.body if isinstance(n, (*FUNCTIONS, ast.ClassDef))}
+    for node in tree.body:  # `f = f(3)` is a use
+        if isinstance(node, ast.Assign):
+            facts.stubs |= stored_in(node.targets) & loaded_in(node.value) - own
     facts.acts = facts.calls or not all(says_nothing(node) for node in tree.body)
     attributes = {name for name in facts.loaded if name[0] == "."}
     facts.free = facts.loaded - attributes - facts.stored - facts.imports.keys() - BUILTINS
@@ -129,6 +135,14 @@ def tag_of(node: ast.stmt) -> str | None:
     if isinstance(value, ast.List) and len(value.elts) == 1:
         value = value.elts[0]
     return value.id if isinstance(value, ast.Name) else None
+
+
+def stored_in(targets: list[ast.expr]) -> set[str]:
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def loaded_in(value: ast.expr) -> set[str]:
+    return {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
 
 
 def is_stub(node: ast.AST) -> bool:
@@ -344,9 +358,11 @@ def extract_program(text: str, name: str | None = None) -> str | None:
             return whole.source
         reader.left = MAX_PARSED
     blocks = [block for block in reader.blocks(name) if block.is_code]
-    if blocks:
+    if blocks and (name is None or defining(blocks, name)):
         return choose(blocks, name).source
     found = reader.loose(name)
+    if blocks and not (found and defining(found, name)):
+        return choose(blocks, name).source
     if not found:
         return None
     best = choose(found, name)
@@ -390,7 +406,7 @@ def defining(blocks: list[Block], name: str) -> Block | None:
         lambda block: first in block.facts.bound if block.facts else True,
     ):
         if found := [block for block in named if fits(block)]:
-            whole = max(found, key=Block.results)
+            whole = max(reversed(found), key=Block.results)
             return next(block for block in reversed(found) if not block.quotes(whole))
     return None
 

@@ -586,6 +586,14 @@ def test_what_cannot_be_written_without_its_remarks_is_not_asked_about(sandbox):
         assert isinstance(make_question(sandbox, program, [2], "f", CFG), str)
 
 
+def test_a_text_that_lies_within_another_has_no_place_of_its_own(sandbox):
+    """Python 3.11 counts the columns of a text within an f-string from another line."""
+    text = '"""\\n\u00e9\n' + 9 * "\u00e9" + '"""'
+    inner = "f\"\"\"{'''q\nr'''}\"\"\""
+    program = f"def f(x):\n    y = x + 2\n    z = {text} + {inner}\n    return y\n"
+    assert make_question(sandbox, program, [3], "f", CFG).target["y"] == 5
+
+
 def test_a_literal_that_overflows_is_none(sandbox):
     huge = f"1{'0' * 400} + 1j"
     made = make_question(sandbox, f"y = len('ab')\ndef g(): return {huge}\nprint(3)", "", None, CFG)

@@ -185,6 +185,41 @@ def test_the_program_is_the_last_block_that_defines_the_function(program, other)
     check(f"{block(DRAFT, '')}Better:\n{block(program, '')}So:\n{block(other, '')}", program)
 
 
+LONGER = (
+    "def add(a, b):\n    total = a\n    for _ in range(b):\n        total += 1\n    return total"
+)
+
+
+@pytest.mark.parametrize("program, rest", [
+    (LONGER, ["def add(a, b):\n    total = a", "total += 1", "return total"]),
+    (ADD, ["def add(a: int, b: int) -> int: ...", "a = 1\nadd = add(a, 2)\nprint(add)"]),
+    (DOC, ['def add(a, b):\n    """Adds."""', "def add(a, b):\n    pass"]),
+    (SOLUTION, ["def add(self, a, b):\n    return a + b"]),
+    (SOLUTION, ["class Solution:\n    def add(self, a, b): ..."]),
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["add", "Solution().add"])
+def test_what_an_explanation_quotes_is_no_program(program, rest, name):
+    if name == "add" or program == SOLUTION:
+        quoted = "".join(f"Then:\n{block(code)}" for code in rest)
+        check(f"{block(DRAFT)}Better:\n{block(program)}{quoted}", program, name)
+
+
+def test_a_program_without_its_last_lines_may_be_the_better_one():
+    checked = f"{ADD}\n\nprint(add(1, 2))"
+    check(f"{block(checked)}Without the example:\n{block(ADD)}", ADD)
+    in_place = "def add(a, b):\n    a.append(b)"
+    new = "def add(a, b):\n    return [*a, b]"
+    check(f"{block(new)}In place:\n{block(in_place)}", in_place)
+    for alone in ("def add(a, b): ...", "def add(self, a, b): return a", "add = cache(add)"):
+        check(block(alone), alone)
+    cached = f"{ADD}\nadd = cache(add)"
+    check(block(DRAFT) + block(cached), cached)
+
+
+def test_a_program_without_a_fence_is_found_beside_a_fenced_example():
+    check(f"{ADD}\n\nFor example:\n{block('print(add(1, 2))')}", ADD)
+
+
 def test_a_method_is_wanted_of_its_class():
     use = "s = Solution()\nprint(s.add(1, 2))"
     check(block(SOLUTION) + block(use), SOLUTION, "Solution().add")
@@ -211,6 +246,9 @@ def test_a_method_is_wanted_of_its_class():
         (SOLVE, f"Use it:\n{block('import sys' + chr(10) + 'if sys.stdin.isatty(): solve()')}"),
         (SOLVE, f"Use it:\n{block('from a import solve' + chr(10) + 'solve(open(0))')}"),
         (READS, f"Try it:\n{block(USE.replace('solve()', READS))}"),
+        (READS, f"First:\n{block('a, b = map(int, input().split())')}"),
+        (READS, f"It reads:\n{block('a = input()')}and prints:\n{block('print(a + b)')}"),
+        (READS, f"From a file:\n{block('with open(0) as f:' + chr(10) + '    a = f.read()')}"),
         ("print(6 * 7)", "That is all."),
         (f"{SOLVE}\n", f"Shorter:\n{block('')}"),
     ],
