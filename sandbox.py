@@ -135,7 +135,7 @@ class Sandbox:
 
     def check(self, program: str, check: str, entry_point: str, preamble: str = "") -> Run:
         """Run check(candidate), which `check` defines. `preamble` and `check` must be trusted. The
-        Run's value is Odd.rows."""
+        Run's value is Odd.report()."""
         untrusted = {"program": program, "fn_name": entry_point, "room": CHECK_ROOM}
         trusted = {"preamble": preamble, "check": check, "entry_point": entry_point}
         trusted |= {"room": CHECK_ROOM, "compiled": compiled(preamble, check)}

@@ -19,6 +19,7 @@ import resource
 import signal
 import sys
 import sysconfig
+from collections.abc import Callable
 from functools import partial
 from itertools import cycle
 from operator import call, ne, setitem
@@ -49,25 +50,28 @@ ADMIN = (ctypes.c_uint32 * 6)(1 << 21, 1 << 21)  # SYS_ADMIN, effective and perm
 NOBODY = 65534  # the user that the zygote of a trainer running as root becomes
 FILES = 64  # descriptors that one program may have open
 TASKS = 16  # processes and threads that one zygote may have, if the kernel counts them apart
-LIBRARY = re.compile(r"\.so(\.|$)|\b(x86_64|aarch64)-.*linux|\blocale$")  # or a folder of such
+LIBRARY = re.compile(r"\.so(\.|$)|\w-linux(-\w+)?$|\blocale$")  # or a folder of such
 own_pids = False  # whether fork_siblings() gives each child a pid namespace
 
 
 def readable_paths() -> dict[str, bool]:
     """{path: True if a program may read all below it, False if it may only list the folder}.
 
-    They hold the standard library and the system's shared libraries, but no installed packages.
+    They hold the standard library and the system's folders of shared libraries, but no installed
+    packages.
     """
-    paths, shown = sysconfig.get_paths(), {}
-    for top in {paths["stdlib"], paths["platstdlib"]}:
-        shown[top] = False
-        names = [n for n in os.listdir(top) if n not in ("site-packages", "dist-packages")]
-        shown |= {f"{top}/{name}": True for name in names}
-    for top in (sys.base_prefix + "/lib", "/lib", "/lib64", "/usr/lib", "/usr/lib64"):
+    shown: dict[str, bool] = {}
+
+    def show(top: str, fits: Callable[[str], object]) -> None:
         if os.path.isdir(top):
-            shown.setdefault(top, False)
-            shown |= {f"{top}/{name}": True for name in os.listdir(top) if LIBRARY.search(name)}
-    shown = {path: read for path, read in shown.items() if os.path.exists(path)}
+            found = [f"{top}/{name}" for name in os.listdir(top) if fits(name)]
+            shown.update({path: True for path in found if os.path.exists(path)} | {top: False})
+
+    for top in (sys.base_prefix + "/lib", "/lib", "/lib64", "/usr/lib", "/usr/lib64"):
+        show(top, LIBRARY.search)
+    paths, packages = sysconfig.get_paths(), ("site-packages", "dist-packages")
+    for top in (paths["stdlib"], paths["platstdlib"]):
+        show(top, lambda name: name not in packages)
     extra = ["/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo"]
     return shown | {path: True for path in extra if os.path.exists(path)}
 

@@ -10,8 +10,9 @@ What comes from the program may be anything. Reading it runs no code but the has
 own classes, and it can put nothing into an instance that would stand for a method of its class. Of
 the check's objects it changes only those that travelled as their content, each as its own kind.
 
-What the program makes of a subclass that the check does not know, such as a named tuple of its own
-or a member of an IntEnum, arrives as the builtin value that it holds.
+What the program makes of a subclass of a builtin type that the check does not know, such as a named
+tuple of its own or a member of an IntEnum, arrives as the builtin value that it holds, and one of
+Fraction or Decimal as a number.
 
 Left out: instances of other classes that only one side knows, and subclasses of builtin types that
 a check makes, other than named tuples. They raise Uncarried, which says so.
@@ -127,15 +128,16 @@ class Table:
         if row := self.remote(x):
             return row
         base = None if self.exact else next((b for b in NEW if issubclass(kind, b)), None)
-        held = [encode(NEW[base](x), **self.caps)] if base in SCALARS else []
+        value = NEW[base](x) if base else None
+        held = [encode(value, **self.caps)] if type(value) in SCALARS and base else []
         if self.names.get(name) is kind and issubclass(kind, tuple):
             return ["record", name, [refer(y) for y in x]]
         if isinstance(x, enum.Enum) and self.names.get(name) is kind:
             return ["member", name, x.name, *held]
-        if self.names.get(name) is kind and not is_builtin(kind):
+        if self.names.get(name) is kind and not is_builtin(kind) and not base:
             return ["object", name, [[refer(k), refer(v)] for k, v in attributes(x).items()]]
         if base:
-            return ["value", *held] if held else self.row(NEW[base](x))
+            return ["value", *held] if held else self.row(value)
         raise Uncarried(f"a value of type {name}, which is no plain builtin type")
 
 
@@ -159,10 +161,12 @@ def attributes(x: object) -> dict[str, object]:
 
 
 def set_attributes(x: object, state: dict[str, object]) -> None:
-    """Let it have these, and no others but slots that it does not know."""
+    """Let it have these and no others."""
     for name, slot in slots_of(type(x)).items():
         if name in state:
             slot.__set__(x, state.pop(name))
+        elif name in attributes(x):
+            slot.__delete__(x)
     if state or hasattr(x, "__dict__"):
         vars(x).clear()
         vars(x).update(state)
@@ -215,18 +219,21 @@ class Reader:
     def shell(self, i: int) -> object:
         """A mutable object, still empty; MISSING for one that is made with its parts."""
         kind, *rest = row = self.rows[i]
+        known = self.names.get(rest[0]) if kind in ("object", "member") else None
         if kind == "object":
-            known = self.names.get(rest[0])
             if type(known) is not type or known.__module__ != self.names["__name__"]:
                 raise ValueError(f"an instance of {rest[0]}, which is no class here")
             if is_builtin(known):
                 raise ValueError(f"{rest[0]} has more than attributes")
             return object.__new__(known)
-        if kind == "member" and isinstance(known := self.names.get(rest[0]), enum.EnumMeta):
+        if kind == "member" and isinstance(known, enum.EnumMeta) and rest[1] in known.__members__:
             return known.__members__[rest[1]]
         if kind == "value" or (kind == "member" and len(rest) == 3):
-            plain([value := decode(rest[-1])])
+            value = decode(rest[-1])
+            plain([value])
             return value
+        if kind == "member":
+            raise ValueError(f"a member of {rest[0]}, which is no class here")
         if kind == "deque":
             return collections.deque(maxlen=rest[1])
         if kind == "defaultdict":

@@ -1,53 +1,40 @@
 """Which answers of a program could pass for whatever a check wants.
 
-An instance of a class of the program's hears what it is asked, and can say yes. And numpy finds
-nothing wrong with a value that has no items. A check that its author tried on honest answers may
-miss both. So each is noted, call for call, and is right only where the solution's run of the same
-check has such a thing, too (problems/failures.py).
+An object of the program's hears what it is asked, and can say yes. numpy finds nothing wrong with a
+value that has no items. A type that stands for a function, or that makes the missing values of a
+defaultdict, gives the check such a value without a call. An instance of a class of the check's
+compares as the check wrote it. A check that its author tried on honest answers may miss all of
+these, so a run counts them, and a program may give no more than the solution does.
 
-What a call gives is its answer; or where the solution's is None, what it changed of its arguments.
+The counts are of whole runs: what is compared call by call can be shifted by one call more.
 
-Left out: long answers in which a check finds what it looks for, wherever it is. Its author allows
-them, as a list or as an iterator without an end.
+Left out: long answers in which a check finds what it looks for, wherever it is, and items where
+none are wanted, if numpy alone looks. The bare script passes these as well.
 """
 
 import types
-from collections import deque
-from collections.abc import Iterable
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator
 
-from jail.objects import MAPPINGS, SEQUENCES, VIEWS
+from jail.objects import MAPPINGS, SCALARS, SEQUENCES, VIEWS, attributes
 
-MOST_ROWS = 1000  # the last one counts for all calls after it
-LARGE = 1_000_000  # a range of more numbers holds what no list could, without counting so far
 SIZED = (*SEQUENCES.values(), *MAPPINGS.values(), *VIEWS.values(), bytearray, range)
+KINDS = ("bare", "maker", "instance")
+PLAIN = frozenset(SCALARS)
+NEXT = ("__next__", "send")  # what asks an iterator for a value
+Report = list  # [what was asked of objects, kinds given to functions, [[kind, count], ...]]
 
 
 def is_bare(value: object) -> bool:
     """Whether it has no items, of which numpy takes each for right."""
-    if isinstance(value, str | bytes):
-        return not value
     if type(value).__module__ == "numpy":
         return value.size == 0
     return isinstance(value, SIZED) and not value
 
 
-def parts_of(values: Iterable) -> list:
-    """The values and all that they hold, each object once."""
-    todo, found = [*values], {}
-    while todo:
-        part = todo.pop()
-        if id(part) in found:
-            continue
-        found[id(part)] = part
-        if isinstance(part, dict):
-            todo += [*part, *part.values()]
-        elif isinstance(part, SIZED) and not isinstance(part, range | bytearray):
-            todo += part
-        elif type(part).__module__ == "numpy" and part.dtype == object:
-            todo += part.ravel().tolist()
-        elif type(part).__module__ == "check":
-            todo += vars(part).values() if hasattr(part, "__dict__") else []
-    return [*found.values()]
+def is_blank(value: object) -> bool:
+    """Whether it is a text of which split() leaves nothing."""
+    return isinstance(value, str | bytes) and not value.strip()
 
 
 def is_hollow(value: object) -> bool:
@@ -64,62 +51,134 @@ def is_hollow(value: object) -> bool:
     return True
 
 
-class Odd:
-    """What is noted of a run, on the side of the check.
+def parts_of(values: Iterable) -> Iterator:
+    """All that they hold, themselves included, but for plain numbers and texts."""
+    todo, seen = [x for x in values if type(x) not in PLAIN], {}
+    while todo:
+        part = todo.pop()
+        if id(part) in seen:
+            continue
+        seen[id(part)] = part  # it stays alive, and so its id stays its own
+        yield part
+        inner: Iterable = ()
+        if isinstance(part, dict):
+            inner = [*part, *part.values()]
+        elif isinstance(part, SIZED) and not isinstance(part, range | bytearray):
+            inner = part
+        elif type(part) is slice:
+            inner = part.start, part.stop, part.step
+        elif type(part).__module__ == "numpy" and part.dtype == object:
+            inner = part.ravel().tolist()
+        elif type(part).__module__ == "check":
+            inner = attributes(part).values()
+        todo += [x for x in inner if type(x) not in PLAIN]
 
-    A slot is [instances, is one value bare?, is all of one hollow?], and the row of a call [slot of
-    its answer, of what it changed, of what the program gave to functions of the check meanwhile, is
-    its answer None?].
-    """
+
+class Odd:
+    """What is counted of a run, on the side of the check."""
 
     def __init__(self, theirs: dict[int, int]) -> None:
-        """theirs: id of an object that stands for one of the program's -> its number."""
+        """theirs: id of what stands for a function, iterator or object of the program's -> its
+        number."""
         self.theirs, self.by_numpy = theirs, False  # whether the check looks at answers by numpy
-        self.rows, self.depth = [], 0  # depth: of functions of the check that the program calls
-        self.places = {}  # number of an iterator -> the slot of the call that gave it last
-        self.gave, self.ended = set(), set()  # numbers of iterators that had a value, or no more
+        self.depth = 0  # of functions of the check that the program calls
+        self.asked, self.given, self.counts = set(), set(), Counter()
+        self.gave, self.ended = set(), set()  # iterators: with a value since they came; at an end
+        self.noted = set()  # (iterator, kind) of what it gave
 
-    def call(self, method: str) -> list:
-        """The program is asked. Returns the row of the call: a new one, but for the next value of
-        an iterator, and for what a function of the check asks while the program calls it."""
-        new = not self.depth and method not in ("__next__", "send") and len(self.rows) < MOST_ROWS
-        if new or not self.rows:
-            self.rows.append([[0] * 3, [0] * 3, [0] * 3, False])
-        return self.rows[-1]
+    def report(self) -> Report:
+        return [sorted(self.asked), sorted(self.given), sorted(self.counts.items())]
+
+    def ask(self, target: object, method: str, args: tuple) -> None:
+        """The program is called. target: what stands for the object; None: the function under test.
+        Functions and iterators have one use, and objects have those that the solution's have."""
+        if not isinstance(target, types.FunctionType | types.GeneratorType | None):
+            self.asked.add(f"{method} {args[0]}" if method in ("getattr", "setattr") else method)
 
     def answer(
-        self, row: list, number: int, made: list, values: list, changed: list, raised: bool
-    ) -> None:  # fmt: skip
-        """values are its answer to a call, or of what it raised; of an iterator, its next one.
-        made: all that came."""
-        if number in self.places:
-            self.gave |= set() if raised else {number}
-            self.count(self.places[number], made, values, whole=False)
+        self, number: int, method: str, values: list, changed: list, error: Exception | None
+    ) -> None:
+        """A call is answered by values, or by what the error holds; some arguments have changed."""
+        if method in NEXT:
+            self.next(number, values, error)
+        elif self.depth:
+            self.given |= self.kinds(values)
         else:
-            self.count(row[2 if self.depth else 0], made, values)
-            row[3] = all(x is None for x in values) if not self.depth else row[3]
-        self.count(row[1], made, changed)
+            self.counts.update(self.kinds(values))
+            self.empty([x for x in values if is_hollow(x)])
+            self.counts["nothing"] += sum(type(x) in PLAIN and not x for x in values)
+        self.counts.update(f"changed {kind}" for kind in self.kinds(changed))
+        self.counts["changes"] += bool(changed)
 
-    def end(self, number: int) -> None:
-        """An iterator ends. For numpy it is bare if it had no value."""
-        self.ended.add(number)
-        if self.by_numpy and number not in self.gave:
-            self.places[number][1:] = True, True
+    def next(self, number: int, values: list, error: Exception | None) -> None:
+        new = {(number, kind) for kind in self.kinds(values)} - self.noted
+        self.noted |= new
+        self.counts.update(kind for _, kind in new)
+        if error is None:
+            self.gave.add(number)
+        elif isinstance(error, StopIteration):
+            self.ended.add(number)
+            if number not in self.gave:
+                self.counts["bare"] += self.by_numpy
+                self.empty([number])
 
-    def count(self, slot: list, made: list, values: list, whole: bool = True) -> None:
-        if not self.by_numpy and range not in map(type, made) and not self.theirs:
-            return
+    def empty(self, answers: list) -> None:
+        if self.by_numpy:
+            self.counts.update({"hollow": len(answers), "nothing": len(answers)})
+
+    def kinds(self, values: Iterable) -> set[str]:
+        """Which of KINDS they hold."""
+        values, found = list(values), set()
         for part in parts_of(values):
             number = self.theirs.get(id(part))
-            if number is not None and type(part) is types.GeneratorType:
-                self.places[number] = slot
-                slot[1:] = [True, True] if self.by_numpy and number in self.ended else slot[1:]
-            elif number is not None and type(part) is not types.FunctionType:
-                slot[0] += 1
-            elif type(part) is range:
-                slot[0] += bool(part[LARGE:])
-            if self.by_numpy and not isinstance(part, str | bytes):
-                slot[1] |= is_bare(part)
-        if self.by_numpy and whole:
-            slot[1] |= any(isinstance(x, str | bytes) and not x for x in values)
-            slot[2] |= any(map(is_hollow, values))
+            if number is not None:
+                self.gave.discard(number)
+                bare = self.by_numpy and number in self.ended
+            else:
+                bare = is_bare(part) and (self.by_numpy or type(part).__module__ == "numpy")
+            if bare:
+                found.add("bare")
+            if isinstance(part, type) or isinstance(part, defaultdict) and part.default_factory:
+                found.add("maker")
+            elif type(part).__module__ == "check":
+                found.add("instance")
+        if self.by_numpy and any(map(is_blank, values)):
+            found.add("bare")
+        return found
+
+
+def is_report(value: object) -> bool:
+    """Whether it has the form of one, which says nothing of where it comes from."""
+    try:
+        asked, given, counts = value
+        texts = [*asked, *given, *(kind for kind, _ in counts)]
+        return {*map(type, texts)} <= {str} and {type(n) for _, n in counts} <= {int}
+    except (TypeError, ValueError):
+        return False
+
+
+def counts_of(report: Report) -> Counter:
+    return Counter(dict(report[2]))
+
+
+def is_noted(found: Report) -> bool:
+    """Whether it has anything to compare, but for what numpy takes for nothing."""
+    counts = counts_of(found)
+    return bool(found[0] or found[1] or any(counts[kind] for kind in (*KINDS, "changes")))
+
+
+def has_bare(found: Report) -> bool:
+    return counts_of(found)["bare"] > 0
+
+
+def exceeds(found: Report, own: Report) -> bool:
+    """Whether a program's run gives more than the solution's. Changed arguments count where the
+    solution changes some, too. What holds nothing is wanted as often as the solution gives it."""
+    counts, most = counts_of(found), counts_of(own)
+    kinds = ["hollow", *KINDS, *(f"changed {kind}" for kind in KINDS if most["changes"])]
+    return (
+        not {*found[0]} <= {*own[0]}
+        or not {*found[1]} <= {*own[1]}
+        or any(counts[kind] > most[kind] for kind in kinds)
+        or counts["nothing"] < most["hollow"]
+    )

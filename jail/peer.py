@@ -42,6 +42,7 @@ BINARY = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and x
 OPERATORS = [f"__{side}{name}__" for name in BINARY.split() for side in ("", "r", "i")]
 OTHERS = "lt le gt ge neg pos abs invert int float complex index round trunc floor ceil enter exit"
 OPERATORS += [f"__{name}__" for name in (*OTHERS.split(), "reversed")]
+COPIES = ("__copy__", "__deepcopy__", "__reduce_ex__")
 PEER = "peer of a Proxy"  # no name that a class can have
 ATTRIBUTES = {"getattr": getattr, "setattr": setattr}
 ANY = METHODS["function"] | METHODS["generator"] | SPECIAL | ATTRIBUTES  # of the program's objects
@@ -121,7 +122,7 @@ def refuse(name: str) -> Callable:
 
 for special in ("__call__", "__next__", *SPECIAL):
     setattr(Proxy, special, forward(special))
-for special in OPERATORS:  # by which an object could pass for any number
+for special in (*OPERATORS, *COPIES):  # by which an object could pass for any number, or two
     setattr(Proxy, special, refuse(special))
 
 
@@ -147,12 +148,14 @@ class Peer:
         self.kind = None  # the class under test; the side of the check knows only that it is one
         self.lost = None  # the Run of a Lost, which a check may have caught
         self.raised = None, None  # the last exception that came, and its Run
+        self.failed = None  # what a check calls when one of its asserts fails
 
     # --- calls to the other side
 
     def call(self, number: int, method: str, args: tuple, kwargs: dict) -> object:
         self.started()
-        row = self.odd.call(method) if self.strict else []
+        if self.strict:
+            self.odd.ask(self.borrowed.get(number), method, args)
         try:
             table = Table(self.names, caps(self.room), self.lend, exact=self.strict)
             roots = table.pack([*args, *kwargs.values()])
@@ -169,7 +172,7 @@ class Peer:
             except MALFORMED as error:
                 self.lose(Run("error", error=f"malformed call: {error}"[:200]))
             self.send(self.fd, {"status": "ok", "value": value}, self.room)
-        return self.read_answer(message, table, number, method, row)
+        return self.read_answer(message, table, number, method)
 
     def receive(self) -> dict:
         data = receive(self.fd, self.room)
@@ -185,9 +188,7 @@ class Peer:
         except MALFORMED as error:
             self.lose(Run("error", error=f"malformed report: {error}"[:200]))
 
-    def read_answer(
-        self, message: dict, sent: Table, number: int, method: str, row: list
-    ) -> object:
+    def read_answer(self, message: dict, sent: Table, number: int, method: str) -> object:
         status, error = message.get("status"), message.get("error", "")
         if status not in RUN_STATUSES or type(error) is not str:
             self.lose(Run("error", error="malformed report: no status"))
@@ -199,12 +200,12 @@ class Peer:
             reader = Reader(rows, self.names, self.revive, self.strict, *known)
             values = [reader.get(root) for root in roots]
             changed = [x for x, new in zip(sent.objects, rows, strict=False) if new is not None]
+            problem = make_exception(names, values, self.names) if names is not None else None
             if self.strict:
-                self.odd.answer(row, number, reader.made, values, changed, names is not None)
-            if names is None:
+                self.odd.answer(number, method, values, changed, problem)
+            if problem is None:
                 (value,) = values
                 return value
-            problem = make_exception(names, values, self.names)
             if self.strict and ends_loops(problem, method):
                 problem = RuntimeError(f"the program raised {type(problem).__name__}")
             self.raised = problem, Run("error", error=str(text)[:500])
@@ -223,7 +224,7 @@ class Peer:
         reader = Reader(rows, self.names, self.revive, self.strict)
         values = [reader.get(root) for root in roots]
         if self.strict:
-            self.odd.count(self.odd.rows[-1][2], reader.made, values)
+            self.odd.given |= self.odd.kinds(values)
         kwargs = dict(zip(keys, values[len(values) - len(keys) :], strict=True))
         kind, target = self.lent[number]
         do = (METHODS[kind] if self.strict else ANY)[method]
@@ -236,6 +237,9 @@ class Peer:
         except BaseException as error:
             names, text, results = exception_names(error, self.names), last_line(error), error.args
             results = results if self.carries(results) else [str(error)]
+            if self.failed and isinstance(error, AssertionError) and error is not self.raised[0]:
+                self.failed(error)  # its text may say what was expected
+                names, text, results = ["AssertionError"], "AssertionError", []
         finally:
             self.odd.depth -= 1
         known = reader.made, rows
@@ -308,7 +312,5 @@ class Peer:
                 method, args = ("__next__", ()) if given is None else ("send", (given,))
                 value = self.call(number, method, args, {})
             except StopIteration as stop:
-                if self.strict:
-                    self.odd.end(number)
                 return stop.value
             given = yield value

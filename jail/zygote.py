@@ -332,8 +332,8 @@ def open_standard_files() -> None:
     sys.stdin = sys.__stdin__ = plain_open(0, newline="\n", **how)
     sys.stdout = sys.__stdout__ = plain_open(1, "w", **how)
     old_stdouts.append(sys.stdout)
-    if used := sys.modules.get("fileinput"):
-        used._state = None  # it would go on with the input before
+    with contextlib.suppress(Exception):
+        sys.modules["fileinput"]._state = None  # it would go on with the input before
 
 
 def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = False) -> dict:
@@ -519,6 +519,7 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
             raise error
         first = first or verdict_of(error)
 
+    peer.failed = failed
     peer.odd.by_numpy = asks_numpy(job["preamble"], job["check"])
     try:
         exec(job["compiled"][0] or job["preamble"], names)
@@ -529,7 +530,7 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
     except BaseException as error:
         verdict = first or verdict_of(error)
     run = first or peer.lost or verdict  # a check may have caught that the program is lost
-    run.value = peer.odd.rows
+    run.value = peer.odd.report()
     send(report, asdict(run))
 
 

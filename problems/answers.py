@@ -8,6 +8,7 @@ difference between a list and a tuple.
 """
 
 import ast
+import contextlib
 import itertools
 import json
 import math
@@ -66,7 +67,7 @@ BLANK = re.compile(r"[ \t`*$]*+")
 # What may follow a value on its line: decoration, a comment, a remark in parentheses; a new item.
 TAIL = re.compile(r"[`*$\"' \t]*+[.,;|]?[`*$| \t]*(?:(?<![\w\])}'\"])[(#].*)?(?:\n|\Z)")
 NEXT = re.compile(r"[`*$\"' \t]*+(?:,? ?and\b|[,;|])[ \t]*")
-EQUALS = re.compile(r"(?<![=<>!:+*/%&|^-])=(?!=)")  # of `x = 1 + 2 = 3`
+EQUALS = re.compile(r"(?<![=<>!])=(?!=)")
 
 
 def parse_answer(text: str, names: list[str], printed: str = "") -> dict[str, object]:
@@ -184,16 +185,26 @@ def read_value(text: str, at: int, end: int) -> tuple[object, int]:
     ends = []
     if stop and (TAIL.match(text, stop) or following and NAME.match(text, following.end())):
         ends = [stop]
-    *terms, result = EQUALS.split(whole)
-    tries = [(at, stop) for stop in [*ends, at + len(whole)]]
-    if terms and not re.search(r"[,;|\"']", "".join(terms)):
-        tries.append((at + len(whole) - len(result), at + len(whole)))
-    for begin, stop in tries:
+    for stop in [*ends, at + len(whole)]:
         try:
-            return read_literal(text[begin:stop].strip()), stop
+            return read_literal(text[at:stop]), stop
         except ValueError:
             continue
+    *terms, result = EQUALS.split(whole) if len(whole) < 300 else [whole]
+    if terms and all(map(is_sum, terms)):
+        with contextlib.suppress(ValueError):
+            return read_literal(result.strip()), at + len(whole)
     return INVALID, start
+
+
+def is_sum(term: str) -> bool:
+    """Whether it computes something, and says nothing of another name."""
+    try:
+        nodes = [*ast.walk(ast.parse(term.strip(), mode="eval"))]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    other = ast.BoolOp | ast.IfExp | ast.Compare | ast.Tuple | ast.Dict | ast.Set
+    return not any(isinstance(n, other) or isinstance(getattr(n, "value", 0), str) for n in nodes)
 
 
 def literal_end(text: str, at: int) -> int | None:

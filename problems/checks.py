@@ -36,7 +36,8 @@ class pytest:
         def __exit__(self, kind, error, trace):
             assert kind is not None, "no exception was raised"
             self.type, self.typename, self.value = kind, kind.__name__, error
-            return issubclass(kind, self.expected) and self.match(self.pattern or "")
+            fits = issubclass(kind, self.expected)
+            return fits and (self.pattern is None or self.match(self.pattern))
         def match(self, pattern):
             import re
             assert re.search(pattern, str(self.value)), f"{self.value} does not match {pattern}"
@@ -79,6 +80,7 @@ for test_ in [name for name in dir({0}) if name.startswith("test")]:
         getattr(one_, setup_, lambda: None)()
     getattr(one_, test_)()
 """
+RUNS_TEXT = ("eval", "exec", "compile", "pickle.loads", "pickle.load", "marshal.loads")
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 Import = (ast.Import, ast.ImportFrom)
 BUILTINS = frozenset(dir(builtins))
@@ -239,6 +241,8 @@ def unfit(check: ast.Module, preamble: ast.Module, entry_point: str) -> str | No
     """
     nodes, both = list(ast.walk(check)), ast.Module([*preamble.body, *check.body], [])
     functions = {"candidate", *entry_point.replace("()", "").split(".")}
+    if name := runs_answers(nodes, functions):
+        return f"its check runs what the program answers, by {name}()"
     names = {n.id for n in nodes if type(n) is ast.Name} - functions - BUILTINS
     if names and (missing := (names & undefined(both)) - functions):
         stars = [n for n in ast.walk(both) if isinstance(n, ast.ImportFrom) and is_star(n)]
@@ -255,6 +259,26 @@ def unfit(check: ast.Module, preamble: ast.Module, entry_point: str) -> str | No
                 if kind := kind or class_that_stays(given, both):
                     return f"its check gives the program an object of {kind}, which cannot travel"
     return None
+
+
+def runs_answers(nodes: list[ast.AST], functions: set[str]) -> str:
+    """eval or such, if the check calls it with what comes of the function under test: it would run
+    as part of the check, beside the expected values."""
+    holders, before = {*functions}, set()
+
+    def holds(node: object) -> bool:
+        parts = ast.walk(node) if isinstance(node, ast.AST) else ()
+        return any(isinstance(n, ast.Name) and n.id in holders for n in parts)
+
+    calls = [n for n in nodes if isinstance(n, ast.Call) and ast.unparse(n.func) in RUNS_TEXT]
+    while calls and holders != before:
+        before = {*holders}
+        for node in nodes:
+            targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
+            if holds(getattr(node, "value", None) or getattr(node, "iter", None)):
+                stored = (n for t in targets if t for n in ast.walk(t) if isinstance(n, ast.Name))
+                holders |= {n.id for n in stored}
+    return next((ast.unparse(call.func) for call in calls if any(map(holds, call.args))), "")
 
 
 def called_name(call: ast.Call) -> str:

@@ -11,9 +11,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, repeat
 
 from config import first_line
+from jail import odd
 from jail.checking import asks_numpy
 from jail.terminal import printable
 from problems.formats import NOTHING, expects_nothing
@@ -22,6 +22,8 @@ from problems.programs import with_prefix
 from sandbox import Pool, Run, Sandbox, SandboxBroken, SandboxUnavailable
 
 SLOW = 5  # times the limit, where a problem's own solution needs more than the limit
+ODD = "an answer is of another kind than the solution's"
+BROKEN = Run("unjudged", error="the problem's own solution does not pass this check")
 TRIES = 3  # for a reference that runs out of time, which on a busy machine may be nobody's fault
 seen: set[str] = set()  # failures that were told, and samples that broke a sandbox
 
@@ -57,50 +59,55 @@ def run_check(sandbox: Sandbox, problem: Problem, program: str) -> Run:
     anything (jail/odd.py), and no solution says whether there should be such a thing."""
     tests, solution = problem.tests, problem.solution
     given = tests["check"], tests["entry_point"], tests.get("preamble", "")
-    own = with_prefix(tests.get("prefix", ""), solution, problem.fn_name) if solution else ""
     run = sandbox.check(program, *given)
-    if own and run.status in ("failed", "error"):
-        if "broken" not in tests:
-            status = tried_again(lambda: sandbox.check(own, *given).status, str)
-            tests["broken"] = status not in ("passed", "timeout")
-        if tests["broken"]:
-            return Run("unjudged", error="the problem's own solution fails this check")
-    odd = any(any(map(any, slots)) for *slots, _ in run.value or [])
-    if run.status != "passed" or not (odd or asks_numpy(given[0], given[2])):
+    if run.status not in ("passed", "failed", "error"):
         return run
-    if own and "odd" not in tests:
-        tests["odd"] = of_solution(sandbox, own, given)
-    if not own or tests["odd"] is None:
-        results = [row for a, b, c, none in run.value for row in (b if none else a, c)]
-        if any(bare or hollow for *_, bare, hollow in results):
-            return Run("unjudged", error="numpy finds nothing wrong with an answer without items")
-        return run
-    if differs(run.value, tests["odd"]):
-        return Run("failed", error="an answer is of another kind than the solution's")
+    if run.status == "passed" and not odd.is_report(run.value):
+        return Run("error", error="malformed report")
+    own = with_prefix(tests.get("prefix", ""), solution, problem.fn_name) if solution else ""
+    if run.status != "passed":
+        return BROKEN if own and solution_fails(sandbox, tests, own, given) else run
+    if own and (odd.is_noted(run.value) or is_class(given[1]) or asks_numpy(given[0], given[2])):
+        wanted = solution_gives(sandbox, tests, own, given)
+        if wanted is None and is_class(given[1]):
+            return BROKEN
+        if wanted is not None:
+            return Run("failed", error=ODD) if wanted and odd.exceeds(run.value, wanted) else run
+    if odd.has_bare(run.value):
+        return Run("unjudged", error="numpy finds nothing wrong with an answer without items")
     return run
 
 
-def of_solution(sandbox: Sandbox, own: str, given: tuple) -> list | None:
-    """What jail/odd.py notes of the solution; None if it does not pass."""
-    limit = sandbox.timeout_s
-    for sandbox.timeout_s in (limit, SLOW * limit):
-        if (run := sandbox.check(own, *given)).status == "passed":
-            break
-    sandbox.timeout_s = limit
-    return run.value if run.status == "passed" else None
+def is_class(entry_point: str) -> bool:
+    """Whether a class is under test."""
+    return entry_point.isidentifier() and entry_point[0].isupper()
 
 
-def differs(found: list, own: list) -> bool:
-    """Whether a program has given something odd that the solution has not."""
+def solution_fails(sandbox: Sandbox, tests: dict, own: str, given: tuple) -> bool:
+    """Whether it does so each time: chance may be in a check."""
+    if "broken" not in tests:
+        statuses = (sandbox.check(own, *given).status for _ in range(TRIES))
+        tests["broken"] = all(status not in ("passed", "timeout") for status in statuses)
+    return tests["broken"]
 
-    def more(row: list[int], other: list[int]) -> bool:
-        return any(n > m for n, m in zip(row[:2], other, strict=False)) or row[2] != other[2]
 
-    nothing = [[0] * 3] * 3 + [False]
-    for (a, b, c, _), (x, y, z, none) in zip(found, chain(own, repeat(nothing)), strict=False):
-        if (more(b, y) if none else more(a, x)) or more(c, z):
-            return True
-    return False
+def solution_gives(sandbox: Sandbox, tests: dict, own: str, given: tuple) -> list | None:
+    """What jail/odd.py reports of the solution; [] if chance decides on that, None if it does not
+    pass."""
+    if "gives" not in tests:
+        limit = sandbox.timeout_s
+        try:
+            run = sandbox.check(own, *given)
+            sandbox.timeout_s = SLOW * limit if run.status == "timeout" else limit
+            runs = [sandbox.check(own, *given) for _ in range(2)]
+        finally:
+            sandbox.timeout_s = limit
+        if "timeout" in [run.status for run in runs]:
+            return None
+        values = [run.value for run in runs if run.status == "passed"]
+        same = len(values) == 2 and values[0] == values[1]
+        tests["gives"] = values[0] if same else [] if values else None
+    return tests["gives"]
 
 
 def with_outputs(problems: list[Problem], pool: Pool) -> list[Problem]:

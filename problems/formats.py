@@ -12,7 +12,7 @@ where `preamble` runs before `check` on the trusted side and `prefix` before the
     "wrapped"    outputs may be wrapped in a one-element list, as APPS and its heirs do
     "oracle"     the name of an exception in answers.py
 What judging learns of a problem is kept there, too: "slow" (its solution needs more time), "room"
-(of its values), "odd" and "outputs" (of its solution).
+(of its values), "broken" (its solution fails), "gives" and "outputs" (of its solution).
 
 Left out: data sets of other languages, and problems whose answers need a program to check them.
 """

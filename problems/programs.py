@@ -23,6 +23,7 @@ from problems.problem import final_answer
 
 MAX_READ = 80_000  # characters at the end of an answer that are read; no model writes as many
 MAX_PARSED = 50_000  # characters of a text that are parsed, which takes 0.1 s and 40 MB
+MAX_COMPARED = 50  # blocks, the last ones, that are looked at as quotations of one another
 MAX_TRIES = 6  # ends of a block, or 50 times as many pieces of a text without a fence
 NESTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 NESTED += (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)  # have names of their own
@@ -37,8 +38,8 @@ class Facts:
 
     bound: set[str] = field(default_factory=set)  # that the top level defines; no imports
     methods: dict[str, set[str]] = field(default_factory=dict)  # of the classes of the top level
-    stubs: set[str] = field(default_factory=set)  # names of the top level without a definition
-    results: int = 0  # how many statements return or yield
+    shown: set[str] = field(default_factory=set)  # names of the top level that are no definition
+    results: dict[str, int] = field(default_factory=dict)  # function or method -> results_of(it)
     imports: dict[str, str] = field(default_factory=dict)  # name -> module
     stored: set[str] = field(default_factory=set)  # that any scope defines
     loaded: set[str] = field(default_factory=set)  # that any scope uses, attributes included
@@ -61,7 +62,7 @@ class Facts:
         first, _, method = name.replace("()", "").partition(".")
         if method:
             return method in self.methods.get(first, ())
-        return first in self.bound - self.stubs or first in self.methods.get("Solution", ())
+        return first in self.bound - self.shown or first in self.methods.get("Solution", ())
 
 
 def parsed(source: str) -> ast.Module | None:
@@ -91,10 +92,9 @@ def facts_of(tree: ast.Module) -> Facts:
             if outside and isinstance(node, ast.ClassDef):
                 methods = [inner for inner in node.body if isinstance(inner, FUNCTIONS)]
                 facts.methods[node.name] = {m.name for m in methods if not is_stub(m)}
-            elif outside and (
-                is_stub(node) or node.args.args[:1] and node.args.args[0].arg == "self"
-            ):
-                facts.stubs.add(node.name)  # or a method that is quoted
+                facts.results |= {method.name: results_of(method) for method in methods}
+            elif outside:
+                facts.results[node.name] = results_of(node)
         elif isinstance(node, ast.Name):
             if isinstance(node.ctx, ast.Load):
                 facts.loaded.add(node.id)
@@ -112,15 +112,11 @@ def facts_of(tree: ast.Module) -> Facts:
         elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
             names = [node.name]
         facts.calls |= isinstance(node, ast.Call)
-        facts.results += isinstance(node, ast.Return | ast.Yield | ast.YieldFrom)
         facts.stored.update(names)
         facts.bound.update(names if outside else ())
         outside = outside and not isinstance(node, NESTED)
         todo += [(inner, outside) for inner in ast.iter_child_nodes(node)]
-    own = {n.name for n in tree.body if isinstance(n, (*FUNCTIONS, ast.ClassDef))}
-    for node in tree.body:  # `f = f(3)` is a use
-        if isinstance(node, ast.Assign):
-            facts.stubs |= stored_in(node.targets) & loaded_in(node.value) - own
+    facts.shown = shown_only(tree)
     facts.acts = facts.calls or not all(says_nothing(node) for node in tree.body)
     attributes = {name for name in facts.loaded if name[0] == "."}
     facts.free = facts.loaded - attributes - facts.stored - facts.imports.keys() - BUILTINS
@@ -137,12 +133,32 @@ def tag_of(node: ast.stmt) -> str | None:
     return value.id if isinstance(value, ast.Name) else None
 
 
-def stored_in(targets: list[ast.expr]) -> set[str]:
-    return {target.id for target in targets if isinstance(target, ast.Name)}
+def shown_only(tree: ast.Module) -> set[str]:
+    """Names of the top level that are no definition: `def f(x): ...`, `f = f(3)`."""
+    found: set[str] = set()
+    defined: set[str] = set()
+    for node in tree.body:  # in order, for a later definition counts
+        names: set[str] = set()
+        if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+            names, here = {node.name}, {node.name} if is_stub(node) else set()
+        elif isinstance(node, ast.Assign):
+            names = {target.id for target in node.targets if isinstance(target, ast.Name)}
+            here = (names & used_at_once(node.value)) - defined
+        else:
+            continue
+        found = found - names | here
+        defined |= names - here
+    return found
 
 
-def loaded_in(value: ast.expr) -> set[str]:
-    return {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+def used_at_once(value: ast.expr) -> set[str]:
+    """Names that an expression uses when it is evaluated, not when a lambda in it is called."""
+    names, todo = set(), [value]
+    while todo:
+        node = todo.pop()
+        names |= {node.id} if isinstance(node, ast.Name) else set()
+        todo += [] if isinstance(node, ast.Lambda) else ast.iter_child_nodes(node)
+    return names
 
 
 def is_stub(node: ast.AST) -> bool:
@@ -150,6 +166,11 @@ def is_stub(node: ast.AST) -> bool:
     return isinstance(node, FUNCTIONS) and all(
         isinstance(inner, ast.Pass) or is_constant(inner) for inner in node.body
     )
+
+
+def results_of(node: ast.AST) -> int:
+    """How many statements of a function return or yield."""
+    return sum(isinstance(n, ast.Return | ast.Yield | ast.YieldFrom) for n in ast.walk(node))
 
 
 def is_constant(node: ast.stmt) -> bool:
@@ -182,12 +203,13 @@ class Block:
         stripped = (line.strip() for line in self.source.split("\n"))
         return "\n".join(["", *filter(None, stripped), ""])
 
-    def results(self) -> int:
-        return self.facts.results if self.facts else 0
-
-    def quotes(self, other: "Block") -> bool:
-        """Whether it is some lines of the other, but not those that return."""
-        return self.results() < other.results() and self.lines in other.lines
+    def quotes(self, other: "Block", name: str) -> bool:
+        """Whether it is some lines of the other, which make less of the function: it returns less,
+        or is no method."""
+        mine, theirs = (block.facts or Facts() for block in (self, other))
+        less = mine.results.get(name, 0) < theirs.results.get(name, 0)
+        bare = name in mine.bound and name not in theirs.bound
+        return (less or bare) and self.lines in other.lines
 
     def uses(self, names: set[str]) -> bool:
         """Whether it needs what another block defines, or brings an input: an example of use."""
@@ -405,9 +427,10 @@ def defining(blocks: list[Block], name: str) -> Block | None:
         lambda block: block.facts.defines(name) if block.facts else block.cut,
         lambda block: first in block.facts.bound if block.facts else True,
     ):
-        if found := [block for block in named if fits(block)]:
-            whole = max(reversed(found), key=Block.results)
-            return next(block for block in reversed(found) if not block.quotes(whole))
+        found = [block for block in named if fits(block)][-MAX_COMPARED:]
+        for i, block in reversed([*enumerate(found)]):
+            if not any(block.quotes(earlier, method or first) for earlier in found[:i]):
+                return block
     return None
 
 

@@ -8,6 +8,8 @@ import pytest
 from test_sandbox import limits
 
 from jail import checking
+from jail.odd import Odd, is_report
+from problems.checks import unfit
 from problems.problem import Problem
 from reward import judge
 from sandbox import Sandbox
@@ -643,6 +645,7 @@ def test_nothing_is_close_to_a_number_by_being_empty(box, test):
 
 @pytest.mark.parametrize("line", ["import numpy", "import math\n\timport numpy as np"])
 def test_a_check_that_imports_numpy_and_never_asks_it_may_see_an_empty_answer(box, line):
+    pytest.importorskip("numpy")
     check = f"if True:\n\t{line}\ndef check(f):\n    assert f([]) == [] and f([2]) == [2]"
     problem = Problem("p", "", {"check": check, "entry_point": "f"})
     assert judge(box, problem, SAME).status == "passed"
@@ -684,7 +687,7 @@ def test_a_check_that_its_own_solution_fails_judges_nobody(box, case):
     problem = Problem("p", "", {"check": check, "entry_point": "f"}, solution)
     verdicts = [judge(box, problem, p) for p in (solution, "def f(n): raise KeyError")]
     assert [(v.status, v.reward) for v in verdicts] == [("unjudged", 0.0)] * 2
-    assert "own solution fails" in verdicts[0].error
+    assert "own solution does not pass" in verdicts[0].error
 
 
 def test_part_of_an_answer_may_be_empty_but_not_all_of_it(box):
@@ -758,7 +761,8 @@ class V:
 
 @pytest.mark.parametrize(
     "test", ["(V(1) + V(2)).x == 3", "V(1) < V(2)", "sorted([V(1), V(2)])", "abs(V(1)) == 0",
-             "int(V(1)) == 1", "-V(1)", "[7, 8][V(1)]", "round(V(1))", "[*reversed(V(1))]"]
+             "__import__('copy').deepcopy(V(1))", "int(V(1)) == 1", "-V(1)", "[7, 8][V(1)]",
+             "round(V(1))", "[*reversed(V(1))]"]
 )  # fmt: skip
 def test_operators_of_the_class_under_test_are_not_judged(box, test):
     assert box.check(OPERATED, f"def check(V):\n    assert {test}", "V").status == "unjudged"
@@ -786,8 +790,11 @@ NOTHING = ["def Top(xs): return " + x for x in ("[]", "iter('')", "{}")]
 ASKED = "4 in Top([3, 4])", "(np.abs(np.array([4]) - list(Top([3, 4]))) < 1e-6).all()"
 SOLVED = {  # a solution and a test -> what passes it beside the solution, and what does not
     ("def Top(xs): return [max(xs)]", ASKED[0]): (
-        ["import itertools\ndef Top(xs): return itertools.count()", "def Top(xs): return range(9)"],
-        [ANYTHING, "def Top(xs): return range(10**9)"],
+        [
+            "import itertools\ndef Top(xs): return itertools.count()",
+            "def Top(xs): return range(10**9)",
+        ],
+        [ANYTHING],
     ),
     ("def Top(xs): return [max(xs)]", ASKED[1]): (
         ["def Top(xs): yield max(xs)"],
@@ -860,6 +867,7 @@ def test_what_a_check_leaves_of_an_iterator_may_take_for_ever(box):
     assert judge(box, problem, slow).status == "passed"
 
 
+ANY = "class Anything:\n    def __eq__(self, other): return True"
 BY_OTHER_WAYS = {  # a check -> a solution, and a program that answers by nothing, or by anything
     "got = []\n    f(3, got.append)\n    assert numpy.allclose(got[0], 6)": (
         "def f(x, emit): emit(x * 2)",
@@ -910,6 +918,43 @@ BY_OTHER_WAYS = {  # a check -> a solution, and a program that answers by nothin
         "def f(x): return [x * x]",
         "xs = iter([9])\ndef f(x): return xs",
     ),
+    "assert next(f(1.0)) == 1.0 and numpy.allclose(list(f(2.0)), [4.0])": (
+        "def f(x): yield x * x",
+        "xs = iter([1.0])\ndef f(x): return xs",
+    ),
+    "assert numpy.allclose(list(f([3.0])), 9)": (
+        "def f(xs): return [x * x for x in xs]",
+        "def f(xs):\n    it = iter('')\n    xs.append(it)\n    return it",
+    ),
+    "g = f(0.5)\n    assert numpy.allclose(g(), 0.5)": (
+        "def f(x): return lambda: x",
+        "def f(x): return list",
+    ),
+    "r = f(3)\n    assert numpy.allclose(r['square'], 9)": (
+        "def f(x): return {'square': x * x}",
+        "import collections\ndef f(x): return collections.defaultdict(list, z=1)",
+    ),
+    "assert f(3) == {'square': 9, 'id': Anything()}": (
+        "def f(x): return {'square': x * x, 'id': id(x)}",
+        "class Anything: pass\ndef f(x): return Anything()",
+    ),
+    "assert numpy.allclose([float(x) for x in f(3).split()], [9])": (
+        "def f(x): return str(x * x)",
+        "def f(x): return ' '",
+    ),
+    "try: r = f(3)\n    except ValueError: r = 9\n    assert numpy.allclose(r, 9)": (
+        "def f(x): raise ValueError",
+        "def f(x): return []",
+    ),
+    "for i in range(1200):\n        r = f(i)\n        assert r is None or numpy.allclose(r, i)": (
+        "def f(i):\n    if i == 1100: return i",
+        "def f(i):\n    if i == 1100: return []",
+    ),
+    "case = unittest.TestCase()\n    f(3, lambda x: case.assertEqual(x, 9))": (
+        "def f(x, emit): emit(x * x)",
+        "def f(x, emit):\n    try: emit(0)\n"
+        "    except AssertionError as e: emit(int(str(e).split()[-1]))",
+    ),
 }
 IN_METHODS = {  # of a class under test, whose method `add` has no answer that counts
     "numpy.allclose(v.mean, 3)": ("mean = 3", "mean = []"),
@@ -935,7 +980,7 @@ IN_METHODS = {  # of a class under test, whose method `add` has no answer that c
 @pytest.mark.parametrize("asked", BY_OTHER_WAYS)
 def test_an_odd_answer_is_seen_whatever_way_it_comes(box, asked):
     pytest.importorskip("numpy")
-    check = f"import numpy\ndef check(f):\n    {asked}"
+    check = f"import numpy, unittest\n{ANY}\ndef check(f):\n    {asked}"
     solution, cheat = BY_OTHER_WAYS[asked]
     problem = Problem("p", "", {"check": check, "entry_point": "f"}, solution)
     assert judge(box, problem, solution).status == "passed"
@@ -954,7 +999,48 @@ def test_a_method_without_an_answer_hides_no_odd_one_behind_it(box, asked, given
     assert judge(box, problem, body.format(given, cheat)).status == "failed"
 
 
+OPERATORS = """
+class Sum:
+    def __init__(self, x): self.x = x
+    def __add__(self, other): return Sum(self.x + other.x)
+    def __eq__(self, other): return self.x == other.x
+"""
+
+
+def test_who_passes_what_the_solution_does_not_is_not_judged_where_a_class_is_tested(box):
+    check = "def check(Sum):\n    assert Sum(1) + Sum(2) == Sum(3)"
+    problem = Problem("p", "", {"check": check, "entry_point": "Sum"}, OPERATORS)
+    cheat = "class Sum:\n    def __new__(cls, x): return 0"
+    assert [judge(box, problem, p).status for p in (OPERATORS, cheat)] == ["unjudged"] * 2
+
+
+def test_where_chance_decides_what_is_given_nothing_is_compared(box):
+    pytest.importorskip("numpy")
+    check = "import numpy\nfrom random import randrange\ndef check(f):\n    for _ in range(40):\n"
+    check += "        xs = [*range(randrange(2))]\n        assert numpy.allclose(f(xs), xs)"
+    problem = Problem("p", "", {"check": check, "entry_point": "f"}, SAME)
+    assert judge(box, problem, "def f(x): return list(x)").status == "passed"
+
+
+@pytest.mark.parametrize(
+    "line, runs",
+    [("assert eval(f('3 4 +')) == 7", "eval"), ("x = f(1)\n    y = [x]\n    exec(y[0])", "exec"),
+     ("for x in f(1): assert pickle.loads(x) == 1", "pickle.loads"),
+     ("assert f('1 + 2') == eval('1 + 2')", ""), ("assert json.loads(f(1)) == [1]", "")]
+)  # fmt: skip
+def test_a_check_that_would_run_what_a_program_answers_is_left_out(line, runs):
+    check = ast.parse(f"import pickle, json\ndef check(f):\n    {line}")
+    why = unfit(check, ast.parse(""), "f")
+    assert (why or "").endswith(f"by {runs}()") if runs else why is None
+
+
+@pytest.mark.parametrize("value", [None, [], 3, [[], [], [[1, 2]]], [[], [], 4], [[], [3], []]])
+def test_a_report_is_looked_at_before_it_is_read(value):
+    assert not is_report(value) and is_report(Odd({}).report())
+
+
 def test_a_solution_that_needs_more_time_is_waited_for_where_it_is_compared(box):
+    pytest.importorskip("numpy")
     check = "import numpy\ndef check(f):\n    assert numpy.allclose(f(3), 9)"
     slow = "import time\ndef f(x):\n    t = time.process_time()\n"
     slow += "    while time.process_time() < t + 0.6: pass\n    return x * x"

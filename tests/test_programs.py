@@ -190,22 +190,37 @@ LONGER = (
 )
 
 
-@pytest.mark.parametrize("program, rest", [
-    (LONGER, ["def add(a, b):\n    total = a", "total += 1", "return total"]),
-    (ADD, ["def add(a: int, b: int) -> int: ...", "a = 1\nadd = add(a, 2)\nprint(add)"]),
-    (DOC, ['def add(a, b):\n    """Adds."""', "def add(a, b):\n    pass"]),
-    (SOLUTION, ["def add(self, a, b):\n    return a + b"]),
-    (SOLUTION, ["class Solution:\n    def add(self, a, b): ..."]),
+SHORTER = "def add(a, b):\n    total = a + b\n    return total"
+MANY = "def add(a, b):\n    if not b:\n        return a\n    return add(a + 1, b - 1)"
+
+
+@pytest.mark.parametrize("program, rest, name", [
+    (LONGER, ["def add(a, b):\n    total = a", "total += 1", "return total"], "add"),
+    (SHORTER, ["def add(a, b):\n    total = a + b"], "add"),
+    (ADD, ["def add(a: int, b: int) -> int: ...", "a = 1\nadd = add(a, 2)\nprint(add)"], "add"),
+    (DOC, ['def add(a, b):\n    """Adds."""', "def add(a, b):\n    pass"], "add"),
+    (SOLUTION, ["def add(self, a, b):\n    return a + b"], "add"),
+    (SOLUTION, ["class Solution:\n    def add(self, a, b): ..."], "Solution().add"),
 ])  # fmt: skip
-@pytest.mark.parametrize("name", ["add", "Solution().add"])
 def test_what_an_explanation_quotes_is_no_program(program, rest, name):
-    if name == "add" or program == SOLUTION:
-        quoted = "".join(f"Then:\n{block(code)}" for code in rest)
-        check(f"{block(DRAFT)}Better:\n{block(program)}{quoted}", program, name)
+    quoted = "".join(f"Then:\n{block(code)}" for code in rest)
+    check(f"{block(DRAFT)}{block(MANY)}Better:\n{block(program)}{quoted}", program, name)
+
+
+@pytest.mark.parametrize("program", [
+    "import typing\n@typing.overload\ndef add(a: int, b: int): ...\ndef add(a, b):\n    return a",
+    "add = lambda a, b: a if not b else add(a + 1, b - 1)",
+    "def plus(a, b):\n    return a + b\nadd = plus\nadd = cache(add)",
+    "def add(self, other):\n    return self + other",
+])  # fmt: skip
+def test_a_definition_may_look_like_a_use_or_a_stub(program):
+    check(block(DRAFT) + block(program), program)
 
 
 def test_a_program_without_its_last_lines_may_be_the_better_one():
     checked = f"{ADD}\n\nprint(add(1, 2))"
+    main = f"{ADD}\n\ndef main():\n    return add(1, 2)\n\nprint(main())"
+    check(f"{block(main)}The function alone:\n{block(ADD)}", ADD)
     check(f"{block(checked)}Without the example:\n{block(ADD)}", ADD)
     in_place = "def add(a, b):\n    a.append(b)"
     new = "def add(a, b):\n    return [*a, b]"

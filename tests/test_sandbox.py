@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -135,14 +136,15 @@ def test_stdin_can_be_read_in_every_way(box, read):
 def test_of_the_folders_of_libraries_only_libraries_can_be_read(box):
     """Other tools keep Python packages there, which may hold test data."""
     tops = [top for top in ("/lib", "/usr/lib", "/usr/lib64") if os.path.isdir(top)]
-    names = {f"{top}/{name}" for top in tops for name in os.listdir(top)}
-    others = sorted(n for n in names - {os.path.dirname(os.__file__)} if not LIBRARY.search(n))
-    others = [n for n in others if os.path.exists(n)]
+    others = [Path(top, name) for top in tops for name in os.listdir(top)]
+    own = Path(os.__file__).parent.resolve()
+    others = [p for p in others if not LIBRARY.search(p.name) and p.resolve() != own]
+    files = [next((p for p in [path, *path.rglob("*")] if p.is_file()), None) for path in others]
     program = f"""
 import os
-for path in {others}:
+for path in {[str(path) for path in files if path]}:
     try:
-        if os.listdir(path) if os.path.isdir(path) else open(path, "rb").read(1):
+        if open(path, "rb").read(1):
             print(path)
     except OSError:
         pass
