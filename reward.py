@@ -22,7 +22,7 @@ from jail.recorder import UNFIT, plain
 from jail.remarks import complexity, has_class, mark_given
 from jail.values import decode, encode, room_for
 from problems import answers
-from problems.failures import SLOW, expected_outputs, run_check
+from problems.failures import expected_outputs, more_time, run_check
 from problems.problem import OUTPUT, UNSHOWN, Problem, Question, show, show_call
 from problems.programs import complete, extract_program, with_prefix
 from sandbox import Run, Sandbox
@@ -86,10 +86,8 @@ def score_program(sandbox: Sandbox, problem: Problem, response, cfg: Config) -> 
 
 def run_slowly(sandbox: Sandbox, problem: Problem, program: str | None) -> Verdict:
     """run_tests with more time, for a problem whose own solution needs it."""
-    sandbox.timeout_s *= SLOW
-    verdict = run_tests(sandbox, problem, program)
-    sandbox.timeout_s /= SLOW
-    return verdict
+    with more_time(sandbox):
+        return run_tests(sandbox, problem, program)
 
 
 class Compared(NamedTuple):

@@ -2,16 +2,21 @@
 
 An object of the program's hears what it is asked, and can say yes. numpy finds nothing wrong with a
 value that has no items. A type that stands for a function, or that makes the missing values of a
-defaultdict, gives the check such a value without a call. An instance of a class of the check's
-compares as the check wrote it. A check that its author tried on honest answers may miss all of
-these, so a run counts them, and a program may give no more than the solution does.
+defaultdict, gives the check such a value without a call. An instance of a class of the check's that
+has an __eq__ compares as the check wrote it. A check that its author tried on honest answers may
+miss all of these, so a run counts them, and a program may give no more than the solution does, and
+as often nothing where the solution gives nothing.
 
-The counts are of whole runs: what is compared call by call can be shifted by one call more.
+The counts are of whole runs: what is compared call by call can be shifted by one call more. What
+becomes of arguments counts where the solution works in place: where it changes some, and each of
+these calls answers None.
 
 Left out: long answers in which a check finds what it looks for, wherever it is, and items where
 none are wanted, if numpy alone looks. The bare script passes these as well.
 """
 
+import enum
+import functools
 import types
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
@@ -19,7 +24,9 @@ from collections.abc import Iterable, Iterator
 from jail.objects import MAPPINGS, SCALARS, SEQUENCES, VIEWS, attributes
 
 SIZED = (*SEQUENCES.values(), *MAPPINGS.values(), *VIEWS.values(), bytearray, range)
-KINDS = ("bare", "maker", "instance")
+KINDS = ("bare", "hollow", "maker", "instance")
+HEARS = ("eq", "ne", "lt", "le", "gt", "ge", "bool", "len", "contains", "getitem", "iter", "next")
+HEARS += ("call", "getattr", "getattribute")
 PLAIN = frozenset(SCALARS)
 NEXT = ("__next__", "send")  # what asks an iterator for a value
 Report = list  # [what was asked of objects, kinds given to functions, [[kind, count], ...]]
@@ -69,9 +76,16 @@ def parts_of(values: Iterable) -> Iterator:
             inner = part.start, part.stop, part.step
         elif type(part).__module__ == "numpy" and part.dtype == object:
             inner = part.ravel().tolist()
-        elif type(part).__module__ == "check":
+        elif type(part).__module__ == "check" and not isinstance(part, enum.Enum):
             inner = attributes(part).values()
         todo += [x for x in inner if type(x) not in PLAIN]
+
+
+@functools.cache
+def hears(kind: type) -> bool:
+    """Whether a class of the check's says itself how it compares, and so on."""
+    own = [base for base in kind.__mro__ if base.__module__ == "check"]
+    return any(f"__{name}__" in vars(base) for base in own for name in HEARS)
 
 
 class Odd:
@@ -80,19 +94,22 @@ class Odd:
     def __init__(self, theirs: dict[int, int]) -> None:
         """theirs: id of what stands for a function, iterator or object of the program's -> its
         number."""
-        self.theirs, self.by_numpy = theirs, False  # whether the check looks at answers by numpy
+        self.theirs, self.by_numpy = theirs, False  # whether numpy looks at answers
         self.depth = 0  # of functions of the check that the program calls
         self.asked, self.given, self.counts = set(), set(), Counter()
         self.gave, self.ended = set(), set()  # iterators: with a value since they came; at an end
         self.noted = set()  # (iterator, kind) of what it gave
+        self.defaults = {}  # id -> a defaultdict that came, and its length then
 
     def report(self) -> Report:
+        self.counts["maker"] += sum(len(x) > size for x, size in self.defaults.values())
+        self.counts["numpy"] += self.by_numpy
         return [sorted(self.asked), sorted(self.given), sorted(self.counts.items())]
 
     def ask(self, target: object, method: str, args: tuple) -> None:
         """The program is called. target: what stands for the object; None: the function under test.
         Functions and iterators have one use, and objects have those that the solution's have."""
-        if not isinstance(target, types.FunctionType | types.GeneratorType | None):
+        if method not in NEXT and not isinstance(target, types.FunctionType | None):
             self.asked.add(f"{method} {args[0]}" if method in ("getattr", "setattr") else method)
 
     def answer(
@@ -105,10 +122,13 @@ class Odd:
             self.given |= self.kinds(values)
         else:
             self.counts.update(self.kinds(values))
-            self.empty([x for x in values if is_hollow(x)])
-            self.counts["nothing"] += sum(type(x) in PLAIN and not x for x in values)
-        self.counts.update(f"changed {kind}" for kind in self.kinds(changed))
-        self.counts["changes"] += bool(changed)
+            self.counts["nothing"] += sum(
+                is_hollow(x) or type(x) in PLAIN and not x for x in values
+            )
+        if changed:
+            self.counts.update(f"changed {kind}" for kind in self.kinds(changed, sent=True))
+            answers = [x for x in values if x is not None]
+            self.counts["also changes" if answers else "only changes"] += 1
 
     def next(self, number: int, values: list, error: Exception | None) -> None:
         new = {(number, kind) for kind in self.kinds(values)} - self.noted
@@ -119,31 +139,28 @@ class Odd:
         elif isinstance(error, StopIteration):
             self.ended.add(number)
             if number not in self.gave:
-                self.counts["bare"] += self.by_numpy
-                self.empty([number])
+                self.counts.update(("bare", "hollow", "nothing"))
 
-    def empty(self, answers: list) -> None:
-        if self.by_numpy:
-            self.counts.update({"hollow": len(answers), "nothing": len(answers)})
-
-    def kinds(self, values: Iterable) -> set[str]:
-        """Which of KINDS they hold."""
+    def kinds(self, values: Iterable, sent: bool = False) -> set[str]:
+        """Which of KINDS they hold. sent: the check itself has made them."""
         values, found = list(values), set()
         for part in parts_of(values):
             number = self.theirs.get(id(part))
             if number is not None:
                 self.gave.discard(number)
-                bare = self.by_numpy and number in self.ended
-            else:
-                bare = is_bare(part) and (self.by_numpy or type(part).__module__ == "numpy")
-            if bare:
+            self.by_numpy |= type(part).__module__ == "numpy"
+            if number in self.ended if number is not None else is_bare(part):
                 found.add("bare")
-            if isinstance(part, type) or isinstance(part, defaultdict) and part.default_factory:
+            if isinstance(part, type):
                 found.add("maker")
-            elif type(part).__module__ == "check":
+            elif isinstance(part, defaultdict) and part.default_factory and not sent:
+                self.defaults.setdefault(id(part), (part, len(part)))
+            elif hears(type(part)):
                 found.add("instance")
-        if self.by_numpy and any(map(is_blank, values)):
+        if any(map(is_blank, values)):
             found.add("bare")
+        if any(map(is_hollow, values)):
+            found.add("hollow")
         return found
 
 
@@ -161,24 +178,34 @@ def counts_of(report: Report) -> Counter:
     return Counter(dict(report[2]))
 
 
+def compared(counts: Counter) -> list[str]:
+    """The kinds that count in a run; of what numpy takes for right, if it looks."""
+    return [*KINDS] if counts["numpy"] else ["maker", "instance"]
+
+
 def is_noted(found: Report) -> bool:
-    """Whether it has anything to compare, but for what numpy takes for nothing."""
+    """Whether there is anything to compare."""
     counts = counts_of(found)
-    return bool(found[0] or found[1] or any(counts[kind] for kind in (*KINDS, "changes")))
+    odd = any(counts[kind] or counts[f"changed {kind}"] for kind in compared(counts))
+    return bool(found[0] or {*found[1]} & {*compared(counts)} or odd)
 
 
 def has_bare(found: Report) -> bool:
-    return counts_of(found)["bare"] > 0
+    counts = counts_of(found)
+    return bool(counts["bare"] and counts["numpy"])
 
 
 def exceeds(found: Report, own: Report) -> bool:
-    """Whether a program's run gives more than the solution's. Changed arguments count where the
-    solution changes some, too. What holds nothing is wanted as often as the solution gives it."""
+    """Whether a program's run gives more than the solution's, or not as often nothing."""
     counts, most = counts_of(found), counts_of(own)
-    kinds = ["hollow", *KINDS, *(f"changed {kind}" for kind in KINDS if most["changes"])]
+    kinds = compared(counts)
+    if most["only changes"] and not most["also changes"]:
+        kinds += [f"changed {kind}" for kind in kinds]
+    passed_on = {*found[1]} & {*compared(counts)}
     return (
         not {*found[0]} <= {*own[0]}
-        or not {*found[1]} <= {*own[1]}
+        or not passed_on <= {*own[1]}
         or any(counts[kind] > most[kind] for kind in kinds)
-        or counts["nothing"] < most["hollow"]
+        or bool(counts["numpy"])
+        and counts["nothing"] < most["hollow"]
     )

@@ -5,7 +5,9 @@ answer is judged becomes a verdict with the status "judge_error", which is count
 answers. What stays an error is a machine that can isolate no program at all.
 """
 
+import contextlib
 import json
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -67,9 +69,10 @@ def run_check(sandbox: Sandbox, problem: Problem, program: str) -> Run:
     own = with_prefix(tests.get("prefix", ""), solution, problem.fn_name) if solution else ""
     if run.status != "passed":
         return BROKEN if own and solution_fails(sandbox, tests, own, given) else run
-    if own and (odd.is_noted(run.value) or is_class(given[1]) or asks_numpy(given[0], given[2])):
+    of_class = bool(re.search(rf"(?m)^class {re.escape(given[1])}\b", own))
+    if own and (odd.is_noted(run.value) or of_class or asks_numpy(given[0], given[2])):
         wanted = solution_gives(sandbox, tests, own, given)
-        if wanted is None and is_class(given[1]):
+        if wanted is None and of_class:
             return BROKEN
         if wanted is not None:
             return Run("failed", error=ODD) if wanted and odd.exceeds(run.value, wanted) else run
@@ -78,9 +81,14 @@ def run_check(sandbox: Sandbox, problem: Problem, program: str) -> Run:
     return run
 
 
-def is_class(entry_point: str) -> bool:
-    """Whether a class is under test."""
-    return entry_point.isidentifier() and entry_point[0].isupper()
+@contextlib.contextmanager
+def more_time(sandbox: Sandbox) -> Iterator[None]:
+    """For a solution that needs more than the limit, and the programs that are held against it."""
+    limit, sandbox.timeout_s = sandbox.timeout_s, SLOW * sandbox.timeout_s
+    try:
+        yield
+    finally:
+        sandbox.timeout_s = limit
 
 
 def solution_fails(sandbox: Sandbox, tests: dict, own: str, given: tuple) -> bool:
@@ -95,18 +103,16 @@ def solution_gives(sandbox: Sandbox, tests: dict, own: str, given: tuple) -> lis
     """What jail/odd.py reports of the solution; [] if chance decides on that, None if it does not
     pass."""
     if "gives" not in tests:
-        limit = sandbox.timeout_s
-        try:
-            run = sandbox.check(own, *given)
-            sandbox.timeout_s = SLOW * limit if run.status == "timeout" else limit
-            runs = [sandbox.check(own, *given) for _ in range(2)]
-        finally:
-            sandbox.timeout_s = limit
-        if "timeout" in [run.status for run in runs]:
-            return None
+        runs = [sandbox.check(own, *given)]
+        if runs[0].status == "timeout":
+            with more_time(sandbox):
+                runs = [sandbox.check(own, *given)]
+        if runs[0].status == "passed":
+            with more_time(sandbox):
+                runs.append(sandbox.check(own, *given))
         values = [run.value for run in runs if run.status == "passed"]
-        same = len(values) == 2 and values[0] == values[1]
-        tests["gives"] = values[0] if same else [] if values else None
+        differ = len(values) == 2 and values[0] != values[1]
+        tests["gives"] = [] if differ else values[0] if values else None
     return tests["gives"]
 
 

@@ -205,11 +205,12 @@ class Block:
 
     def quotes(self, other: "Block", name: str) -> bool:
         """Whether it is some lines of the other, which make less of the function: it returns less,
-        or is no method."""
+        is no method, or lacks what it calls."""
         mine, theirs = (block.facts or Facts() for block in (self, other))
         less = mine.results.get(name, 0) < theirs.results.get(name, 0)
         bare = name in mine.bound and name not in theirs.bound
-        return (less or bare) and self.lines in other.lines
+        lacking = not mine.free.isdisjoint(theirs.bound | theirs.imports.keys())
+        return (less or bare or lacking) and self.lines in other.lines
 
     def uses(self, names: set[str]) -> bool:
         """Whether it needs what another block defines, or brings an input: an example of use."""

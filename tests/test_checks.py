@@ -822,6 +822,12 @@ def test_of_what_anything_holds_is_right_only_if_the_solution_gives_such(box, so
         assert "passed" not in [judge(box, problem, x).status for x in bad]
 
 
+KNOWN = f"""{NODES}
+import enum
+Point = collections.namedtuple("Point", "x y")
+class Color(enum.IntEnum):
+    RED = 1
+"""
 LOOSE = {  # what a check does with an answer -> a solution, and honest programs of another style
     "assert f([1, 2, 3]) == 6": (
         "def f(xs): return sum(xs)",
@@ -834,6 +840,45 @@ LOOSE = {  # what a check does with an answer -> a solution, and honest programs
     "xs = [2, 1]\n    f(xs)\n    assert xs == [1, 2]": (
         "def f(xs): xs.sort()",
         ["def f(xs):\n    xs.sort()\n    return iter(xs)"],
+    ),
+    "assert f(['a', 'bb', 'c']) == {1: ['a', 'c'], 2: ['bb']}": (
+        "def f(ws): return {1: ['a', 'c'], 2: ['bb']}",
+        ["import collections\ndef f(ws):\n    found = collections.defaultdict(list)\n"
+         "    for w in ws: found[len(w)].append(w)\n    return found"],
+    ),
+    "a = chain([1, 2])\n    f(a)\n    assert values(a) == [1, 3]": (
+        "def f(a): a.next.value += 1",
+        ["def f(a):\n    a.next.value += 1\n    return a",
+         "def f(a):\n    a.next = Node(3)\n    return a.next"],
+    ),
+    "assert f(chain([1, 2, 1])) and f(chain([1])) and not f(chain([1, 2]))": (
+        "def f(a): return values(a) == values(a)[::-1]",
+        ["def f(a):\n    found = []\n    while a:\n        found.append(a.value)\n"
+         "        a.next, a = None, a.next\n    return found == found[::-1]"],
+    ),
+    "assert numpy.allclose(f([3, 1, 2]), [1, 2, 3])": (
+        "def f(xs):\n    xs.sort()\n    return xs[:]",
+        ["def f(xs):\n    made = []\n    while xs:\n        made.append(min(xs))\n"
+         "        xs.remove(made[-1])\n    return made"],
+    ),
+    "assert f(Point(1, 2)) == (2, 4) and f(Point(0, 0)) == (0, 0)": (
+        "def f(p): return 2 * p.x, 2 * p.y",
+        ["def f(p): return Point(2 * p.x, 2 * p.y)"],
+    ),
+    "assert f(1) == 1": ("def f(x): return 1", ["def f(x): return Color.RED"]),
+    "assert not f([]) and numpy.allclose(f([1]), 1)": (
+        "def f(x): return x",
+        ["def f(x): return x or None"],
+    ),
+    "assert list(F(3)) == [0, 1, 2]": (
+        "class F:\n    def __init__(s, n): s.n = n\n    def __iter__(s): return iter(range(s.n))",
+        ["class F:\n    def __init__(s, n): s.n, s.i = n, -1\n    def __iter__(s): return s\n"
+         "    def __next__(s):\n        s.i += 1\n        if s.i == s.n: raise StopIteration\n"
+         "        return s.i"],
+    ),
+    "def g(x):\n        raise AssertionError('on purpose')\n    assert f(g) == 'error'": (
+        "def f(g):\n    try: g(1)\n    except Exception: return 'error'",
+        ["def f(g):\n    try: return g(2)\n    except AssertionError as e: return 'e' + 'rror'"],
     ),
     "assert any(x == 2 for x in f(3))": (
         "def f(n): return list(range(n))",
@@ -853,7 +898,8 @@ def test_what_a_check_does_not_ask_makes_no_answer_odd(box, asked):
     solution, others = LOOSE[asked]
     name = "F" if "F(" in asked else "f"
     check = f"import numpy\ndef check({name}):\n    {asked}"
-    problem = Problem("p", "", {"check": check, "entry_point": name}, solution)
+    tests = {"check": check, "entry_point": name, "preamble": KNOWN, "prefix": KNOWN}
+    problem = Problem("p", "", tests, solution)
     assert [judge(box, problem, x).status for x in (solution, *others)] == ["passed"] * (
         1 + len(others)
     )

@@ -190,6 +190,8 @@ LONGER = (
 )
 
 
+WITH_H = "def add(a, b):\n    return h(a) + b"
+WITH_MATH = "def add(a, b):\n    return math.fsum([a, b])"
 SHORTER = "def add(a, b):\n    total = a + b\n    return total"
 MANY = "def add(a, b):\n    if not b:\n        return a\n    return add(a + 1, b - 1)"
 
@@ -197,6 +199,8 @@ MANY = "def add(a, b):\n    if not b:\n        return a\n    return add(a + 1, b
 @pytest.mark.parametrize("program, rest, name", [
     (LONGER, ["def add(a, b):\n    total = a", "total += 1", "return total"], "add"),
     (SHORTER, ["def add(a, b):\n    total = a + b"], "add"),
+    (f"import math\n\n{WITH_MATH}", [WITH_MATH], "add"),
+    (f"def h(x):\n    return x\n\n{WITH_H}", [WITH_H], "add"),
     (ADD, ["def add(a: int, b: int) -> int: ...", "a = 1\nadd = add(a, 2)\nprint(add)"], "add"),
     (DOC, ['def add(a, b):\n    """Adds."""', "def add(a, b):\n    pass"], "add"),
     (SOLUTION, ["def add(self, a, b):\n    return a + b"], "add"),
