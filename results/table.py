@@ -99,6 +99,7 @@ def gains(runs: Runs) -> str:
         return percent((d.mean, d.low, d.high), "+")
 
     pairs = [(a, ARMS[a][1]) for a in runs if ARMS[a][1] in runs]
+    pairs += [("coderl", "dealt")] if {"coderl", "dealt"} <= runs.keys() else []
     rows = [
         [f"{ARMS[a][0]} over {ARMS[b][0]}", *(cell(a, b, t) for t in COLUMNS)] for a, b in pairs
     ]
