@@ -33,7 +33,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 
-from jail.values import DICTS, NEW, TYPES, Comparisons, decode, encode, is_array
+from jail.values import DICTS, TYPES, Comparisons, decode, encode, held_by, is_array
 
 SCALARS = (types.NoneType, bool, int, float, complex, str, bytes)
 SEQUENCES = {kind.__name__: kind for kind in (list, tuple, set, frozenset, collections.deque)}
@@ -127,17 +127,17 @@ class Table:
             return ["array", x.dtype.str, list(x.shape), [refer(y) for y in flat]]
         if row := self.remote(x):
             return row
-        base = None if self.exact else next((b for b in NEW if issubclass(kind, b)), None)
-        value = NEW[base](x) if base else None
-        held = [encode(value, **self.caps)] if type(value) in SCALARS and base else []
-        if self.names.get(name) is kind and issubclass(kind, tuple):
+        known, held = self.names.get(name) is kind, None if self.exact else held_by(x)
+        scalar = held is not None and type(held) in SCALARS
+        value = [encode(held, **self.caps)] if scalar else []
+        if known and issubclass(kind, tuple):
             return ["record", name, [refer(y) for y in x]]
-        if isinstance(x, enum.Enum) and self.names.get(name) is kind:
-            return ["member", name, x.name, *held]
-        if self.names.get(name) is kind and not is_builtin(kind) and not base:
+        if known and isinstance(x, enum.Enum):
+            return ["member", name, x.name, *value]
+        if known and held is None and not is_builtin(kind):
             return ["object", name, [[refer(k), refer(v)] for k, v in attributes(x).items()]]
-        if base:
-            return ["value", *held] if held else self.row(value)
+        if held is not None:
+            return ["value", *value] if scalar else self.row(held)
         raise Uncarried(f"a value of type {name}, which is no plain builtin type")
 
 

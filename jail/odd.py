@@ -20,6 +20,7 @@ import functools
 import types
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from jail.objects import MAPPINGS, SCALARS, SEQUENCES, VIEWS, attributes
 
@@ -29,7 +30,6 @@ HEARS = ("eq", "ne", "lt", "le", "gt", "ge", "bool", "len", "contains", "getitem
 HEARS += ("call", "getattr", "getattribute")
 PLAIN = frozenset(SCALARS)
 NEXT = ("__next__", "send")  # what asks an iterator for a value
-Report = list  # [what was asked of objects, kinds given to functions, [[kind, count], ...]]
 
 
 def is_bare(value: object) -> bool:
@@ -96,15 +96,16 @@ class Odd:
         number."""
         self.theirs, self.by_numpy = theirs, False  # whether numpy looks at answers
         self.depth = 0  # of functions of the check that the program calls
-        self.asked, self.given, self.counts = set(), set(), Counter()
-        self.gave, self.ended = set(), set()  # iterators: with a value since they came; at an end
+        self.asked, self.passed_on, self.counts = set(), set(), Counter()
+        self.valued, self.ended = set(), set()  # iterators: with a value since they came; at an end
         self.noted = set()  # (iterator, kind) of what it gave
         self.defaults = {}  # id -> a defaultdict that came, and its length then
 
-    def report(self) -> Report:
+    def report(self) -> list:
+        """A Report as JSON has it, at the end of the run."""
         self.counts["maker"] += sum(len(x) > size for x, size in self.defaults.values())
         self.counts["numpy"] += self.by_numpy
-        return [sorted(self.asked), sorted(self.given), sorted(self.counts.items())]
+        return [sorted(self.asked), sorted(self.passed_on), sorted(self.counts.items())]
 
     def ask(self, target: object, method: str, args: tuple) -> None:
         """The program is called. target: what stands for the object; None: the function under test.
@@ -119,7 +120,7 @@ class Odd:
         if method in NEXT:
             self.next(number, values, error)
         elif self.depth:
-            self.given |= self.kinds(values)
+            self.passed_on |= self.kinds(values)
         else:
             self.counts.update(self.kinds(values))
             self.counts["nothing"] += sum(
@@ -135,10 +136,10 @@ class Odd:
         self.noted |= new
         self.counts.update(kind for _, kind in new)
         if error is None:
-            self.gave.add(number)
+            self.valued.add(number)
         elif isinstance(error, StopIteration):
             self.ended.add(number)
-            if number not in self.gave:
+            if number not in self.valued:
                 self.counts.update(("bare", "hollow", "nothing"))
 
     def kinds(self, values: Iterable, sent: bool = False) -> set[str]:
@@ -147,7 +148,7 @@ class Odd:
         for part in parts_of(values):
             number = self.theirs.get(id(part))
             if number is not None:
-                self.gave.discard(number)
+                self.valued.discard(number)
             self.by_numpy |= type(part).__module__ == "numpy"
             if number in self.ended if number is not None else is_bare(part):
                 found.add("bare")
@@ -164,48 +165,47 @@ class Odd:
         return found
 
 
-def is_report(value: object) -> bool:
-    """Whether it has the form of one, which says nothing of where it comes from."""
-    try:
-        asked, given, counts = value
-        texts = [*asked, *given, *(kind for kind, _ in counts)]
-        return {*map(type, texts)} <= {str} and {type(n) for _, n in counts} <= {int}
-    except (TypeError, ValueError):
-        return False
+class Report(NamedTuple):
+    """What is known of a run, on the side of the trainer."""
 
+    asked: set[str]  # of the program's objects
+    passed_on: set[str]  # which of KINDS functions of the check were given
+    counts: Counter  # of KINDS, among else
 
-def counts_of(report: Report) -> Counter:
-    return Counter(dict(report[2]))
+    @classmethod
+    def read(cls, data: object) -> "Report":
+        """Odd.report() that came out of the sandbox. ValueError if it is none."""
+        try:
+            asked, passed_on, counts = data
+            report = cls({*asked}, {*passed_on}, Counter(dict(counts)))
+        except TypeError:
+            raise ValueError("no report") from None
+        texts = {*map(type, report.asked | report.passed_on | report.counts.keys())}
+        if not texts <= {str} or not {*map(type, report.counts.values())} <= {int}:
+            raise ValueError("no report")
+        return report
 
+    def kinds(self) -> list[str]:
+        """Those that count: of what numpy takes for right, if it looks."""
+        return [*KINDS] if self.counts["numpy"] else ["maker", "instance"]
 
-def compared(counts: Counter) -> list[str]:
-    """The kinds that count in a run; of what numpy takes for right, if it looks."""
-    return [*KINDS] if counts["numpy"] else ["maker", "instance"]
+    def has_bare(self) -> bool:
+        return bool(self.counts["bare"] and self.counts["numpy"])
 
+    def is_noted(self) -> bool:
+        """Whether there is anything to compare."""
+        kinds = self.kinds()
+        odd = any(self.counts[kind] or self.counts[f"changed {kind}"] for kind in kinds)
+        return bool(self.asked or self.passed_on.intersection(kinds) or odd)
 
-def is_noted(found: Report) -> bool:
-    """Whether there is anything to compare."""
-    counts = counts_of(found)
-    odd = any(counts[kind] or counts[f"changed {kind}"] for kind in compared(counts))
-    return bool(found[0] or {*found[1]} & {*compared(counts)} or odd)
-
-
-def has_bare(found: Report) -> bool:
-    counts = counts_of(found)
-    return bool(counts["bare"] and counts["numpy"])
-
-
-def exceeds(found: Report, own: Report) -> bool:
-    """Whether a program's run gives more than the solution's, or not as often nothing."""
-    counts, most = counts_of(found), counts_of(own)
-    kinds = compared(counts)
-    if most["only changes"] and not most["also changes"]:
-        kinds += [f"changed {kind}" for kind in kinds]
-    passed_on = {*found[1]} & {*compared(counts)}
-    return (
-        not {*found[0]} <= {*own[0]}
-        or not passed_on <= {*own[1]}
-        or any(counts[kind] > most[kind] for kind in kinds)
-        or bool(counts["numpy"])
-        and counts["nothing"] < most["hollow"]
-    )
+    def exceeds(self, own: "Report") -> bool:
+        """Whether the program's run gives more than the solution's, or not as often nothing."""
+        kinds = self.kinds()
+        too_rare = self.counts["numpy"] and self.counts["nothing"] < own.counts["hollow"]
+        if too_rare or not self.asked <= own.asked:
+            return True
+        if self.passed_on.intersection(kinds) - own.passed_on:
+            return True
+        if own.counts["only changes"] and not own.counts["also changes"]:
+            kinds += [f"changed {kind}" for kind in kinds]
+        return any(self.counts[kind] > own.counts[kind] for kind in kinds)

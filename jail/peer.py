@@ -224,7 +224,7 @@ class Peer:
         reader = Reader(rows, self.names, self.revive, self.strict)
         values = [reader.get(root) for root in roots]
         if self.strict:
-            self.odd.given |= self.odd.kinds(values)
+            self.odd.passed_on |= self.odd.kinds(values)
         kwargs = dict(zip(keys, values[len(values) - len(keys) :], strict=True))
         kind, target = self.lent[number]
         do = (METHODS[kind] if self.strict else ANY)[method]

@@ -141,8 +141,8 @@ def encode(
             data = {"object": [kind.__name__, {k: walk(v) for k, v in vars(x).items()}]}
         elif arrays and is_array(x, max_nodes):
             data = walk(x.tolist())
-        elif subclasses and (base := next((b for b in NEW if issubclass(kind, b)), None)):
-            data = walk(NEW[base](x))
+        elif subclasses and (held := held_by(x)) is not None:
+            data = walk(held)
         else:
             raise ValueError(f"a value of type {kind.__name__}, which is no plain builtin type")
         path.discard(id(x))
@@ -151,6 +151,12 @@ def encode(
     data = walk(value)
     texts.clear()  # walk refers to itself, and would keep them until the next collection
     return data
+
+
+def held_by(x: object) -> object:
+    """The builtin value that a value of a subclass holds, by NEW; None if it is none."""
+    base = next((base for base in NEW if issubclass(type(x), base)), None)
+    return NEW[base](x) if base else None
 
 
 def is_array(x: object, max_items: int) -> bool:

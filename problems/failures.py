@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from config import first_line
-from jail import odd
 from jail.checking import asks_numpy
+from jail.odd import Report
 from jail.terminal import printable
 from problems.formats import NOTHING, expects_nothing
 from problems.problem import Problem, Question, Unusable
@@ -26,7 +26,7 @@ from sandbox import Pool, Run, Sandbox, SandboxBroken, SandboxUnavailable
 SLOW = 5  # times the limit, where a problem's own solution needs more than the limit
 ODD = "an answer is of another kind than the solution's"
 BROKEN = Run("unjudged", error="the problem's own solution does not pass this check")
-TRIES = 3  # for a reference that runs out of time, which on a busy machine may be nobody's fault
+TRIES = 3  # for a reference that is late, on a busy machine, or that fails, by chance
 seen: set[str] = set()  # failures that were told, and samples that broke a sandbox
 
 
@@ -57,26 +57,31 @@ def expected_outputs(sandbox: Sandbox, problem: Problem) -> list:
 
 def run_check(sandbox: Sandbox, problem: Problem, program: str) -> Run:
     """A check's verdict on a program, its prefix before it. "unjudged" where the check can judge
-    none: the problem's own solution fails it, too, or it may have passed what could pass for
-    anything (jail/odd.py), and no solution says whether there should be such a thing."""
+    none: the problem's own solution does not pass it, or the program may have passed by what could
+    pass for anything (jail/odd.py), and no solution says whether there should be such a thing.
+
+    Where a class is under test, who passes is held against the solution, too."""
     tests, solution = problem.tests, problem.solution
-    given = tests["check"], tests["entry_point"], tests.get("preamble", "")
-    run = sandbox.check(program, *given)
+    check = tests["check"], tests["entry_point"], tests.get("preamble", "")
+    run = sandbox.check(program, *check)
     if run.status not in ("passed", "failed", "error"):
         return run
-    if run.status == "passed" and not odd.is_report(run.value):
-        return Run("error", error="malformed report")
     own = with_prefix(tests.get("prefix", ""), solution, problem.fn_name) if solution else ""
     if run.status != "passed":
-        return BROKEN if own and solution_fails(sandbox, tests, own, given) else run
-    of_class = bool(re.search(rf"(?m)^class {re.escape(given[1])}\b", own))
-    if own and (odd.is_noted(run.value) or of_class or asks_numpy(given[0], given[2])):
-        wanted = solution_gives(sandbox, tests, own, given)
-        if wanted is None and of_class:
+        return BROKEN if own and solution_fails(sandbox, tests, own, check) else run
+    try:
+        found = Report.read(run.value)
+    except ValueError:
+        return Run("error", error="malformed report")
+    source, name, preamble = check
+    of_class = re.search(rf"(?m)^class {re.escape(name)}\b", own)
+    if own and (found.is_noted() or of_class or asks_numpy(source, preamble)):
+        passes, wanted = solution_gives(sandbox, tests, own, check)
+        if not passes and of_class:
             return BROKEN
-        if wanted is not None:
-            return Run("failed", error=ODD) if wanted and odd.exceeds(run.value, wanted) else run
-    if odd.has_bare(run.value):
+        if passes:
+            return Run("failed", error=ODD) if wanted and found.exceeds(wanted) else run
+    if found.has_bare():
         return Run("unjudged", error="numpy finds nothing wrong with an answer without items")
     return run
 
@@ -91,28 +96,26 @@ def more_time(sandbox: Sandbox) -> Iterator[None]:
         sandbox.timeout_s = limit
 
 
-def solution_fails(sandbox: Sandbox, tests: dict, own: str, given: tuple) -> bool:
-    """Whether it does so each time: chance may be in a check."""
+def solution_fails(sandbox: Sandbox, tests: dict, own: str, check: tuple) -> bool:
+    """Whether it does so each time, for there may be chance in a check."""
     if "broken" not in tests:
-        statuses = (sandbox.check(own, *given).status for _ in range(TRIES))
+        statuses = (sandbox.check(own, *check).status for _ in range(TRIES))
         tests["broken"] = all(status not in ("passed", "timeout") for status in statuses)
     return tests["broken"]
 
 
-def solution_gives(sandbox: Sandbox, tests: dict, own: str, given: tuple) -> list | None:
-    """What jail/odd.py reports of the solution; [] if chance decides on that, None if it does not
-    pass."""
+def solution_gives(
+    sandbox: Sandbox, tests: dict, own: str, check: tuple
+) -> tuple[bool, Report | None]:
+    """Whether it passes, and the Report of its run; None if two runs differ, by chance."""
     if "gives" not in tests:
-        runs = [sandbox.check(own, *given)]
-        if runs[0].status == "timeout":
-            with more_time(sandbox):
-                runs = [sandbox.check(own, *given)]
-        if runs[0].status == "passed":
-            with more_time(sandbox):
-                runs.append(sandbox.check(own, *given))
-        values = [run.value for run in runs if run.status == "passed"]
-        differ = len(values) == 2 and values[0] != values[1]
-        tests["gives"] = [] if differ else values[0] if values else None
+        first = sandbox.check(own, *check)
+        with more_time(sandbox):
+            first = first if first.status != "timeout" else sandbox.check(own, *check)
+            second = first if first.status != "passed" else sandbox.check(own, *check)
+        same = first.status == second.status == "passed" and first.value == second.value
+        report = Report.read(first.value) if same else None
+        tests["gives"] = first.status == "passed", report
     return tests["gives"]
 
 

@@ -8,7 +8,7 @@ import pytest
 from test_sandbox import limits
 
 from jail import checking
-from jail.odd import Odd, is_report
+from jail.odd import Odd, Report
 from problems.checks import unfit
 from problems.problem import Problem
 from reward import judge
@@ -1082,7 +1082,9 @@ def test_a_check_that_would_run_what_a_program_answers_is_left_out(line, runs):
 
 @pytest.mark.parametrize("value", [None, [], 3, [[], [], [[1, 2]]], [[], [], 4], [[], [3], []]])
 def test_a_report_is_looked_at_before_it_is_read(value):
-    assert not is_report(value) and is_report(Odd({}).report())
+    assert not Report.read(Odd({}).report()).is_noted()
+    with pytest.raises(ValueError):
+        Report.read(value)
 
 
 def test_a_solution_that_needs_more_time_is_waited_for_where_it_is_compared(box):
