@@ -11,6 +11,7 @@ import pytest
 
 import eval
 from config import Config, UserError
+from jail.odd import Odd
 from problems import failures
 from problems.failures import JudgeError, guarded, tried_again, with_outputs
 from problems.load import load_problems
@@ -336,3 +337,30 @@ def test_threads_may_parse_while_garbage_is_collected():
         gc.callbacks.remove(collected)
         sys.setswitchinterval(before)
         gc.set_threshold(*threshold)
+
+
+class Checks:
+    """A sandbox whose checks end as `ends` says, by the program; it notes each limit."""
+
+    def __init__(self, **ends):
+        self.ends, self.timeout_s, self.asked = ends, 2.0, []
+
+    def check(self, program, *_):
+        self.asked.append((program.strip(), self.timeout_s))
+        if self.ends[program.strip()] == "broken":
+            raise SandboxBroken("gone")
+        return Run(self.ends[program.strip()], value=Odd({}).report())
+
+
+def test_a_solution_that_is_late_is_asked_once_with_more_time():
+    tests = {"check": "def check(F):\n    import numpy\n    numpy.pi", "entry_point": "F"}
+    box, problem = Checks(own="timeout", f="passed"), Problem("p", "", tests, "own")
+    assert [failures.run_check(box, problem, "f").status for _ in range(3)] == ["passed"] * 3
+    assert box.asked == [("f", 2.0), ("own", 2.0), ("own", 10.0), ("f", 2.0), ("f", 2.0)]
+
+
+def test_a_sandbox_that_breaks_keeps_its_limit():
+    box = Checks(f="broken")
+    with pytest.raises(SandboxBroken), failures.more_time(box):
+        box.check("f")
+    assert box.timeout_s == 2.0 and box.asked == [("f", 10.0)]
