@@ -308,10 +308,11 @@ class Peer:
 
     def iterator(self, number: int) -> Iterator:
         given = None
-        while True:
-            try:
+        try:
+            while True:
                 method, args = ("__next__", ()) if given is None else ("send", (given,))
-                value = self.call(number, method, args, {})
-            except StopIteration as stop:
-                return stop.value
-            given = yield value
+                given = yield self.call(number, method, args, {})
+        except StopIteration as stop:
+            return stop.value
+        finally:  # this one has ended, which says nothing of theirs: it may raise, and go on
+            self.theirs.pop(id(self.borrowed.pop(number, None)), None)

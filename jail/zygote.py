@@ -219,7 +219,7 @@ def warm_up() -> None:
         out = memfd(b"")
         send(out, run_input(job, [[1, "a"]], out, null))
         os.close(out)
-    del sys.modules["program"]
+    sys.modules.pop("program", None)
     for fd in (0, 1):
         os.dup2(null, fd)
     os.close(null)
@@ -336,8 +336,11 @@ def open_standard_files() -> None:
         sys.modules["fileinput"]._state = None  # it would go on with the input before
 
 
-def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = False) -> dict:
-    """Run work(), standard files as new. Returns the fields of a Run; work encodes its value."""
+def attempt(job: dict, work: Callable, out: int, stdin: int, call: bool = False) -> dict:
+    """Run work(), standard files as new. Returns the fields of a Run; work encodes its value.
+
+    call: the program goes on behind it; else it ends as Python does, and its files are closed.
+    """
     global files_are_new
     os.dup2(stdin, 0)
     os.ftruncate(out, 0)
@@ -352,13 +355,11 @@ def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = Fa
             value = work()
         except SystemExit as stop:
             well = stop.code is None or (type(stop.code) in (int, bool) and not stop.code)
-            if not may_exit or not well:
+            if job["fn_name"] or not well:
                 raise
-        if threading := sys.modules.get("threading"):
-            for thread in threading.enumerate():  # as Python does at exit
-                if thread is not threading.current_thread() and not thread.daemon:
-                    thread.join()
-        atexit._run_exitfuncs()
+        if not call:
+            join_threads()
+            atexit._run_exitfuncs()
     except NotRun as problem:
         status, error = problem.args
     except MemoryError:
@@ -374,11 +375,36 @@ def attempt(job: dict, work: Callable, out: int, stdin: int, may_exit: bool = Fa
         writer.flush()
         same = sys.stdin is reader and sys.stdout is writer and not reader.closed
         files_are_new = same and bool(job["fn_name"])  # stdin programs have read theirs
+    if not call and (not job["fn_name"] or "open" in job["program"]):
+        close_files(reader, writer)
     printed = os.lseek(out, 0, os.SEEK_END)
     if printed >= job["output_bytes"]:
         status, error = "output", f"more than {job['output_bytes'] >> 10} kB of output"
     text = os.pread(out, min(printed, job["output_bytes"]), 0).decode(errors="replace")
     return {"status": status, "stdout": text, "value": value, "error": error}
+
+
+def join_threads() -> None:
+    """Wait for the program's threads, as Python does at exit."""
+    threading, pools = map(sys.modules.get, ("threading", "concurrent.futures.thread"))
+    if pools:
+        pools._python_exit()  # ends the threads of an executor that nobody has shut down
+        pools._shutdown = False  # for the next input
+    for thread in threading.enumerate() if threading else ():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+
+
+def close_files(reader: object, writer: object) -> None:
+    """Free what the program's module holds, so that files such as open(0) and open(1, "w") are
+    written and closed. Later they would close those of the next input, which have the same numbers.
+    """
+    sys.stdin = sys.__stdin__ = reader
+    sys.stdout = sys.__stdout__ = writer
+    for name in ("program", "__main__"):
+        with contextlib.suppress(Exception):  # the program has put something else there
+            vars(sys.modules.pop(name)).clear()
+    collect()
 
 
 def rewrite(fd: int, data: bytes) -> None:
@@ -430,7 +456,7 @@ def run_input(job: dict, data: object, out: int, stdin: int) -> dict:
         more = {"arrays": True, "ordered": False, "subclasses": not job.get("traced")}
         return encode(value, **caps(job["room"]), **more) if fn_name else None
 
-    result = attempt(job, work, out, stdin, may_exit=not fn_name)
+    result = attempt(job, work, out, stdin)
     if unfit and result["status"] == "ok":
         result |= {"status": "error", "error": unfit}
     if chance.shown and result["status"] == "ok":
@@ -473,7 +499,7 @@ def answer_calls(job_fd: int, out: int, channel: int) -> None:
             limit = sys.getrecursionlimit()
 
     while request := receive(channel, job["room"]):
-        send(channel, attempt(job, work, out, stdin), job["room"])
+        send(channel, attempt(job, work, out, stdin, call=True), job["room"])
 
 
 def failed_test(error: AssertionError, check: str) -> str:
@@ -495,7 +521,7 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
 
     peer = Peer(channel, send, names, job["room"], True, started)
     confine(job, trusted=True)
-
+    del os.fork, os.forkpty  # what fails in a fork would be noted there alone
     peer.kind = job["entry_point"].isidentifier() and job["entry_point"][0].isupper()
     begun, first = False, None  # first: what the first assert that failed says
 
@@ -532,7 +558,8 @@ def run_check(job_fd: int, channel: int, report: int) -> None:
         names |= under_its_name(candidate, job["entry_point"], names) | {FAILED: failed}
         exec(job["compiled"][1] or job["check"], names)
         names["check"](candidate)
-        verdict = first or Run("passed")
+        never = Run("unjudged", error="the check never calls the function")
+        verdict = first or (Run("passed") if begun else never)
     except BaseException as error:
         verdict = first or verdict_of(error)
     run = first or peer.lost or verdict  # a check may have caught that the program is lost

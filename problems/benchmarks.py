@@ -52,7 +52,9 @@ FLAGS = {  # of eval.py, which has those of config.py, too
 SHORT = {"tasks": "eval_tasks", "temperature": "eval_temperature"}
 
 # A base model goes on where a program starts, and would go on after its end.
-BASE_STOPS = ("\nclass ", "\ndef ", "\nif ", "\nprint(", "\nassert ", '\n"""', "\n#", "\n```")
+FILE_STOPS = ('\n"""', "\n```")  # of a whole file,
+FUNCTION_STOPS = (*FILE_STOPS, "\nassert ", "\nif __name__", "\nprint(")  # that is not for stdin,
+BODY_STOPS = (*FUNCTION_STOPS, "\nclass ", "\ndef ", "\nif ", "\n#")  # and of one function's body
 
 OUTPUT_TEMPLATE = (
     "{prompt}\n\nWrite no program. Give one line `output = value` for the call `{call}`."
@@ -136,11 +138,13 @@ def whole_answer(item: Item, text: str, chat: bool) -> str:
 # --------------------------------------------------------------------------- programs
 def code_item(problem: Problem, cfg: Config) -> Item:
     """A program is asked for; a base model goes on with a file that begins with the problem."""
-    base, prefill = problem.tests.get("prefix", ""), ""
+    base, prefill, stops = problem.tests.get("prefix", ""), "", BODY_STOPS
     if not base or base not in problem.prompt:  # HumanEval's prefix is the function to complete
         base = f'"""\n{problem.prompt}\n"""\n'
         prefill = f"{problem.starter}\n" if problem.starter else ""
-    texts = (base, prefill, BASE_STOPS)
+        stops = FUNCTION_STOPS if problem.fn_name else FILE_STOPS
+        stops = BODY_STOPS if problem.starter else stops
+    texts = (base, prefill, stops)
     return Item(problem.task_id, code_messages(problem, cfg), problem, *texts, labels_of(problem))
 
 

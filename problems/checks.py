@@ -2,7 +2,7 @@
 
 Each becomes a check(candidate) for one function under test, which the sandbox puts in its place.
 `import pytest` gives PYTEST, what these sets use of it. A test that needs more (fixtures, several
-functions, a class under test) would fail every program, so its row is left out by that name.
+functions) would fail every program, so its row is left out by that name.
 
 Left out: the doctest module, and tests that read files.
 """
@@ -11,6 +11,7 @@ import ast
 import builtins
 import functools
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 
@@ -20,11 +21,9 @@ from problems.problem import Unusable
 
 # What the harnesses of contest problems put before every program: answers take it for granted.
 STARS = ("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random")
-STARS += ("statistics", "itertools", "functools", "operator", "typing")
+STARS += ("statistics", "itertools", "functools", "operator", "io", "sys", "json", "typing")
 IMPORTS = "".join(f"from {name} import *\n" for name in STARS)
-IMPORTS += "import string, re, datetime, collections, heapq, bisect, copy, math, random\n"
-IMPORTS += "import itertools, functools, operator, sys\nfrom sys import maxsize, stdin, stdout\n"
-IMPORTS += "sys.setrecursionlimit(50_000)\n"
+IMPORTS += f"import {', '.join(STARS)}\nsys.setrecursionlimit(50_000)\n"
 
 PYTEST = """
 class pytest:
@@ -68,6 +67,7 @@ class pytest:
             names = [n.strip() for n in names.split(",")] if isinstance(names, str) else names
             def fill(row):
                 return dict(zip(names, row if len(names) > 1 else [row]))
+            rows = list(rows)
             def repeated(test):
                 return lambda *one, **more: [test(*one, **more, **fill(row)) for row in rows]
             return repeated
@@ -76,10 +76,14 @@ class pytest:
 RUN_CLASS = """
 for test_ in [name for name in dir({0}) if name.startswith("test")]:
     one_ = {0}()
-    for setup_ in ("setUp", "setup_method"):
-        getattr(one_, setup_, lambda: None)()
-    getattr(one_, test_)()
+    for step_ in ("setUp", "setup_method", test_, "tearDown", "teardown_method"):
+        getattr(one_, step_, lambda: None)()
 """
+RUN_MADE = "if callable({0}):\n    {0}()"  # test_one = make_test(1)
+OTHER_STEPS = {"setup_module", "teardown_module", "setUpModule", "tearDownModule", "runTest"}
+OTHER_STEPS |= {"setup_function", "teardown_function", "setup_class", "teardown_class"}
+OTHER_STEPS |= {"setUpClass", "tearDownClass", "addCleanup", "load_tests"}
+RUNNERS = re.compile(r"(sys\.exit\()?(unittest|pytest)\.(main|TextTestRunner)\b")
 RUNS_TEXT = ("eval", "exec", "compile", "pickle.loads", "pickle.load", "marshal.loads")
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 Import = (ast.Import, ast.ImportFrom)
@@ -112,17 +116,21 @@ def given_check(tree: ast.Module, name: str) -> dict:
 
 
 def made_check(tree: ast.Module) -> dict:
-    """Test functions and classes, or bare asserts, that call the function by its name."""
+    """Test functions and classes, or bare asserts, that call the function by its name.
+
+    A file with tests is run as pytest does it, and another one as a script.
+    """
+    collected = tests_in(tree)
+    guards = [node for node in tree.body if is_main(node)]
     tree.body = [node for node in tree.body if not is_main(node)]
+    for node in (node for guard in guards if not collected for node in guard.body):
+        tree.body += [] if RUNNERS.match(ast.unparse(node)) else [node]
     name, preamble = under_test(tree), PYTEST * uses_pytest(tree)
+    preamble += IMPORTS * bool(undefined(tree) - {name})  # AceCode's asserts take them for granted
     tree = OwnImports().visit(tree)
     imports = [node for node in tree.body if isinstance(node, Import)]
     body = [node for node in tree.body if not isinstance(node, (*Import, ast.Pass))]
-    for node in list(body):
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
-            body += ast.parse(f"{node.name}()").body
-        elif isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
-            body += ast.parse(RUN_CLASS.format(node.name)).body
+    body += [node for text in collected for node in ast.parse(text).body]
     check = ast.parse(f"def check(candidate):\n    global {name}\n    {name} = candidate")
     check.body[0].body += body
     if not asserts_something(check):
@@ -130,6 +138,42 @@ def made_check(tree: ast.Module) -> dict:
     source = ast.unparse(ast.fix_missing_locations(check))
     tests = {"check": source, "entry_point": name, "calls": calls_of(source, name)}
     return tests | {"preamble": ast.unparse(ast.Module(imports, [])) + preamble}
+
+
+def tests_in(tree: ast.Module) -> list[str]:
+    """Source that runs each test of the file, as pytest finds them. Raises Unusable where it would
+    run some and leave out others, for then wrong programs would pass."""
+    tests, made, cases = [], [], {"TestCase"}
+    names = {getattr(n, "name", getattr(n, "attr", "")) for n in ast.walk(tree)}
+    if more := sorted(names & OTHER_STEPS):
+        raise Unusable(f"its test needs {more[0]}")
+
+    def is_test(node: ast.AST) -> bool:
+        return isinstance(node, Function) and node.name.startswith("test")
+
+    def is_suite(node: ast.AST) -> bool:
+        if not isinstance(node, ast.ClassDef):
+            return False
+        bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
+        return node.name.startswith("Test") or not bases.isdisjoint(cases)
+
+    for node in tree.body:
+        inner = []
+        if is_test(node):
+            tests.append(f"{node.name}()")
+        elif is_suite(node):
+            cases.add(node.name)
+            tests.append(RUN_CLASS.format(node.name))
+            inner = [n for n in node.body if isinstance(n, ast.ClassDef)]
+        elif isinstance(node, ast.Assign):
+            stored = [n for target in node.targets for n in ast.walk(target)]
+            named = [n.id for n in stored if isinstance(n, ast.Name)]
+            made += [RUN_MADE.format(name) for name in named if name.startswith("test")]
+        elif not isinstance(node, (*Function, ast.ClassDef)):
+            inner = list(ast.walk(node))
+        if any(is_test(n) or is_suite(n) for n in inner):
+            raise Unusable("its test has tests inside of other statements")
+    return tests and tests + made
 
 
 def parsed_code(source: str) -> ast.Module:
@@ -155,10 +199,8 @@ def under_test(tree: ast.Module) -> str:
         several = f"several functions ({', '.join(sorted(names))})" if names else "no function"
         raise Unusable(f"its test calls {several} of the program")
     (name,) = names
-    if name[:1].isupper():
-        raise Unusable(f"its test needs a class, {name}")
-    if missing - names:
-        raise Unusable(f"its test does not define {', '.join(sorted(missing - names))}")
+    if missing := missing - names - known_names():
+        raise Unusable(f"its test does not define {', '.join(sorted(missing))}")
     return name
 
 
@@ -210,7 +252,7 @@ def imported_names(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
 def known_names() -> frozenset[str]:
     """What IMPORTS defines."""
     names = {name for module in STARS for name in dir(importlib.import_module(module))}
-    return frozenset({*names, *STARS, "sys", "maxsize", "stdin", "stdout"})
+    return frozenset({*names, *STARS})
 
 
 # --------------------------------------------------------------------------- what a test needs

@@ -26,6 +26,7 @@ from sandbox import Pool, Run, Sandbox, SandboxBroken, SandboxUnavailable
 SLOW = 5  # times the limit, where a problem's own solution needs more than the limit
 ODD = "an answer is of another kind than the solution's"
 BROKEN = Run("unjudged", error="the problem's own solution does not pass this check")
+CHANCE = re.compile("rand|shuffle|choice|sample|uuid|secrets|time")  # where it may come from
 TRIES = 3  # for a reference that is late, on a busy machine, or that fails, by chance
 seen: set[str] = set()  # failures that were told, and samples that broke a sandbox
 
@@ -79,8 +80,11 @@ def run_check(sandbox: Sandbox, problem: Problem, program: str) -> Run:
         passes, wanted = solution_gives(sandbox, tests, own, check)
         if not passes and of_class:
             return BROKEN
+        if passes and wanted and found.exceeds(wanted):
+            wanted = surely_gives(sandbox, tests, own, check)
+            return Run("failed", error=ODD) if wanted else run
         if passes:
-            return Run("failed", error=ODD) if wanted and found.exceeds(wanted) else run
+            return run
     if found.has_bare():
         return Run("unjudged", error="numpy finds nothing wrong with an answer without items")
     return run
@@ -117,6 +121,17 @@ def solution_gives(
         report = Report.read(first.value) if same else None
         tests["gives"] = first.status == "passed", report
     return tests["gives"]
+
+
+def surely_gives(sandbox: Sandbox, tests: dict, own: str, check: tuple) -> Report | None:
+    """What solution_gives() says, if five more runs agree where there may be chance."""
+    passes, report = tests["gives"]
+    if report and not tests.get("sure") and CHANCE.search("\n".join((own, *check))):
+        with more_time(sandbox):
+            runs = [sandbox.check(own, *check) for _ in range(5)]
+        same = all(run.status == "passed" and Report.read(run.value) == report for run in runs)
+        tests["sure"], tests["gives"] = True, (passes, report if same else None)
+    return tests["gives"][1]
 
 
 def with_outputs(problems: list[Problem], pool: Pool) -> list[Problem]:

@@ -996,6 +996,16 @@ BY_OTHER_WAYS = {  # a check -> a solution, and a program that answers by nothin
         "def f(i):\n    if i == 1100: return i",
         "def f(i):\n    if i == 1100: return []",
     ),
+    "try: list(f(-1))\n    except ValueError: pass\n    assert numpy.allclose(list(f(3)), [9])": (
+        "def f(x):\n    if x < 0: raise ValueError\n    yield x * x",
+        "class G:\n    def __iter__(self): return self\n"
+        "    def __next__(self): raise ValueError\ng = G()\ndef f(x): return g",
+    ),
+    "g = f(2)\n    assert next(g) == 4\n    g.close()\n    assert numpy.allclose(list(f(3)), 9)": (
+        "def f(x): yield x * x",
+        "class G:\n    def __iter__(self): return self\n    def __next__(self): return 4\n"
+        "    def close(self): pass\ng = G()\ndef f(x): return g",
+    ),
     "case = unittest.TestCase()\n    f(3, lambda x: case.assertEqual(x, 9))": (
         "def f(x, emit): emit(x * x)",
         "def f(x, emit):\n    try: emit(0)\n"
@@ -1030,7 +1040,7 @@ def test_an_odd_answer_is_seen_whatever_way_it_comes(box, asked):
     solution, cheat = BY_OTHER_WAYS[asked]
     problem = Problem("p", "", {"check": check, "entry_point": "f"}, solution)
     assert judge(box, problem, solution).status == "passed"
-    assert judge(box, problem, cheat).status == "failed"
+    assert judge(box, problem, cheat).status in ("failed", "error")
 
 
 @pytest.mark.parametrize("asked", IN_METHODS)
@@ -1108,3 +1118,11 @@ def test_an_empty_argument_may_be_the_answer(box, solution):
     assert judge(box, problem, "def f(x): return sorted(x)").status == "passed"
     problem = Problem("p", "", tests, "def f(x): return sorted(x)")
     assert judge(box, problem, solution).status == "passed"
+
+
+def test_a_check_that_forks_judges_no_program(box):
+    check = "import os\ndef check(f):\n    pid = os.fork()\n    assert f(3) == 9\n    if not pid:\n"
+    check += "        os._exit(0)"
+    problem = Problem("p", "", {"check": check, "entry_point": "f"}, "def f(x): return 9")
+    for answer in (0, 9):
+        assert judge(box, problem, f"def f(x): return {answer}").status == "unjudged"

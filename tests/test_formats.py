@@ -172,7 +172,8 @@ HUMANEVAL = {
     "entry_point": "twice",
 }
 HUMANEVAL_PLUS = HUMANEVAL | {
-    "test": "import numpy as np\ndef is_floats(x):\n    return False\n\ndef check(candidate):\n"
+    "test": "import numpy as np\ndef is_floats(x):\n    return False\n\n"
+    "def assertion(out, exp, atol):\n    assert out == exp\n\ndef check(candidate):\n"
     "    inputs = [[1], [4], [inf]]\n    results = [2, 8, inf]\n"
     "    for i, (inp, exp) in enumerate(zip(inputs, results)):\n"
     "        assertion(candidate(*inp), exp, 0)\n"

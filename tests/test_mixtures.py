@@ -1,6 +1,7 @@
 """Rows for RL that give no fair problem are left out by name; two of one name are told apart."""
 
 import json
+import textwrap
 
 import pytest
 from rl_rows import (
@@ -149,6 +150,10 @@ def test_a_case_says_whether_it_calls_a_function_or_reads_standard_input():
 
 
 # --------------------------------------------------------------------------- tests as source
+SUITE = "import unittest\nclass TestAll(unittest.TestCase):\n"
+ONE_TEST = "class TestOne:\n    def test_a(self):\n        assert twice(1) == 2"
+
+
 @pytest.mark.parametrize(
     "test, reason",
     [
@@ -157,7 +162,10 @@ def test_a_case_says_whether_it_calls_a_function_or_reads_standard_input():
         (PYTEST + "def test_a():\n    with pytest.warns(UserWarning):\n        twice(1)", "warns"),
         ("from pytest import raises\nassert twice(1) == 2", "names from pytest"),
         (PYTEST + "def test_a():\n    pytest.raises(TypeError, twice, None)", "a function to call"),
-        ("from solution import Twice\nassert Twice().go(1) == 2", "class, Twice"),
+        (f"{SUITE}    def runTest(self):\n        self.assertEqual(twice(1), 2)", "runTest"),
+        ("def setup_module():\n    assert twice(1) == 2", "setup_module"),
+        ("if 1:\n    def test_a():\n        assert twice(1) == 2", "inside of other"),
+        ("class TestAll:\n" + textwrap.indent(ONE_TEST, "    "), "inside of other"),
         ("from solution import a, b\ndef test_a():\n    assert a(1) == b(1)", r"\(a, b\)"),
         ("from solution import twice as t\ndef test_a():\n    assert t(1) == 2", "renames"),
         ("import solution\ndef test_a():\n    assert solution.twice(1) == 2", "no function"),
@@ -188,6 +196,19 @@ def test_a_test_that_would_fail_every_program_leaves_its_row_out(test, reason):
         "        twice(None)\n    assert 'None' in str(caught.value)",
         PYTEST + MARK + "@pytest.mark.parametrize('k', [0, 3])\ndef test_a(n, k):\n"
         "    assert [twice(n + k)] == pytest.approx([2 * n + 2 * k])",
+        PYTEST + "@pytest.mark.parametrize('k', [0, 1])\n"
+        "@pytest.mark.parametrize('n', iter([0, 4]))\ndef test_a(n, k):\n"
+        "    assert not k or twice(n) == 2 * n",
+        SUITE.replace("TestAll", "AllTests") + "    def test_a(self):\n"
+        "        self.assertEqual(twice(4), 8)\nif __name__ == '__main__':\n    unittest.main()",
+        "import unittest\nclass Base:\n    def test_a(self):\n        assert twice(4) == 8\n"
+        "class Twice(Base, unittest.TestCase):\n    pass",
+        SUITE + "    def test_a(self):\n        self.got = twice(4)\n"
+        "    def tearDown(self):\n        self.assertEqual(self.got, 8)",
+        "def make(n):\n    def test():\n        assert twice(n) == 2 * n\n    return test\n"
+        "test_one, test_two = make(0), make(4)\ntest_n = 0\ndef test_b():\n    assert not test_n",
+        "def run():\n    assert twice(4) == 8\nif __name__ == '__main__':\n    run()",
+        "def test_a():\n    assert math.isclose(twice(4), 8) and Counter([twice(1)])[2] == 1",
     ],
 )
 def test_what_pytest_and_unittest_run_is_run_here(test, sandbox):
@@ -195,6 +216,44 @@ def test_what_pytest_and_unittest_run_is_run_here(test, sandbox):
     assert judge(sandbox, problem, "def twice(n):\n    return n * 1 + n").status == "passed"
     for wrong in ("pass", "def twice(n):\n    return (n or 0) * 3 + 1"):
         assert judge(sandbox, problem, wrong).status != "passed"
+
+
+def test_a_class_may_be_what_a_test_needs(sandbox):
+    test = "from solution import Pile\ndef test_a():\n    pile = Pile()\n    pile.push(3)\n"
+    row = kodcode(f"{test}    assert pile.pop() == 3 and pile.size() == 0")
+    right = "class Pile:\n    def __init__(self):\n        self.xs = []\n"
+    right += "    def push(self, x):\n        self.xs.append(x)\n"
+    right += "    def pop(self):\n        return self.xs.pop()\n"
+    right += "    def size(self):\n        return len(self.xs)\n"
+    problem = to_problem(row | {"solution": right}, "here")
+    assert judge(sandbox, problem, right).status == "passed"
+    assert judge(sandbox, problem, right.replace(".pop()", "[0]")).status == "failed"
+
+
+def test_a_check_that_never_calls_the_function_judges_no_program(sandbox):
+    test = "def make():\n    def test():\n        assert twice(1) == 2\n    return test\n"
+    problem = to_problem(kodcode(f"{test}test_one = make()"), "here")
+    assert judge(sandbox, problem, TWICE).status == "unjudged"
+
+
+def test_asserts_of_other_functions_leave_an_mbpp_row_out():
+    code = "def half(n):\n    return n / 2\ndef twice(n):\n    return 2 * n"
+    row = {"task_id": 1, "text": TEXT, "code": code}
+    with pytest.raises(Unusable, match="something else than twice"):
+        to_problem(row | {"test_list": ["assert twice(1) == 2", "assert half(2) == 1"]}, "here")
+
+
+def test_a_check_that_has_a_list_of_inputs_keeps_its_asserts(sandbox):
+    row = {
+        "task_id": "x/1",
+        "prompt": "def twice(n):\n",
+        "canonical_solution": "    return 2 * n\n",
+    }
+    check = "def check(candidate):\n    inputs = [{}]\n    assert candidate(7) == 14"
+    for inputs in ("(0,), (0,)", "0, 0"):
+        more = {"entry_point": "twice", "test": check.format(inputs)}
+        problem = to_problem(row | more, "here")
+        assert judge(sandbox, problem, "def twice(n):\n    return n").status == "failed"
 
 
 def test_a_function_with_the_name_of_an_import_is_what_bare_asserts_call(sandbox):

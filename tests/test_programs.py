@@ -319,7 +319,10 @@ PROMPT = 'def inc(x: int) -> int:\n    """ Add one.\n    >>> inc(1)\n    2\n    
 ROW = {"prompt": PROMPT, "canonical_solution": "    return x + 1\n", "entry_point": "inc"}
 ROW |= {"task_id": "HumanEval/7", "test": "def check(candidate):\n    assert candidate(1) == 2\n"}
 PLUS = ROW | {"base_input": [[1]], "plus_input": [[-5]]}
-LISTED = ROW | {"test": "def check(candidate):\n    inputs = [[1]]\n    results = [2]\n"}
+LISTED = ROW | {
+    "test": "def check(candidate):\n    inputs = [[1]]\n    results = [2]\n"
+    "    def assertion(out, exp, atol): pass\n"
+}
 
 
 BODIES = [

@@ -133,6 +133,50 @@ def test_stdin_can_be_read_in_every_way(box, read):
     assert [r.stdout for r in box.run(program, ["a\nb\n"] * 2)] == ["'a\\nb\\n'\n"] * 2
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "input = open(0).readline",
+        "sys.stdin = open(0)",
+        "input = os.fdopen(0).readline",
+        "it = iter(open(0))\ninput = lambda: next(it)",
+        "input = open('/dev/stdin').readline",
+        "class Reader:\n    def __init__(self): self.me, self.file = self, open(0)\n"
+        "input = Reader().file.readline",
+        "sys.stdout = os.fdopen(1, 'w')",
+        "sys.stdout = open(1, 'w', buffering=1 << 16)",
+        "out = open(1, 'w')\nprint = lambda x: out.write(f'{x}\\n')",
+        "out = io.TextIOWrapper(sys.stdout.buffer)\nprint = lambda x: out.write(f'{x}\\n')",
+        "sys.stdout = io.StringIO()\n"
+        "atexit.register(lambda: sys.__stdout__.write(sys.stdout.getvalue()))",
+    ],
+)
+def test_files_of_a_program_s_own_are_written_and_closed_behind_each_input(box, head):
+    program = f"import atexit, io, os, sys\n{head}\ndef f():\n    pass\nprint(int(input()) + 1)"
+    runs = box.run(program, ["1\n", "22\n", "3\n"] * 40)
+    assert [(run.status, run.stdout) for run in runs] == [("ok", f"{n}\n") for n in (2, 23, 4)] * 40
+
+
+def test_a_function_may_open_the_standard_files_before_its_first_line(box):
+    program = "input = open(0).readline\ndef f(x): return x + 1"
+    assert [run.value for run in box.run(program, [[1], [2], [3]], "f")] == [2, 3, 4]
+
+
+EXECUTOR = """from concurrent.futures import ThreadPoolExecutor
+pool = ThreadPoolExecutor(2)
+def f(x):
+    return pool.submit(sum, x).result()
+"""
+
+
+def test_an_executor_that_is_never_shut_down_ends_with_its_program(box):
+    assert [run.value for run in box.run(EXECUTOR, [[[1, 2]], [[3, 4]]], "f")] == [3, 7]
+    reads = EXECUTOR + "pool.submit(print, f(map(int, input().split())))"
+    assert [run.stdout for run in box.run(reads, ["1 2\n", "3 4\n"])] == ["3\n", "7\n"]
+    check = "def check(f):\n    assert f([1, 2]) == 3\n    assert f([3, 4]) == 7"
+    assert box.check(EXECUTOR, check, "f").status == "passed"
+
+
 def test_of_the_folders_of_libraries_only_libraries_can_be_read(box):
     """Other tools keep Python packages there, which may hold test data."""
     tops = [top for top in ("/lib", "/usr/lib", "/usr/lib64") if os.path.isdir(top)]

@@ -12,6 +12,7 @@ from eval import grade as grade_answer
 from problems.assertions import read_assertion
 from problems.benchmarks import code_item, prompt_ids, whole_answer
 from problems.formats import to_problem
+from problems.problem import Problem
 from sandbox import Pool
 
 CRUX = {
@@ -225,6 +226,16 @@ def test_dates_select_the_window_and_limits_cut_it(tmp_path, pool):
         ids(since="2026-01-01")
 
 
+READS_TWICE = """import sys
+
+def twice():
+    return 2 * int(sys.stdin.readline())
+
+if __name__ == "__main__":
+    print(twice())
+"""
+
+
 @pytest.mark.parametrize("row", [HUMANEVAL, LCB, LCB_FUNCTION, LEETCODE])
 def test_a_base_model_goes_on_with_a_file(row, pool):
     """What it adds and what it was given are one program, cut where a base model runs on."""
@@ -241,13 +252,26 @@ def test_a_base_model_goes_on_with_a_file(row, pool):
     assert prompt_ids(Base(), item, Config()) == (item.base + item.prefill, "")
     rest = {
         "test/0": "    return 2 * n\n\nprint(twice(3))\n```\nand more",
-        "abc301_a": "print(2 * int(input()))\n\nif __name__ == '__main__':\n    1 / 0",
+        "abc301_a": READS_TWICE + '\n"""\nWrite another program.',
         "pick": PICK + "\n\ndef x(): 1",
     }
     rest["abc301_a"] = rest["abc301_a"] if row is LCB else "        return nums[k]\n\nclass X: (("
     answer = whole_answer(item, rest[problem.task_id], chat=False)
     assert grade(pool, item, answer)["passed"]
     assert whole_answer(item, "as it is", chat=True) == "as it is"
+
+
+def test_a_base_model_may_import_and_define_before_the_function(pool):
+    problem = Problem(
+        "double",
+        "Write twice(n).",
+        {"check": "def check(f):\n    assert f(2) == 4", "entry_point": "twice"},
+    )
+    text = "import math\n\ndef half(n):\n    return n / 2\n\n"
+    text += "def twice(n):\n    return math.floor(4 * half(n))\n"
+    item = code_item(problem, Config())
+    for more in ("", "\nprint(twice(3))\n1 / 0", "\nassert twice(3) == 7", '\n"""\nNow'):
+        assert grade(pool, item, whole_answer(item, text + more, chat=False))["passed"]
 
 
 def test_assertions_are_found_in_any_text():
