@@ -47,7 +47,7 @@ from run import gather, leave_ranks, set_up_ranks
 from sandbox import Pool, Sandbox, SandboxUnavailable
 from startup.directory import write_whole
 from startup.samples import Samples, describe
-from startup.start import check_world, find_model, worked_examples
+from startup.start import check_device, check_world, find_model, worked_examples
 
 TOOLS = {"--compare": "compare.py", "--show": "show.py", "--tasks=probe": "probe.py"}
 TOO_LONG = {"passed": False, "status": "too long", "score": 0.0}  # no room left for an answer
@@ -306,7 +306,7 @@ def evaluate_model(cfg: Config, pool: Pool, out: Path, scope: Scope) -> list[dic
     """Load cfg.model into the sampler and run the tasks."""
     from transformers import AutoConfig, AutoTokenizer
 
-    device = set_up_ranks()
+    check_device(cfg, device := set_up_ranks())
     directory = find_model(cfg.model)
     check_world(dataclasses.replace(cfg, prompts_per_step=0), dist.get_world_size())  # no steps
     tasks = make_tasks(cfg, pool, pool.submit(worked_examples, cfg).result(), scope)

@@ -265,6 +265,7 @@ class VllmEngine:
                 sent.add(name)
                 yield name, tensor
 
+        self.sleep()  # the first time it is awake, and its cache has the memory that this needs
         if self.asleep:
             torch.cuda.empty_cache()
             self.llm.wake_up(["weights"])

@@ -68,7 +68,10 @@ def set_up_ranks(timeout_s: float = RANK_TIMEOUT_S) -> torch.device:
             os.environ |= alone | {"MASTER_PORT": str(free.getsockname()[1])}
     device = torch.device("cpu")
     if torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        if (local := int(os.environ["LOCAL_RANK"])) >= torch.cuda.device_count():
+            gpus = f"this machine has {torch.cuda.device_count()} GPU(s)"
+            raise UserError(f"{gpus}; give torchrun --nproc_per_node= no more than that")
+        device = torch.device("cuda", local)
         torch.cuda.set_device(device)
         # gloo is for what rests in main memory: objects, and weights at rest. With a
         # device_id torch would split the NCCL communicator for every gloo group, and may hang.
@@ -281,7 +284,8 @@ class RunDir:
             limit = f"max_prompt_tokens={self.cfg.max_prompt_tokens}"
             self.say(f"no question was asked: all {self.too_long} were longer than {limit}")
         if step < self.cfg.steps:
-            self.say(f"stopped after step {step}; go on with: python train.py ... --resume")
+            more = "; go on with: python train.py ... --resume" if step else ""
+            self.say(f"stopped after step {step}{more}")
 
     def restore(self, policy: Policy, optimizer: torch.optim.Optimizer) -> dict:
         """Load weights and optimizer from the newest whole checkpoint, written by any number of

@@ -73,7 +73,7 @@ def train(cfg: Config) -> None:
         optimizer = make_optimizer(cfg, policy)
         prompts = Prompts(cfg, problems, tokenizer, examples)
         step = prompts.restore(run.restore(policy, optimizer)) if cfg.resume else 0
-        run.say(f"starting the sampler, {cfg.engine} (some 10 s)")
+        run.say(f"starting the sampler, {cfg.engine} (10 s; a minute or more on a GPU)")
         engine = make_engine(cfg, model_dir, device)
         engine.sync(named_weights(policy))
 

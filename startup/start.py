@@ -18,7 +18,7 @@ from run import gather
 from sandbox import Sandbox
 from startup.files import model_directory
 
-GPU_FILE = Path("/dev/nvidia0")  # the driver makes it for the first GPU
+DEVICES = Path("/dev")
 
 
 def check_start(cfg: Config, device: torch.device, compares: bool) -> str:
@@ -83,14 +83,15 @@ def check_world(cfg: Config, world_size: int) -> None:
 
 def check_device(cfg: Config, device: torch.device) -> None:
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    if device.type == "cpu" and GPU_FILE.exists() and not hidden:
+    gpus = sorted(DEVICES.glob("nvidia[0-9]*"))  # a container may have the fourth alone
+    if device.type == "cpu" and gpus and not hidden:
         try:
             torch.cuda.init()
             why = "it sees none"
         except Exception as error:  # RuntimeError, AssertionError: torch has one for each cause
             why = first_line(error)
         raise UserError(
-            f"there is a GPU ({GPU_FILE}) that torch {torch.__version__} cannot use ({why}); mend "
+            f"there is a GPU ({gpus[0]}) that torch {torch.__version__} cannot use ({why}); mend "
             "the driver or install the torch for it, or set CUDA_VISIBLE_DEVICES= for the CPU"
         )
     bf16 = device.type == "cuda" and cfg.compute_dtype == "bfloat16"

@@ -17,7 +17,7 @@ from policy import Pack, Rows, named_weights
 from problems.problem import Question
 from rollout import Group, Request, Response, Sample, make_engine
 from startup.files import expected_names
-from startup.model import fix_rope, load_policy
+from startup.model import fix_rope, load_policy, refuse_what_is_not_done
 from startup.start import check_examples, check_start, context_length
 from train import update
 
@@ -256,6 +256,24 @@ def refusal(directory, device=CPU, compares=True, **keys):
     return str(error.value)
 
 
+def test_quantised_weights_are_refused():
+    """In fp32 they would lack their scales."""
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **BASE))
+    refuse_what_is_not_done(model, "here")
+    model.config.quantization_config = {"quant_method": "fp8"}
+    with pytest.raises(UserError, match="here: its weights are quantised"):
+        refuse_what_is_not_done(model, "here")
+
+
+def test_a_low_temperature_changes_nothing_of_what_is_measured(llama):
+    found = []
+    for temperature in (1.0, 0.01):
+        cfg = Config(model=str(llama), temperature=temperature, **LENGTHS)
+        found_policy = load_policy(cfg, str(llama), CPU, say=found.append)
+        assert found_policy.temperature == temperature
+    assert found[0] == found[1]
+
+
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory):
     return make_directory("Llama", tmp_path_factory.mktemp("llama"))
@@ -278,7 +296,8 @@ def test_a_context_that_rope_extends_counts_whole(tmp_path):
 
 
 def test_a_gpu_that_torch_cannot_use_is_no_reason_to_train_on_the_cpu(llama, monkeypatch, tmp_path):
-    monkeypatch.setattr("startup.start.GPU_FILE", tmp_path)  # is there
+    (tmp_path / "nvidia3").touch()
+    monkeypatch.setattr("startup.start.DEVICES", tmp_path)
     monkeypatch.setattr("torch.cuda.init", lambda: (_ for _ in ()).throw(RuntimeError("too old")))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert "cannot use (too old)" in refusal(llama)
