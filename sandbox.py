@@ -47,6 +47,7 @@ one_large = threading.Lock()
 ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 ENVIRONMENT |= {"LD_BIND_NOW": "1"}  # else each child links the C functions that it calls again
 ENVIRONMENT |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads share their time
+ENVIRONMENT |= {"MALLOC_ARENA_MAX": "1"}  # else each thread reserves 64 MB of the limit
 BOOT = "import sys; sys.path.insert(0, {!r}); from jail import zygote; zygote.main({}, {!r}, {!r})"
 
 

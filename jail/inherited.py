@@ -16,6 +16,7 @@ from collections.abc import Callable
 from jail.protocol import memfd
 
 STANDARD = {f"/dev/std{name}": fd for fd, name in enumerate(("in", "out", "err"))}
+STANDARD["/dev/null"] = 2  # a child's stderr is that
 STANDARD |= {f"{place}/fd/{fd}": fd for fd in range(3) for place in ("/dev", "/proc/self")}
 plain_socketpair = socket.socketpair
 spare: list[int] = []  # descriptors: of a child's stdin, and of both ends of a pair of sockets

@@ -11,6 +11,7 @@ import fractions
 import functools
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -32,6 +33,7 @@ NEW = {  # a value of a subclass -> the builtin value that it holds; runs no cod
     set: lambda x: {*set.__iter__(x)}, frozenset: lambda x: frozenset(frozenset.__iter__(x)),
     fractions.Fraction: lambda x: x.numerator if x.denominator == 1 else float(x),
     decimal.Decimal: lambda x: int(x) if x == x.to_integral_value() else float(x),
+    re.Match: repr,  # a text counts as true, as it does
 }  # fmt: skip
 DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
 

@@ -39,6 +39,7 @@ class Item(NamedTuple):
 
 LEAD = re.compile(r"(?:[ \t>|*+•#`$\"'-]|\d{1,3}[.)][ \t])*+")  # bullets, numbers, bold, backticks
 NAME = re.compile(
+    r"(?:(?:so|thus|hence|therefore|finally|then|here),?[ \t]++)?"
     r"(?:(?:the |final |last )*+values? of[ \t]++)?+[`*$\"']*+([^\W\d][\w.]*+)[`*$\"']*+[ \t]*+"
     r"(:[ \t]*+[A-Za-z][\w.\[\], |]{0,40}?[ \t]*=(?!=)|:?={1,2}|:|->|=>|→|\||"
     r"(?:is|will be|has)(?: equal to| the value)?+\b|equals\b)",
@@ -86,7 +87,7 @@ def parse_answer(text: str, names: list[str], printed: str = "") -> dict[str, ob
 
 def last_part(text: str) -> str:
     """The end of the answer, without the tags of a model that puts it between two."""
-    return TAGS.sub("", final_answer(text))[-MAX_ANSWER:]
+    return TAGS.sub("", final_answer(text))[-MAX_ANSWER:].replace("\xa0", " ")
 
 
 def ends_with_values(text: str, names: list[str], printed: str = "") -> bool:
@@ -116,7 +117,8 @@ def read_items(text: str, names: list[str], printed: str) -> Iterator[Item]:
         if several := SEVERAL.match(text, at, end):
             value, stop = read_value(text, several.end(), end)
             both = re.findall(r"\w+", several[0])
-            if isinstance(value, list | tuple) and len(value) == len(both):
+            fits = isinstance(value, list | tuple) and len(value) == len(both)
+            if fits and wanted.issuperset(both):
                 found, at = members(dict(zip(both, value, strict=True)), wanted), stop
         at = after_words(text, at, end, wanted)
         while named := NAME.match(text, at, end):
@@ -182,9 +184,9 @@ def read_value(text: str, at: int, end: int) -> tuple[object, int]:
     stop = literal_end(text, at)
     whole = text[at:end].rstrip(" \t\r`*$,;")
     following = NEXT.match(text, stop) if stop else None
-    ends = []
+    ends = [stop - 1] if stop and text[stop - 1] == "." and TAIL.match(text, stop - 1) else []
     if stop and (TAIL.match(text, stop) or following and NAME.match(text, following.end())):
-        ends = [stop]
+        ends.append(stop)
     for stop in [*ends, at + len(whole)]:
         try:
             return read_literal(text[at:stop]), stop

@@ -169,7 +169,7 @@ def from_apps(row: dict) -> Problem:
     tests = io_tests(row["input_output"])
     text, starter = row["question"], row.get("starter_code") or ""
     name = first_name(*(row.get(key) for key in ("problem_id", "id", "name")), text=text)
-    solutions = [str(source) for source in json.loads(row.get("solutions") or "[]")]
+    solutions = [str(source) for source in parsed(row.get("solutions")) or []]
     about = {"starter": starter, "difficulty": str(row.get("difficulty") or "").lower()}
     return Problem(
         name, text + how_to_answer(tests, starter), tests, next(iter(solutions), ""), **about

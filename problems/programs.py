@@ -46,12 +46,15 @@ class Facts:
     free: set[str] = field(default_factory=set)  # that it uses and no scope defines
     acts: bool = False  # more than values and names, such as a block of output has
     calls: bool = False
+    runs: bool = False  # the top level calls something
+    from_files: bool = False  # opens a file by its name
     feeds: bool = False  # puts a text of its own in the place of sys.stdin
     tagged: bool = False  # a line is `[PYTHON]` or `python`, a tag that parses as a name
 
     @property
     def reads(self) -> bool:
-        return not self.loaded.isdisjoint(("input", "stdin", "open", "read", "fileinput"))
+        opens = () if self.from_files else ("open", "read")
+        return not self.loaded.isdisjoint(("input", "stdin", "fileinput", *opens))
 
     @property
     def writes(self) -> bool:
@@ -111,7 +114,9 @@ def facts_of(tree: ast.Module) -> Facts:
             facts.stored.add(node.arg)
         elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
             names = [node.name]
-        facts.calls |= isinstance(node, ast.Call)
+        if isinstance(node, ast.Call):
+            facts.calls, facts.runs = True, facts.runs or outside
+            facts.from_files |= opens_by_name(node)
         facts.stored.update(names)
         facts.bound.update(names if outside else ())
         outside = outside and not isinstance(node, NESTED)
@@ -123,6 +128,13 @@ def facts_of(tree: ast.Module) -> Facts:
     facts.loaded = {name.lstrip(".") for name in facts.loaded}
     facts.tagged = any(tag_of(node) in facts.free for node in tree.body)
     return facts
+
+
+def opens_by_name(call: ast.Call) -> bool:
+    """open("input.txt"), and not open("/dev/stdin")."""
+    name = call.args[0] if call.args and getattr(call.func, "id", "") == "open" else None
+    text = name.value if isinstance(name, ast.Constant) else None
+    return isinstance(text, str) and not text.startswith(("/dev/", "/proc/"))
 
 
 def tag_of(node: ast.stmt) -> str | None:
@@ -140,7 +152,9 @@ def shown_only(tree: ast.Module) -> set[str]:
     for node in tree.body:  # in order, for a later definition counts
         names: set[str] = set()
         if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-            names, here = {node.name}, {node.name} if is_stub(node) else set()
+            stubs = [is_stub(n) for n in node.body if isinstance(n, FUNCTIONS)]
+            empty = is_stub(node) or isinstance(node, ast.ClassDef) and stubs and all(stubs)
+            names, here = {node.name}, {node.name} if empty else set()
         elif isinstance(node, ast.Assign):
             names = {target.id for target in node.targets if isinstance(target, ast.Name)}
             here = (names & used_at_once(node.value)) - defined
@@ -203,11 +217,12 @@ class Block:
         stripped = (line.strip() for line in self.source.split("\n"))
         return "\n".join(["", *filter(None, stripped), ""])
 
-    def quotes(self, other: "Block", name: str) -> bool:
+    def quotes(self, other: "Block", name: str, owner: str) -> bool:
         """Whether it is some lines of the other, which make less of the function: it returns less,
-        is no method, or lacks what it calls."""
+        is no method, lacks what it calls, or its class lacks methods."""
         mine, theirs = (block.facts or Facts() for block in (self, other))
         less = mine.results.get(name, 0) < theirs.results.get(name, 0)
+        less |= len(mine.methods.get(owner, ())) < len(theirs.methods.get(owner, ()))
         bare = name in mine.bound and name not in theirs.bound
         lacking = not mine.free.isdisjoint(theirs.bound | theirs.imports.keys())
         return (less or bare or lacking) and self.lines in other.lines
@@ -263,26 +278,29 @@ class Reader:
                 source, facts = flat, found
         return Block(source, label == "python", facts)
 
-    def blocks(self, name: str | None) -> list[Block]:
-        """Of Python, or of no language that is named."""
+    def blocks(self, name: str | None, every: bool = False) -> list[Block]:
+        """Of Python, or of no language that is named; or every one."""
         found, i = [], 0
         while i < len(self.lines):
             line, i = self.lines[i], i + 1
             indent, fence, info = opening(line)
             label = language(info)
+            known = every or label in ("python", "")
             if not fence:
                 self.rest.append(line)
+                continue
+            if label in ("markdown", "md"):  # around the whole answer
                 continue
             if fence in info:  # opened and closed on one line
                 label, _, source = info.partition(fence)[0].partition(" ")
                 found += [self.block(source, "python", name)] if language(label) == "python" else []
                 continue
-            ends = list(islice(self.ends(i, fence), MAX_TRIES if label in ("python", "") else 1))
+            ends = list(islice(self.ends(i, fence), MAX_TRIES if known else 1))
             block = None
             for stop, tail, after in ends:
                 source = self.source(i, stop, tail, indent, QUOTE.match(line))
                 open_text = source.count('"""') % 2 or source.count("'''") % 2
-                made = self.block(source, label, name) if label in ("python", "") else None
+                made = self.block(source, label, name) if known else None
                 if made:
                     made.cut = tail is None and stop == len(self.lines)
                 block = block or (made, after)
@@ -381,16 +399,26 @@ def extract_program(text: str, name: str | None = None) -> str | None:
             return whole.source
         reader.left = MAX_PARSED
     blocks = [block for block in reader.blocks(name) if block.is_code]
-    if blocks and (name is None or defining(blocks, name)):
-        return choose(blocks, name).source
-    found = reader.loose(name)
+    found = [] if blocks and (name is None or defining(blocks, name)) else reader.loose(name)
     if blocks and not (found and defining(found, name)):
-        return choose(blocks, name).source
+        return parsing_part(choose(blocks, name), name)
+    if not found:  # the only program may be called a text, or another language
+        found = [b for b in Reader(text).blocks(name, every=True) if b.facts and b.is_code]
     if not found:
         return None
     best = choose(found, name)
     fits = best.facts and (best.facts.defines(name) if name else best.facts.calls)
     return best.source if fits else None
+
+
+def parsing_part(block: Block, name: str | None) -> str:
+    """The block; or, if it does not parse, the pieces of it that define the function."""
+    if name and block.facts is None:
+        reader = Reader(block.source)
+        reader.rest = reader.lines
+        found = [run for run in reader.loose(name) if run.facts and run.facts.defines(name)]
+        return found[-1].source if found else block.source
+    return block.source
 
 
 def choose(blocks: list[Block], name: str | None) -> Block:
@@ -404,7 +432,10 @@ def choose(blocks: list[Block], name: str | None) -> Block:
     own = own or blocks
     if name:
         return next((block for block in reversed(own) if block.names()), own[-1])
+    own = own[-MAX_COMPARED:]
+    own = [b for i, b in enumerate(own) if not any(b.lines in a.lines for a in own[:i])]
     ranks = (
+        lambda facts: facts.runs and facts.reads and facts.writes,
         lambda facts: facts.calls and facts.reads and facts.writes,
         lambda facts: facts.calls and facts.reads,  # what reads nothing shows something
         lambda facts: facts.calls,
@@ -430,7 +461,8 @@ def defining(blocks: list[Block], name: str) -> Block | None:
     ):
         found = [block for block in named if fits(block)][-MAX_COMPARED:]
         for i, block in reversed([*enumerate(found)]):
-            if not any(block.quotes(earlier, method or first) for earlier in found[:i]):
+            names = method or first, first if method or first[:1].isupper() else "Solution"
+            if not any(block.quotes(earlier, *names) for earlier in found[:i]):
                 return block
     return None
 

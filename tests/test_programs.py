@@ -57,9 +57,48 @@ def test_python_may_be_named_in_many_ways(info):
 
 
 @pytest.mark.parametrize("info", ["cpp", "c++", "java", "text", "output", "bash", "json", "pycon"])
-def test_a_block_of_another_language_is_no_program(info):
+def test_a_block_of_another_language_is_the_program_if_no_other_is(info):
     check(block(ADD) + "The same, or what it gives:\n" + block(DRAFT, info), ADD)
-    assert extract_program(block(ADD, info), "add") is None
+    check(block(ADD, info), ADD)
+    assert extract_program(block("a + b", info), "add") is None
+    assert extract_program(block("3 4", info)) is None
+
+
+def test_a_fence_around_the_whole_answer_is_opened():
+    check(f"````markdown\n# The sum\n{block(ADD)}Done.\n````\n", ADD)
+
+
+@pytest.mark.parametrize("rest", ["print(add(1,", "This adds two numbers.", "Example:\nadd(1, 2)"])
+def test_of_a_block_that_does_not_parse_the_pieces_that_do_are_taken(rest):
+    for end in ("", "\n```\n"):
+        found = extract_program(f"```python\n{ADD}\n\n{rest}{end}", "add")
+        assert found and found.strip() == ADD
+
+
+QUOTED = "def main():\n    a, b = map(int, input().split())\n    print(a + b)"
+WHOLE = f"{QUOTED}\n\nif __name__ == '__main__':\n    main()"
+
+
+@pytest.mark.parametrize(
+    "quotation",
+    [
+        QUOTED,
+        "    a, b = map(int, input().split())\n    print(a + b)",
+        "with open('input.txt') as f:\n    print(sum(map(int, f.read().split())))",
+        "with open('input.txt', 'w') as f:\n    print(3, 4, file=f)",
+        "if __name__ == '__main__':\n    main()",
+    ],
+)
+def test_what_an_explanation_quotes_of_a_program_for_standard_input_is_not_it(quotation):
+    assert extract_program(f"{block(WHOLE)}This is how:\n{block(quotation)}") == WHOLE
+
+
+def test_a_class_is_not_quoted_by_its_beginning_nor_by_stubs():
+    start = "class Solution:\n    def add(self, a, b):\n        return self.plus(a, b)"
+    whole = f"{start}\n\n    def plus(self, a, b):\n        return a + b"
+    assert extract_program(f"{block(whole)}First:\n{block(start)}", "Solution().add") == whole
+    stubs = "class Solution:\n    def add(self, a, b): ...\n    def plus(self, a, b):\n        pass"
+    assert extract_program(f"{block(whole)}In short:\n{block(stubs)}", "Solution") == whole
 
 
 @pytest.mark.parametrize(
@@ -397,6 +436,18 @@ def test_what_runs_before_a_program_does_not_change_it(sandbox, program):
     for prefix in (IMPORTS, "from math import *\nfrom operator import *\nfrom re import *", ""):
         assert judge(sandbox, stdin_problem(prefix), program).status == "passed"
     assert judge(sandbox, stdin_problem(), f"{program}\nprint(2)").status == "failed"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "print(json.loads(io.StringIO(stdin.readline()).read()))",
+        "setrecursionlimit(10**5)\nprint(int(statistics.median(loads('[1]'))))",
+        "sys.stderr = open('/dev/null', 'w')\nprint('x', file=sys.stderr)\nprint(1)",
+    ],
+)
+def test_programs_for_contests_take_the_official_imports_for_granted(sandbox, program):
+    assert judge(sandbox, stdin_problem(), program).status == "passed"
 
 
 def test_what_a_prefix_defines_itself_stays():

@@ -583,6 +583,31 @@ def test_a_question_survives_a_checkpoint_whatever_its_input():
         assert again == question and again.key == question.key
 
 
+@pytest.mark.parametrize(
+    "text, wanted",
+    [
+        ("x = True.", {"x": True}),
+        ("The value of x is None.", {"x": None}),
+        ("x = 1.5, y = 0.5.", {"x": 1.5, "y": 0.5}),
+        ("Therefore, y = [1, 2]", {"y": [1, 2]}),
+        ("Here, y = [7, 2]", {"y": [7, 2]}),
+        ("So the final value of x is 'a.'.", {"x": "a."}),
+        ("so = 3", {"so": 3}),
+        ("x = 3\xa0", {"x": 3}),
+    ],
+)
+def test_a_value_may_stand_in_a_sentence(text, wanted):
+    assert parse_answer(text, ["x", "y", "so"]) == wanted
+
+
+def test_a_match_counts_as_true_and_is_not_true(sandbox):
+    for test, status in (("assert f('a')", "passed"), ("assert f('a') == True", "failed")):
+        check = f"def check(f):\n    {test}\n    assert not f('b')"
+        problem = Problem("p", "", {"check": check, "entry_point": "f"})
+        program = "import re\ndef f(s):\n    return re.match('a', s)"
+        assert judge(sandbox, problem, program).status == status
+
+
 def test_an_output_that_was_not_asked_for_is_no_answer():
     question = Question("x = 1\nprint(x)", "", None, {"x": 1})
     assert score_answer("x = 1\noutput = 1", question, 0.1).correct == ["x"]
