@@ -47,7 +47,7 @@ $(INSTALLED): $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "error: Python 3.11 or newer is needed; give make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "== 0/2 installing $(REQUIREMENTS) into .venv (once; about 2 GB, some minutes)"
-	$(PYTHON) -m venv $(if $(wildcard .venv/.installed-*),--clear) .venv
+	$(PYTHON) -m venv $(if $(filter-out $(INSTALLED),$(wildcard .venv/.installed-*)),--clear) .venv
 ifeq ($(GPU),)
 	@$(BIN)/pip install --no-deps --quiet "torch==2.13.0+cpu" 2>/dev/null \
 	  || $(BIN)/pip install --no-deps "torch==2.13.0+cpu" --index-url $(TORCH_INDEX)
