@@ -48,7 +48,9 @@ plain_open, collect = open, gc.collect
 CALL_S = 0.005  # of calls that follow on one another sooner than that only the first is told
 LARGE_KB = 128 << 10  # a child that has become so large frees what an earlier input has left
 old_stdouts = []  # kept: when one is collected it writes its rest into the next input's output
+OWN_FILES = re.compile("open|TextIOWrapper|FileIO")  # in a program that may have files of its own
 strewn = []  # see differ_by
+latest = ""  # the name of the program's module
 files_are_new = True  # this child's standard files are as the zygote opened them
 
 
@@ -296,6 +298,8 @@ def confine(job: dict, stdin_bytes: int = 0, trusted: bool = False) -> None:
 
 def fresh_module(name: str) -> dict:
     """The names of a new module. It stands in sys.modules, where dataclasses and pickle look."""
+    global latest
+    latest = name
     sys.modules[name] = types.ModuleType(name)
     if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > LARGE_KB:
         collect()  # the names of the last module and its functions hold each other
@@ -375,8 +379,9 @@ def attempt(job: dict, work: Callable, out: int, stdin: int, call: bool = False)
         writer.flush()
         same = sys.stdin is reader and sys.stdout is writer and not reader.closed
         files_are_new = same and bool(job["fn_name"])  # stdin programs have read theirs
-    if not call and (not job["fn_name"] or "open" in job["program"]):
+    if not call and OWN_FILES.search(job["program"]):
         close_files(reader, writer)
+        files_are_new = False
     printed = os.lseek(out, 0, os.SEEK_END)
     if printed >= job["output_bytes"]:
         status, error = "output", f"more than {job['output_bytes'] >> 10} kB of output"
@@ -390,9 +395,10 @@ def join_threads() -> None:
     if pools:
         pools._python_exit()  # ends the threads of an executor that nobody has shut down
         pools._shutdown = False  # for the next input
-    for thread in threading.enumerate() if threading else ():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
+    if threading:
+        mine = threading.current_thread()
+        while others := [t for t in threading.enumerate() if t is not mine and not t.daemon]:
+            others[0].join()
 
 
 def close_files(reader: object, writer: object) -> None:
@@ -401,10 +407,11 @@ def close_files(reader: object, writer: object) -> None:
     """
     sys.stdin = sys.__stdin__ = reader
     sys.stdout = sys.__stdout__ = writer
-    for name in ("program", "__main__"):
-        with contextlib.suppress(Exception):  # the program has put something else there
-            vars(sys.modules.pop(name)).clear()
+    with contextlib.suppress(Exception):  # the program has put something else there
+        vars(sys.modules.pop(latest)).clear()
     collect()
+    with contextlib.suppress(Exception):  # a destructor may have printed
+        writer.flush()
 
 
 def rewrite(fd: int, data: bytes) -> None:

@@ -77,7 +77,8 @@ RUN_CLASS = """
 for test_ in [name for name in dir({0}) if name.startswith("test")]:
     one_ = {0}()
     for step_ in ("setUp", "setup_method", test_, "tearDown", "teardown_method"):
-        getattr(one_, step_, lambda: None)()
+        if callable(getattr(one_, step_, None)):
+            getattr(one_, step_)()
 """
 RUN_MADE = "if callable({0}):\n    {0}()"  # test_one = make_test(1)
 OTHER_STEPS = {"setup_module", "teardown_module", "setUpModule", "tearDownModule", "runTest"}
@@ -124,9 +125,10 @@ def made_check(tree: ast.Module) -> dict:
     guards = [node for node in tree.body if is_main(node)]
     tree.body = [node for node in tree.body if not is_main(node)]
     for node in (node for guard in guards if not collected for node in guard.body):
-        tree.body += [] if RUNNERS.match(ast.unparse(node)) else [node]
+        tree.body += [] if RUNNERS.match(ast.unparse(node)) else [without_exit(node)]
     name, preamble = under_test(tree), PYTEST * uses_pytest(tree)
-    preamble += IMPORTS * bool(undefined(tree) - {name})  # AceCode's asserts take them for granted
+    takes_for_granted = bool(undefined(tree) - {name})  # what contests import, as AceCode's asserts
+    before = (IMPORTS + "from builtins import *\n") * takes_for_granted
     tree = OwnImports().visit(tree)
     imports = [node for node in tree.body if isinstance(node, Import)]
     body = [node for node in tree.body if not isinstance(node, (*Import, ast.Pass))]
@@ -137,13 +139,24 @@ def made_check(tree: ast.Module) -> dict:
         raise Unusable("its test asserts nothing, so that any program would pass")
     source = ast.unparse(ast.fix_missing_locations(check))
     tests = {"check": source, "entry_point": name, "calls": calls_of(source, name)}
-    return tests | {"preamble": ast.unparse(ast.Module(imports, [])) + preamble}
+    return tests | {"preamble": f"{before}{ast.unparse(ast.Module(imports, []))}\n{preamble}"}
+
+
+def without_exit(node: ast.stmt) -> ast.stmt:
+    """main() for sys.exit(main())."""
+    call = node.value if isinstance(node, ast.Expr) else None
+    exits = isinstance(call, ast.Call) and ast.unparse(call.func) in ("sys.exit", "exit", "quit")
+    return ast.Expr(call.args[0]) if exits and call.args else node
 
 
 def tests_in(tree: ast.Module) -> list[str]:
     """Source that runs each test of the file, as pytest finds them. Raises Unusable where it would
     run some and leave out others, for then wrong programs would pass."""
     tests, made, cases = [], [], {"TestCase"}
+    named = [
+        alias for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    ]
+    cases |= {alias.asname for alias in named if alias.name == "TestCase" and alias.asname}
     names = {getattr(n, "name", getattr(n, "attr", "")) for n in ast.walk(tree)}
     if more := sorted(names & OTHER_STEPS):
         raise Unusable(f"its test needs {more[0]}")
@@ -155,21 +168,23 @@ def tests_in(tree: ast.Module) -> list[str]:
         if not isinstance(node, ast.ClassDef):
             return False
         bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
-        return node.name.startswith("Test") or not bases.isdisjoint(cases)
+        has_tests = node.name.startswith("Test") and (bases or any(map(is_test, node.body)))
+        return bool(has_tests) or not bases.isdisjoint(cases)
 
     for node in tree.body:
         inner = []
         if is_test(node):
             tests.append(f"{node.name}()")
-        elif is_suite(node):
-            cases.add(node.name)
-            tests.append(RUN_CLASS.format(node.name))
+        elif isinstance(node, ast.ClassDef):
             inner = [n for n in node.body if isinstance(n, ast.ClassDef)]
-        elif isinstance(node, ast.Assign):
+            if is_suite(node):
+                cases.add(node.name)
+                tests.append(RUN_CLASS.format(node.name))
+        elif isinstance(node, ast.Assign) and not isinstance(node.value, ast.Lambda):
             stored = [n for target in node.targets for n in ast.walk(target)]
             named = [n.id for n in stored if isinstance(n, ast.Name)]
             made += [RUN_MADE.format(name) for name in named if name.startswith("test")]
-        elif not isinstance(node, (*Function, ast.ClassDef)):
+        elif not isinstance(node, Function):
             inner = list(ast.walk(node))
         if any(is_test(n) or is_suite(n) for n in inner):
             raise Unusable("its test has tests inside of other statements")
@@ -199,6 +214,10 @@ def under_test(tree: ast.Module) -> str:
         several = f"several functions ({', '.join(sorted(names))})" if names else "no function"
         raise Unusable(f"its test calls {several} of the program")
     (name,) = names
+    uses = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name]
+    calls = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    if name[:1].isupper() and not calls.issuperset(uses):
+        raise Unusable(f"its test needs the class {name}, and not its instances alone")
     if missing := missing - names - known_names():
         raise Unusable(f"its test does not define {', '.join(sorted(missing))}")
     return name

@@ -47,13 +47,14 @@ class Facts:
     acts: bool = False  # more than values and names, such as a block of output has
     calls: bool = False
     runs: bool = False  # the top level calls something
-    from_files: bool = False  # opens a file by its name
+    opens: set[str] = field(default_factory=set)  # "a name" of a file, or something else
+    bodies: list[tuple[int, int]] = field(default_factory=list)  # lines of functions and classes
     feeds: bool = False  # puts a text of its own in the place of sys.stdin
     tagged: bool = False  # a line is `[PYTHON]` or `python`, a tag that parses as a name
 
     @property
     def reads(self) -> bool:
-        opens = () if self.from_files else ("open", "read")
+        opens = () if self.opens == {"a name"} else ("open", "read")
         return not self.loaded.isdisjoint(("input", "stdin", "fileinput", *opens))
 
     @property
@@ -86,12 +87,13 @@ def parsed(source: str) -> ast.Module | None:
 
 def facts_of(tree: ast.Module) -> Facts:
     facts = Facts()
-    todo = [(node, True) for node in tree.body]
+    todo = [(node, True, True) for node in tree.body]
     while todo:
-        node, outside = todo.pop()
+        node, outside, runs = todo.pop()
         names: list[str] = []
         if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             names = [node.name]
+            facts.bodies += [(node.body[0].lineno, node.end_lineno)] if outside else []
             if outside and isinstance(node, ast.ClassDef):
                 methods = [inner for inner in node.body if isinstance(inner, FUNCTIONS)]
                 facts.methods[node.name] = {m.name for m in methods if not is_stub(m)}
@@ -115,12 +117,16 @@ def facts_of(tree: ast.Module) -> Facts:
         elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
             names = [node.name]
         if isinstance(node, ast.Call):
-            facts.calls, facts.runs = True, facts.runs or outside
-            facts.from_files |= opens_by_name(node)
+            facts.calls, facts.runs = True, facts.runs or runs
+            if ast.unparse(node.func) == "open":
+                facts.opens.add("a name" if opens_by_name(node) else "something else")
         facts.stored.update(names)
         facts.bound.update(names if outside else ())
         outside = outside and not isinstance(node, NESTED)
-        todo += [(inner, outside) for inner in ast.iter_child_nodes(node)]
+        later = {*map(id, node.body)} if isinstance(node, FUNCTIONS) else set()
+        runs = runs and not isinstance(node, ast.Lambda)
+        inner = [*ast.iter_child_nodes(node)]
+        todo += [(child, outside, runs and id(child) not in later) for child in inner]
     facts.shown = shown_only(tree)
     facts.acts = facts.calls or not all(says_nothing(node) for node in tree.body)
     attributes = {name for name in facts.loaded if name[0] == "."}
@@ -132,8 +138,7 @@ def facts_of(tree: ast.Module) -> Facts:
 
 def opens_by_name(call: ast.Call) -> bool:
     """open("input.txt"), and not open("/dev/stdin")."""
-    name = call.args[0] if call.args and getattr(call.func, "id", "") == "open" else None
-    text = name.value if isinstance(name, ast.Constant) else None
+    text = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
     return isinstance(text, str) and not text.startswith(("/dev/", "/proc/"))
 
 
@@ -217,12 +222,23 @@ class Block:
         stripped = (line.strip() for line in self.source.split("\n"))
         return "\n".join(["", *filter(None, stripped), ""])
 
+    @cached_property
+    def inner_lines(self) -> str:
+        """Those of functions and classes."""
+        lines = self.source.split("\n")
+        found = [
+            line for a, b in (self.facts or Facts()).bodies for line in (*lines[a - 1 : b], "#")
+        ]
+        return "\n".join(["", *filter(None, map(str.strip, found)), ""])
+
     def quotes(self, other: "Block", name: str, owner: str) -> bool:
         """Whether it is some lines of the other, which make less of the function: it returns less,
-        is no method, lacks what it calls, or its class lacks methods."""
+        is no method, or lacks what it calls, or the class begins alone."""
         mine, theirs = (block.facts or Facts() for block in (self, other))
         less = mine.results.get(name, 0) < theirs.results.get(name, 0)
-        less |= len(mine.methods.get(owner, ())) < len(theirs.methods.get(owner, ()))
+        has = mine.methods.get(owner, set())
+        missing = theirs.methods.get(owner, set()) - has
+        less |= bool(missing & mine.loaded) or bool(missing) and has == {"__init__"}
         bare = name in mine.bound and name not in theirs.bound
         lacking = not mine.free.isdisjoint(theirs.bound | theirs.imports.keys())
         return (less or bare or lacking) and self.lines in other.lines
@@ -240,6 +256,7 @@ FENCE = re.compile(r"([ \t]*+)(?:(?:[-*+>]|\d{1,3}[.)])[ \t]++)*+(`{3,}+|~{3,}+)
 PYTHON = re.compile(r"(?:[ic]?py(?:thon)?|pypy)[-\d.]*")
 INFO = re.compile(r"[{.]?[\w+#./\\:-]*[\w+#}](?:\s+\S*[={].*|\s*\{.*|=.*)?|\{.*")  # prose is none
 CODE = re.compile(r"(?m)^[ \t]*(?:(?:async def|def|class|from|import|return)\b|\w+ *=|print\()")
+WRAPPED = re.compile(r"\s*(`{4,})(?:markdown|md)[ \t]*\n(.*)\n\1\s*", re.DOTALL)
 DEFINED = re.compile(r"(?m)^(?:async def|def|class)[ \t]++(\w++)|^(\w++) *+=")
 STANDARD = sys.stdlib_module_names
 
@@ -288,8 +305,6 @@ class Reader:
             known = every or label in ("python", "")
             if not fence:
                 self.rest.append(line)
-                continue
-            if label in ("markdown", "md"):  # around the whole answer
                 continue
             if fence in info:  # opened and closed on one line
                 label, _, source = info.partition(fence)[0].partition(" ")
@@ -392,6 +407,7 @@ def extract_program(text: str, name: str | None = None) -> str | None:
     A block that max_tokens cut counts: what stands there is all that was written.
     """
     text = final_answer(text)[-MAX_READ:].replace("\r\n", "\n").removeprefix("\ufeff")
+    text = wrapped[2] if (wrapped := WRAPPED.fullmatch(text)) else text
     reader = Reader(text)
     if not text.lstrip().startswith(("```", "~~~")):
         whole = reader.block(text, "", name)
@@ -433,7 +449,7 @@ def choose(blocks: list[Block], name: str | None) -> Block:
     if name:
         return next((block for block in reversed(own) if block.names()), own[-1])
     own = own[-MAX_COMPARED:]
-    own = [b for i, b in enumerate(own) if not any(b.lines in a.lines for a in own[:i])]
+    own = [b for i, b in enumerate(own) if not any(b.lines in a.inner_lines for a in own[:i])]
     ranks = (
         lambda facts: facts.runs and facts.reads and facts.writes,
         lambda facts: facts.calls and facts.reads and facts.writes,

@@ -166,6 +166,7 @@ ONE_TEST = "class TestOne:\n    def test_a(self):\n        assert twice(1) == 2"
         ("def setup_module():\n    assert twice(1) == 2", "setup_module"),
         ("if 1:\n    def test_a():\n        assert twice(1) == 2", "inside of other"),
         ("class TestAll:\n" + textwrap.indent(ONE_TEST, "    "), "inside of other"),
+        ("from solution import Pile\nassert isinstance(Pile(), Pile)", "class Pile"),
         ("from solution import a, b\ndef test_a():\n    assert a(1) == b(1)", r"\(a, b\)"),
         ("from solution import twice as t\ndef test_a():\n    assert t(1) == 2", "renames"),
         ("import solution\ndef test_a():\n    assert solution.twice(1) == 2", "no function"),
@@ -208,6 +209,13 @@ def test_a_test_that_would_fail_every_program_leaves_its_row_out(test, reason):
         "def make(n):\n    def test():\n        assert twice(n) == 2 * n\n    return test\n"
         "test_one, test_two = make(0), make(4)\ntest_n = 0\ndef test_b():\n    assert not test_n",
         "def run():\n    assert twice(4) == 8\nif __name__ == '__main__':\n    run()",
+        "import sys\nclass TestData:\n    n = 4\ndef run():\n    assert twice(TestData.n) == 8\n"
+        "if __name__ == '__main__':\n    sys.exit(run())",
+        "from unittest import TestCase as TC\nclass Foo(TC):\n    test_data = [4]\n"
+        "    def test_b(self):\n        assert twice(4) == 8\n"
+        "test_n = lambda n: twice(n)\ndef test_a():\n    assert test_n(0) == 0",
+        "from datetime import datetime\ndef test_a():\n"
+        "    assert twice(4) == 8 and pow(3, 2, 7) == 2 and Counter([datetime(2020, 1, 1)])",
         "def test_a():\n    assert math.isclose(twice(4), 8) and Counter([twice(1)])[2] == 1",
     ],
 )

@@ -66,6 +66,7 @@ def test_a_block_of_another_language_is_the_program_if_no_other_is(info):
 
 def test_a_fence_around_the_whole_answer_is_opened():
     check(f"````markdown\n# The sum\n{block(ADD)}Done.\n````\n", ADD)
+    check(f"````markdown\n{block(DRAFT)}````\nFinally:\n{block(ADD)}Done.\n", ADD)
 
 
 @pytest.mark.parametrize("rest", ["print(add(1,", "This adds two numbers.", "Example:\nadd(1, 2)"])
@@ -91,6 +92,21 @@ WHOLE = f"{QUOTED}\n\nif __name__ == '__main__':\n    main()"
 )
 def test_what_an_explanation_quotes_of_a_program_for_standard_input_is_not_it(quotation):
     assert extract_program(f"{block(WHOLE)}This is how:\n{block(quotation)}") == WHOLE
+
+
+@pytest.mark.parametrize(
+    "draft, final, name",
+    [
+        ("for i in range(int(input())):\n    i += 1\n    print(i)",
+         "for i in range(int(input())):\n    i += 1\nprint(i)", None),
+        ("n = int(input())\nprint(n)\nprint('debug')", "n = int(input())\nprint(n)", None),
+        ("n = int(input())\nprint(n)", "[print(int(x)) for x in input().split()]", None),
+        ("class Pile:\n    def push(self, x):\n        self.x = x\n    def __len__(self):\n"
+         "        return 3", "class Pile:\n    def push(self, x):\n        self.x = x", "Pile"),
+    ],
+)  # fmt: skip
+def test_a_later_program_is_no_quotation_because_it_is_shorter(draft, final, name):
+    assert extract_program(f"{block(draft)}Better:\n{block(final)}", name) == final
 
 
 def test_a_class_is_not_quoted_by_its_beginning_nor_by_stubs():

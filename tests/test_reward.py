@@ -593,6 +593,8 @@ def test_a_question_survives_a_checkpoint_whatever_its_input():
         ("Here, y = [7, 2]", {"y": [7, 2]}),
         ("So the final value of x is 'a.'.", {"x": "a."}),
         ("so = 3", {"so": 3}),
+        ("x = 5\nHere x = a + b, so it is right.", {"x": 5}),
+        ("a, x = 1, 2", {"x": 2}),
         ("x = 3\xa0", {"x": 3}),
     ],
 )
