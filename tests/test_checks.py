@@ -1003,8 +1003,9 @@ BY_OTHER_WAYS = {  # a check -> a solution, and a program that answers by nothin
     ),
     "g = f(2)\n    assert next(g) == 4\n    g.close()\n    assert numpy.allclose(list(f(3)), 9)": (
         "def f(x): yield x * x",
-        "class G:\n    def __iter__(self): return self\n    def __next__(self): return 4\n"
-        "    def close(self): pass\ng = G()\ndef f(x): return g",
+        "class G:\n    left = 9\n    def __iter__(self): return self\n"
+        "    def __next__(self):\n        self.left -= 1\n        if self.left: return 4\n"
+        "        raise StopIteration\n    def close(self): pass\ng = G()\ndef f(x): return g",
     ),
     "case = unittest.TestCase()\n    f(3, lambda x: case.assertEqual(x, 9))": (
         "def f(x, emit): emit(x * x)",
