@@ -417,7 +417,7 @@ def extract_program(text: str, name: str | None = None) -> str | None:
     blocks = [block for block in reader.blocks(name) if block.is_code]
     found = [] if blocks and (name is None or defining(blocks, name)) else reader.loose(name)
     if blocks and not (found and defining(found, name)):
-        return parsing_part(choose(blocks, name), name)
+        return choose(blocks, name).source
     if not found:  # the only program may be called a text, or another language
         found = [b for b in Reader(text).blocks(name, every=True) if b.facts and b.is_code]
     if not found:
@@ -425,16 +425,6 @@ def extract_program(text: str, name: str | None = None) -> str | None:
     best = choose(found, name)
     fits = best.facts and (best.facts.defines(name) if name else best.facts.calls)
     return best.source if fits else None
-
-
-def parsing_part(block: Block, name: str | None) -> str:
-    """The block; or, if it does not parse, the pieces of it that define the function."""
-    if name and block.facts is None:
-        reader = Reader(block.source)
-        reader.rest = reader.lines
-        found = [run for run in reader.loose(name) if run.facts and run.facts.defines(name)]
-        return found[-1].source if found else block.source
-    return block.source
 
 
 def choose(blocks: list[Block], name: str | None) -> Block:

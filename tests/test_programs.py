@@ -69,13 +69,6 @@ def test_a_fence_around_the_whole_answer_is_opened():
     check(f"````markdown\n{block(DRAFT)}````\nFinally:\n{block(ADD)}Done.\n", ADD)
 
 
-@pytest.mark.parametrize("rest", ["print(add(1,", "This adds two numbers.", "Example:\nadd(1, 2)"])
-def test_of_a_block_that_does_not_parse_the_pieces_that_do_are_taken(rest):
-    for end in ("", "\n```\n"):
-        found = extract_program(f"```python\n{ADD}\n\n{rest}{end}", "add")
-        assert found and found.strip() == ADD
-
-
 QUOTED = "def main():\n    a, b = map(int, input().split())\n    print(a + b)"
 WHOLE = f"{QUOTED}\n\nif __name__ == '__main__':\n    main()"
 
