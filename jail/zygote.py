@@ -221,7 +221,7 @@ def warm_up() -> None:
         out = memfd(b"")
         send(out, run_input(job, [[1, "a"]], out, null))
         os.close(out)
-    sys.modules.pop("program", None)
+    del sys.modules["program"]
     for fd in (0, 1):
         os.dup2(null, fd)
     os.close(null)

@@ -38,9 +38,9 @@ class Item(NamedTuple):
 
 
 LEAD = re.compile(r"(?:[ \t>|*+•#`$\"'-]|\d{1,3}[.)][ \t])*+")  # bullets, numbers, bold, backticks
-LED = "(?:so|thus|hence|therefore|finally|then|here)"  # words that begin a sentence
+OPENING = "(?:so|thus|hence|therefore|finally|then|here)"  # words that begin a sentence
 NAME = re.compile(
-    rf"(?:{LED},?[ \t]++)?"
+    rf"(?:{OPENING},?[ \t]++)?"
     r"(?:(?:the |final |last )*+values? of[ \t]++)?+[`*$\"']*+([^\W\d][\w.]*+)[`*$\"']*+[ \t]*+"
     r"(:[ \t]*+[A-Za-z][\w.\[\], |]{0,40}?[ \t]*=(?!=)|:?={1,2}|:|->|=>|→|\||"
     r"(?:is|will be|has)(?: equal to| the value)?+\b|equals\b)",
@@ -119,8 +119,8 @@ def read_items(text: str, names: list[str], printed: str) -> Iterator[Item]:
             value, stop = read_value(text, several.end(), end)
             both = re.findall(r"\w+", several[0])
             fits = isinstance(value, list | tuple) and len(value) == len(both)
-            said = both[0] not in wanted and (both[0].istitle() or re.fullmatch(LED, both[0]))
-            if fits and not said:
+            is_word = both[0].istitle() or re.fullmatch(OPENING, both[0])  # "So, y = [7, 2]"
+            if fits and (both[0] in wanted or not is_word):
                 found, at = members(dict(zip(both, value, strict=True)), wanted), stop
         at = after_words(text, at, end, wanted)
         while named := NAME.match(text, at, end):
@@ -130,8 +130,8 @@ def read_items(text: str, names: list[str], printed: str) -> Iterator[Item]:
                 found.append((name, value, True))
             else:
                 value, stop = read_value(text, named.end(), end)
-                led = re.match(LED, text[at : named.start(1)], re.IGNORECASE)  # a remark, perhaps
-                states = named[2].endswith("=") and not led
+                remark = re.match(OPENING, text[at : named.start(1)], re.IGNORECASE)
+                states = named[2].endswith("=") and not remark
                 if name in wanted and (value is not INVALID or states):
                     found.append((name, value, value is not INVALID))
                 found += members(value, wanted) if name not in wanted else []  # `answer: {"x": 1}`

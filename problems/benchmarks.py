@@ -142,8 +142,8 @@ def code_item(problem: Problem, cfg: Config) -> Item:
     if not base or base not in problem.prompt:  # HumanEval's prefix is the function to complete
         base = f'"""\n{problem.prompt}\n"""\n'
         prefill = f"{problem.starter}\n" if problem.starter else ""
-        stops = FUNCTION_STOPS if problem.fn_name else FILE_STOPS
-        stops = BODY_STOPS if problem.starter else stops
+        whole = FUNCTION_STOPS if problem.fn_name else FILE_STOPS
+        stops = BODY_STOPS if problem.starter else whole
     texts = (base, prefill, stops)
     return Item(problem.task_id, code_messages(problem, cfg), problem, *texts, labels_of(problem))
 

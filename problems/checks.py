@@ -1,6 +1,7 @@
 """Test code of the data sets that state their tests as source: asserts, pytest, check(candidate).
 
-Each becomes a check(candidate) for one function under test, which the sandbox puts in its place.
+Each becomes a check(candidate) for one function or class under test, which the sandbox puts in its
+place.
 `import pytest` gives PYTEST, what these sets use of it. A test that needs more (fixtures, several
 functions) would fail every program, so its row is left out by that name.
 
@@ -127,8 +128,8 @@ def made_check(tree: ast.Module) -> dict:
     for node in (node for guard in guards if not collected for node in guard.body):
         tree.body += [] if RUNNERS.match(ast.unparse(node)) else [without_exit(node)]
     name, preamble = under_test(tree), PYTEST * uses_pytest(tree)
-    takes_for_granted = bool(undefined(tree) - {name})  # what contests import, as AceCode's asserts
-    before = (IMPORTS + "from builtins import *\n") * takes_for_granted
+    # AceCode's asserts take for granted what contests import; builtins keep their meaning
+    before = (IMPORTS + "from builtins import *\n") * bool(undefined(tree) - {name})
     tree = OwnImports().visit(tree)
     imports = [node for node in tree.body if isinstance(node, Import)]
     body = [node for node in tree.body if not isinstance(node, (*Import, ast.Pass))]
@@ -153,10 +154,8 @@ def tests_in(tree: ast.Module) -> list[str]:
     """Source that runs each test of the file, as pytest finds them. Raises Unusable where it would
     run some and leave out others, for then wrong programs would pass."""
     tests, made, cases = [], [], {"TestCase"}
-    named = [
-        alias for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    ]
-    cases |= {alias.asname for alias in named if alias.name == "TestCase" and alias.asname}
+    for node in (node for node in tree.body if isinstance(node, ast.ImportFrom)):
+        cases |= {a.asname for a in node.names if a.name == "TestCase" and a.asname}
     names = {getattr(n, "name", getattr(n, "attr", "")) for n in ast.walk(tree)}
     if more := sorted(names & OTHER_STEPS):
         raise Unusable(f"its test needs {more[0]}")

@@ -47,14 +47,14 @@ class Facts:
     acts: bool = False  # more than values and names, such as a block of output has
     calls: bool = False
     runs: bool = False  # the top level calls something
-    opens: set[str] = field(default_factory=set)  # "a name" of a file, or something else
+    named_files: list[bool] = field(default_factory=list)  # of each open(): is it by a name?
     bodies: list[tuple[int, int]] = field(default_factory=list)  # lines of functions and classes
     feeds: bool = False  # puts a text of its own in the place of sys.stdin
     tagged: bool = False  # a line is `[PYTHON]` or `python`, a tag that parses as a name
 
     @property
     def reads(self) -> bool:
-        opens = () if self.opens == {"a name"} else ("open", "read")
+        opens = () if self.named_files and all(self.named_files) else ("open", "read")
         return not self.loaded.isdisjoint(("input", "stdin", "fileinput", *opens))
 
     @property
@@ -119,7 +119,7 @@ def facts_of(tree: ast.Module) -> Facts:
         if isinstance(node, ast.Call):
             facts.calls, facts.runs = True, facts.runs or runs
             if ast.unparse(node.func) == "open":
-                facts.opens.add("a name" if opens_by_name(node) else "something else")
+                facts.named_files.append(opens_by_name(node))
         facts.stored.update(names)
         facts.bound.update(names if outside else ())
         outside = outside and not isinstance(node, NESTED)
@@ -224,11 +224,10 @@ class Block:
 
     @cached_property
     def inner_lines(self) -> str:
-        """Those of functions and classes."""
-        lines = self.source.split("\n")
-        found = [
-            line for a, b in (self.facts or Facts()).bodies for line in (*lines[a - 1 : b], "#")
-        ]
+        """Those of functions and classes, a # between two."""
+        lines, found = self.source.split("\n"), []
+        for first, last in (self.facts or Facts()).bodies:
+            found += [*lines[first - 1 : last], "#"]
         return "\n".join(["", *filter(None, map(str.strip, found)), ""])
 
     def quotes(self, other: "Block", name: str, owner: str) -> bool:
@@ -458,6 +457,7 @@ def defining(blocks: list[Block], name: str) -> Block | None:
     """The last of those that parse or were cut, by preference one with the method, too, and no
     quotation of one before it."""
     first, _, method = name.replace("()", "").partition(".")
+    owner = first if method or first[:1].isupper() else "Solution"
     outer, inner = re.escape(first), re.escape(method or first)
     text = rf"(?m)^[ \t]*(?:(?:async def|def|class) +{inner}\b|{outer} *=(?!=))"
     named = [b for b in blocks if b.facts is not None or re.search(text, b.source)]
@@ -467,8 +467,7 @@ def defining(blocks: list[Block], name: str) -> Block | None:
     ):
         found = [block for block in named if fits(block)][-MAX_COMPARED:]
         for i, block in reversed([*enumerate(found)]):
-            names = method or first, first if method or first[:1].isupper() else "Solution"
-            if not any(block.quotes(earlier, *names) for earlier in found[:i]):
+            if not any(block.quotes(earlier, method or first, owner) for earlier in found[:i]):
                 return block
     return None
 

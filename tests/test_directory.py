@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from bench.kills import processes
 from config import Config, UserError
 from problems.problem import Problem
-from run import RunDir
+from run import RunDir, set_up_ranks
 from sandbox import Sandbox
 from startup import directory
 from startup.model import load_policy
@@ -91,6 +91,24 @@ def test_five_steps_without_a_finite_gradient_end_the_run(one_process, cfg):
     text = (run.path / "metrics.jsonl").read_text()
     assert "NaN" not in text  # which is no JSON
     assert [json.loads(line)["skipped"] for line in text.splitlines()] == [1, 0, 1, 1, 1, 1, 1]
+
+
+def test_a_run_that_is_stopped_before_its_first_step_has_nothing_to_resume(
+    one_process, cfg, capsys
+):
+    run = RunDir(cfg)
+    for step, more in ((0, ""), (1, "; go on with: python train.py ... --resume")):
+        run.finish(step)
+        assert capsys.readouterr().out.splitlines()[-1] == f"stopped after step {step}{more}"
+
+
+def test_more_processes_than_gpus_are_told_so(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    for key, value in (("RANK", "2"), ("LOCAL_RANK", "2")):
+        monkeypatch.setenv(key, value)
+    with pytest.raises(UserError, match="has 2 GPU.* --nproc_per_node= no more"):
+        set_up_ranks()
 
 
 def test_a_sampler_that_runs_another_model_ends_the_run(one_process, cfg):

@@ -220,6 +220,7 @@ ROWS = {
     "apps": (APPS, DOUBLE),
     "apps function": (APPS_FUNCTION, TWICE),
     "taco": (TACO, DOUBLE),
+    "taco, verified": (TACO | {"solutions": [DOUBLE]}, DOUBLE),
     "code_contests": (CONTESTS, DOUBLE),
     "open-r1": (OPEN_R1, DOUBLE),
     "open-r1 function": (R1_FUNCTION, TWICE),

@@ -19,6 +19,7 @@ from rollout import (
     Request,
     Response,
     Sample,
+    VllmEngine,
     check_names,
     make_engine,
     rollout,
@@ -27,6 +28,27 @@ from run import Stopwatch
 from sandbox import Pool
 from startup.files import checkpoint_names, model_directory
 from startup.model import load_policy
+
+
+class Calls:
+    """Notes which methods are called."""
+
+    def __init__(self):
+        self.names = []
+
+    def __getattr__(self, name):
+        return lambda *args, **kwargs: self.names.append((name, *args)) or True
+
+
+def test_each_sync_on_a_gpu_finds_the_sampler_asleep(monkeypatch):
+    engine = object.__new__(VllmEngine)
+    engine.names, engine.on_gpu, engine.asleep, engine.llm = set(), True, False, Calls()
+    for _ in range(2):
+        engine.llm.names.clear()
+        engine.sync(iter(()))
+        assert [name for name, *_ in engine.llm.names][:3] == ["sleep", "wake_up", "collective_rpc"]
+        assert engine.llm.names[3] == ("wake_up", ["kv_cache"]) and not engine.asleep
+
 
 CFG = {"max_prompt_tokens": 128, "max_tokens": 32, "kv_cache_gb": 0.05}
 FP32 = Config(dtype="float32")

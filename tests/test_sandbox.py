@@ -955,6 +955,23 @@ def test_a_variable_of_a_report_is_no_larger_than_one(value):
     assert run.status == ("ok" if value == 5 else "error")
 
 
+def test_a_dozen_threads_fit_the_limit_of_memory():
+    program = """
+from threading import Barrier, Thread
+barrier = Barrier(12)
+def work():
+    parts = [bytes(1000) for _ in range(1000)]
+    barrier.wait(9)
+    print(len(parts))
+threads = [Thread(target=work) for _ in range(12)]
+for thread in threads:
+    thread.start()
+"""
+    with contextlib.closing(Sandbox(memory_mb=Config().memory_mb)) as box:
+        (run,) = box.run(program, [""])
+    assert (run.status, run.stdout.split()) == ("ok", ["1000"] * 12)
+
+
 def test_threads_timers_and_asyncio_work(box):
     program = """
 import asyncio, signal, threading, time
