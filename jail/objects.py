@@ -1,10 +1,10 @@
 """Values with their identities as JSON, for the calls between a check and the program under test.
 
 A value becomes references into a table with a row for each object, so that lists of nodes may have
-any length, and objects that are shared, or part of themselves, stay so. The answer to a call gives
-the rows of the arguments once more where the program changed them, and the caller's own objects
-change in place. Functions and iterators do not travel: the other side gets a number to call them
-by (jail/peer.py).
+any length, and objects that are shared, or part of themselves, stay so. The table lasts as long as
+the run: what both sides hold is one object to both, and each message tells what its side has
+changed, as if they lived in one process. Functions and iterators do not travel: the other side gets
+a number to call them by (jail/peer.py).
 
 What comes from the program may be anything. Reading it runs no code but the hashes of the check's
 own classes, and it can put nothing into an instance that would stand for a method of its class. Of
@@ -15,7 +15,8 @@ tuple of its own or a member of an IntEnum, arrives as the builtin value that it
 Fraction or Decimal as a number.
 
 Left out: instances of other classes that only one side knows, and subclasses of builtin types that
-a check makes, other than named tuples. They raise Uncarried, which says so.
+a check makes, other than named tuples. They raise Uncarried, which says so. Two arrays that share
+their memory have two here.
 """
 
 import builtins
@@ -54,6 +55,10 @@ VALUES = {kind.__name__: kind for kind in PARTS}
 VIEWS = {kind.__name__: kind for kind in map(type, ({}.keys(), {}.values(), {}.items()))}
 CARRIED = (*SCALARS, *SEQUENCES.values(), *MAPPINGS.values(), *PARTS, bytearray, type)
 MUTABLE = {"list", "set", "deque", "bytearray", "object", "array", *MAPPINGS}
+CONTENTS = {*SEQUENCES.values(), *MAPPINGS.values(), *VIEWS.values(), *PARTS, bytearray}
+MAX_LOOKS = 500_000  # some 0.3 s of each side
+PROBE = {0: object()}
+ALONE = sys.getrefcount(PROBE[0])  # of an object that only a dict holds
 SMALL = 1 << 63  # an integer below it is itself in JSON
 MISSING = object()
 
@@ -63,30 +68,103 @@ class Uncarried(ValueError):
 
 
 class Table:
-    """The objects of one message, and a row for each."""
+    """The objects that both sides hold, under the same numbers, and what each was like when a
+    message last told of it. Each side forgets what it alone holds."""
 
-    def __init__(
-        self, names: dict, caps: dict[str, int], remote: Callable, known: list = (),
-        old: list = (), exact: bool = True,
-    ) -> None:  # fmt: skip
+    def __init__(self, names: dict, caps: dict[str, int], remote: Callable, exact: bool) -> None:
         """names: of the module whose classes both sides know. remote(x): the row of an object that
-        stays here, or None. known: the objects of the request, if this is the answer; they get the
-        first rows, or None where they are as in its rows `old`. exact: a value of a subclass is not
-        the builtin value that it holds."""
-        self.names, self.caps, self.remote, self.old = names, caps, remote, old
-        self.exact = exact
-        self.objects, self.index = list(known), {id(x): i for i, x in enumerate(known)}
-        self.rows, self.nodes, self.chars = [], 0, 0
+        stays here, or None. exact: a value of a subclass is not the builtin value that it holds."""
+        self.names, self.caps, self.remote, self.exact = names, caps, remote, exact
+        self.objects, self.rows, self.index = {}, {}, {}  # number -> object, -> row; id -> number
+        self.next, self.fresh = 0, 0  # numbers: of the next new object, of the first that came last
+        self.given = set()  # numbers of objects that the other side has made
+        self.looks = MAX_LOOKS  # at so many more values, in objects that came long ago
+        self.nodes = self.chars = 0
+        self.closed = False  # whether no object may get a number now
+        self.classes = None  # the names of those that the other side has, where this one knows it
 
-    def pack(self, roots: list) -> list:
-        """References to `roots`; self.rows then has a row for each object."""
-        references = [self.refer(x) for x in roots]
-        while (i := len(self.rows)) < len(self.objects):
-            old = self.old[i] if i < len(self.old) else None
-            same = old and (old[0] not in MUTABLE or type(self.objects[i]) in SCALARS)
-            row = None if same else self.row(self.objects[i])
-            self.rows.append(None if row == old else row)
-        return references
+    def write(self, roots: list) -> list:
+        """A message: references to the `roots`, which are taken out of their list, so that it holds
+        them no more; rows of new objects; [number, row] of those that have changed; held()."""
+        self.nodes = self.chars = 0
+        first, changed = self.next, self.changes() if self.objects else []
+        start, references = self.next, [self.refer(x) for x in roots]
+        if not self.objects:
+            return [references, [], [], []]
+        roots.clear()
+        self.describe(start)
+        new = [self.rows[i] for i in range(first, self.next)]
+        return [references, new, changed, self.held(first)]
+
+    def describe(self, start: int) -> None:
+        """Make the rows of new objects, from this number on, and of those that they hold."""
+        while start < self.next:
+            self.rows[start] = self.row(self.objects[start])
+            start += 1
+
+    def changes(self) -> list:
+        changed = []
+        for i, x in list(self.objects.items()):
+            old, before, start = self.rows[i], (self.nodes, self.chars), self.next
+            if old[0] not in MUTABLE:
+                continue
+            try:
+                row = self.row(x)
+                self.describe(start)
+            except Uncarried:
+                if i >= self.fresh and not self.exact:
+                    raise
+                for j in (i, *range(start, self.next)):
+                    self.forget(j)  # what came long ago holds what cannot travel, and is a copy now
+                self.next = start
+                continue
+            if i < self.fresh or self.exact:
+                self.looks -= self.nodes - before[0]
+            if row == old:
+                self.nodes, self.chars = before
+            else:
+                self.rows[i] = row
+                changed.append([i, row])
+        return changed
+
+    def held(self, first: int) -> list[int]:
+        """The numbers of objects that something beside this table holds; it forgets the others.
+        Where to look at them took too long, it holds only the new ones, from number `first` on."""
+        for i in list(self.objects):
+            if sys.getrefcount(self.objects[i]) == ALONE or (self.looks < 0 and i < first):
+                self.forget(i)
+        return list(self.objects)
+
+    def forget(self, i: int) -> None:
+        x = self.objects.pop(i)
+        if self.index[id(x)] == i:
+            del self.index[id(x)]
+        self.rows.pop(i, None)
+        self.given.discard(i)
+
+    def add(self, i: int, x: object, row: list) -> None:
+        """x came under this number."""
+        if type(x) not in SCALARS and id(x) not in self.index:
+            self.objects[i], self.rows[i], self.index[id(x)] = x, row, i
+            self.given.add(i)
+
+    def keep(self, held: list[int], told: list[int]) -> None:
+        """Forget what the other side no longer holds. Of what is told of the rest, note how row()
+        says it here, or it would seem changed; what became another kind here is a copy."""
+        for i in self.objects.keys() - set(held):
+            self.forget(i)
+        self.nodes, self.chars, self.closed = 0, 0, True
+        for i in told:
+            if i in self.objects:
+                try:
+                    row = self.row(self.objects[i])
+                except Uncarried:
+                    row = [None]
+                if lasting(row) == lasting(self.rows[i]):
+                    self.rows[i] = row
+                else:
+                    self.forget(i)
+        self.closed = False
 
     def refer(self, x: object) -> object:
         kind = type(x)
@@ -102,8 +180,13 @@ class Table:
         if kind in SCALARS or (kind is type and any(x is known for known in TYPES)):
             return x if kind is str else encode(x, **self.caps)
         if id(x) not in self.index:
-            self.index[id(x)] = len(self.objects)
-            self.objects.append(x)  # it stays alive, and so its id stays its own
+            if kind not in CONTENTS and (row := self.remote(x)):
+                return {"far": row}
+            if self.closed:
+                raise Uncarried("an object that no message told of")
+            self.index[id(x)] = self.next
+            self.objects[self.next] = x  # it stays alive, and so its id stays its own
+            self.next += 1
         return {"at": self.index[id(x)]}
 
     def row(self, x: object) -> list:
@@ -125,8 +208,6 @@ class Table:
         if is_array(x, self.caps["max_nodes"]):
             flat = x.ravel().tolist()
             return ["array", x.dtype.str, list(x.shape), [refer(y) for y in flat]]
-        if row := self.remote(x):
-            return row
         known, held = self.names.get(name) is kind, None if self.exact else held_by(x)
         scalar = held is not None and type(held) in SCALARS
         value = [encode(held, **self.caps)] if scalar else []
@@ -134,7 +215,8 @@ class Table:
             return ["record", name, [refer(y) for y in x]]
         if known and isinstance(x, enum.Enum):
             return ["member", name, x.name, *value]
-        if known and held is None and not is_builtin(kind):
+        theirs = self.classes is None or name in self.classes
+        if known and theirs and held is None and not is_builtin(kind):
             return ["object", name, [[refer(k), refer(v)] for k, v in attributes(x).items()]]
         if held is not None:
             return ["value", *value] if scalar else self.row(held)
@@ -178,47 +260,59 @@ def is_builtin(kind: type) -> bool:
 
 
 class Reader:
-    """Makes the objects of a table that came out of the pipe."""
+    """Makes and changes the objects that a message tells of."""
 
-    def __init__(
-        self,
-        rows: list,
-        names: dict,
-        revive: Callable,
-        strict: bool,
-        known: list = (),
-        old: list = (),
-    ) -> None:
-        """revive(row): what stands for a row of the other side's Table.remote. strict: trust
-        nothing. known: the objects of the request that this answers, where their rows were old."""
-        self.rows, self.names, self.revive, self.strict = rows, names, revive, strict
+    def __init__(self, table: Table, revive: Callable, strict: bool) -> None:
+        """revive(row): what stands for an object of the other side. strict: trust nothing."""
+        self.table, self.names, self.revive, self.strict = table, table.names, revive, strict
+        self.made, self.far = {}, False
+
+    def read(self, roots: list, new: list, changed: list, held: list) -> tuple[list, list, list]:
+        """Of a message that Table.write() made: the roots; the objects of the other side that have
+        changed, and those of this one."""
+        table, first = self.table, self.table.next
+        table.next, table.fresh = first + len(new), first
+        if not (new or table.objects):
+            return [self.get(root) for root in roots], [], []
         self.hashable = Comparisons().hashable
-        self.made = [*known, *[MISSING] * (len(rows) - len(known))]
-        if len(rows) < len(known):
-            raise ValueError("fewer objects than were sent")
-        for before, row in zip(old if strict else (), rows, strict=False):
-            if row is not None and (before[0] not in MUTABLE or lasting(row) != lasting(before)):
+        self.rows = dict(enumerate(new, first))
+        self.made = table.objects | dict.fromkeys(self.rows, MISSING)
+        for i, row in changed:
+            before = table.rows[i]
+            if self.strict and (before[0] not in MUTABLE or lasting(row) != lasting(before)):
                 raise ValueError(f"a change of a {before[0]} that it does not allow")
-        for i in range(len(known), len(rows)):
+        for i in self.rows:
             self.made[i] = self.shell(i)
-        for i in range(len(known), len(rows)):
+        for i in self.rows:
             self.build(i)
-        changed = [i for i, row in enumerate(rows) if row is not None]
+        for i, row in self.rows.items():
+            table.add(i, self.made[i], row)
+        inexact = []
         for hashed in (False, True):  # instances first, for their hashes may need their attributes
-            for i in changed:
-                if rows[i][0] == "array" and i >= len(known):
-                    continue  # it was made with its content
-                if (rows[i][0] in MAPPINGS or rows[i][0] == "set") == hashed:
-                    self.fill(self.made[i], *rows[i])
+            for i, row in [*self.rows.items(), *changed]:
+                if row[0] in MUTABLE and (row[0] in MAPPINGS or row[0] == "set") == hashed:
+                    self.far = self.strict or row[0] == "set"
+                    if row[0] != "array" or i not in self.rows:  # it was made with its content
+                        self.fill(self.made[i], *row)
+                    inexact += [i] if self.far else []
+        values = [self.get(root) for root in roots]
+        theirs = [self.made[i] for i, _ in changed if i in table.given]
+        ours = [self.made[i] for i, _ in changed if i not in table.given]
+        table.rows |= changed
+        table.keep(held, inexact)
+        return values, theirs, ours
 
     def get(self, data: object) -> object:
         if type(data) is dict and "at" in data:
             return self.made[data["at"]]
+        if type(data) is dict and "far" in data:
+            self.far = True
+            return self.revive(data["far"])
         return decode(data)
 
     def shell(self, i: int) -> object:
         """A mutable object, still empty; MISSING for one that is made with its parts."""
-        kind, *rest = row = self.rows[i]
+        kind, *rest = self.rows[i]
         known = self.names.get(rest[0]) if kind in ("object", "member") else None
         if kind == "object":
             if type(known) is not type or known.__module__ != self.names["__name__"]:
@@ -242,7 +336,7 @@ class Reader:
             return {**SEQUENCES, **MAPPINGS, "bytearray": bytearray}[kind]()
         if kind in ("tuple", "frozenset", "record", "array") or kind in VALUES or kind in VIEWS:
             return MISSING
-        return self.revive(row)
+        raise ValueError(f"an object of an unknown kind, {kind}")
 
     def build(self, i: int) -> None:
         """Make an immutable object after its parts, which may need to be made first."""

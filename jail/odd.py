@@ -99,6 +99,7 @@ class Odd:
         self.asked, self.passed_on, self.counts = set(), set(), Counter()
         self.valued, self.ended = set(), set()  # iterators: with a value since they came; at an end
         self.noted = set()  # (iterator, kind) of what it gave
+        self.changed = []  # the check's objects that the program has changed, in the present call
         self.defaults = {}  # id -> a defaultdict that came, and its length then
 
     def report(self) -> list:
@@ -113,16 +114,24 @@ class Odd:
         if method not in NEXT and not isinstance(target, types.FunctionType | None):
             self.asked.add(f"{method} {args[0]}" if method in ("getattr", "setattr") else method)
 
+    def called(self, values: list, theirs: list, ours: list) -> None:
+        """The program calls a function of the check's. theirs, ours: what has changed meanwhile, of
+        objects that the program has made and of the check's."""
+        self.passed_on |= self.kinds([*values, *theirs])
+        self.changed += ours
+
     def answer(
-        self, number: int, method: str, values: list, changed: list, error: Exception | None
-    ) -> None:
-        """A call is answered by values, or by what the error holds; some arguments have changed."""
+        self, number: int, method: str, values: list, theirs: list, ours: list,
+        error: Exception | None,
+    ) -> None:  # fmt: skip
+        """A call is answered by values, or by what the error holds."""
+        changed, self.changed = self.changed + ours, []
         if method in NEXT:
-            self.next(number, values, error)
+            self.next(number, [*values, *theirs], error)
         elif self.depth:
-            self.passed_on |= self.kinds(values)
+            self.passed_on |= self.kinds([*values, *theirs])
         else:
-            self.counts.update(self.kinds(values))
+            self.counts.update(self.kinds([*values, *theirs]))
             self.counts["nothing"] += sum(
                 is_hollow(x) or type(x) in PLAIN and not x for x in values
             )

@@ -144,7 +144,9 @@ class Peer:
         self.started = started or (lambda: None)
         self.lent, self.numbers = [], {}  # (kind, object that the other side may use); id -> number
         self.borrowed, self.theirs = {}, {}  # number -> what stands for theirs; id -> number
+        self.table = Table(names, caps(room), self.lend, exact=strict)
         self.odd = Odd(self.theirs)
+        self.called = False  # whether the other side has been called
         self.kind = None  # the class under test; the side of the check knows only that it is one
         self.lost = None  # the Run of a Lost, which a check may have caught
         self.raised = None, None  # the last exception that came, and its Run
@@ -157,11 +159,13 @@ class Peer:
         if self.strict:
             self.odd.ask(self.borrowed.get(number), method, args)
         try:
-            table = Table(self.names, caps(self.room), self.lend, exact=self.strict)
-            roots = table.pack([*args, *kwargs.values()])
+            told = self.table.write([*args, *kwargs.values()])
         except Uncarried as error:
             self.lose(Run("unjudged", error=f"the check cannot give the program {error}"))
-        request = {"call": [number, method, list(kwargs), roots, table.rows]}
+        request = {"call": [number, method, list(kwargs), *told]}
+        if self.strict and not self.called:
+            request["classes"] = [k for k, x in self.names.items() if isinstance(x, type)]
+            self.called = True
         try:
             self.send(self.fd, request, self.room)
         except BrokenPipeError:
@@ -172,7 +176,7 @@ class Peer:
             except MALFORMED as error:
                 self.lose(Run("error", error=f"malformed call: {error}"[:200]))
             self.send(self.fd, {"status": "ok", "value": value}, self.room)
-        return self.read_answer(message, table, number, method)
+        return self.read_answer(message, number, method)
 
     def receive(self) -> dict:
         data = receive(self.fd, self.room)
@@ -188,21 +192,18 @@ class Peer:
         except MALFORMED as error:
             self.lose(Run("error", error=f"malformed report: {error}"[:200]))
 
-    def read_answer(self, message: dict, sent: Table, number: int, method: str) -> object:
+    def read_answer(self, message: dict, number: int, method: str) -> object:
         status, error = message.get("status"), message.get("error", "")
         if status not in RUN_STATUSES or type(error) is not str:
             self.lose(Run("error", error="malformed report: no status"))
         if status != "ok":
             self.lose(Run(status, error=error[:500]))
         try:
-            names, text, roots, rows = message["value"]
-            known = sent.objects, sent.rows
-            reader = Reader(rows, self.names, self.revive, self.strict, *known)
-            values = [reader.get(root) for root in roots]
-            changed = [x for x, new in zip(sent.objects, rows, strict=False) if new is not None]
+            names, text, *told = message["value"]
+            values, theirs, ours = self.read(*told)
             problem = make_exception(names, values, self.names) if names is not None else None
             if self.strict:
-                self.odd.answer(number, method, values, changed, problem)
+                self.odd.answer(number, method, values, theirs, ours, problem)
             if problem is None:
                 (value,) = values
                 return value
@@ -213,25 +214,28 @@ class Peer:
             self.lose(Run("error", error=f"malformed report: {error}"[:200]))
         raise problem
 
+    def read(self, *told: list) -> tuple[list, list, list]:
+        return Reader(self.table, self.revive, self.strict).read(*told)
+
     def lose(self, run: Run) -> None:
         self.lost = self.lost or run
         raise Lost(run)
 
     # --- calls from the other side
 
-    def answer(self, number: int, method: str, keys: list, roots: list, rows: list) -> list:
-        """[names of the exception's classes or None, its text, roots, rows]"""
-        reader = Reader(rows, self.names, self.revive, self.strict)
-        values = [reader.get(root) for root in roots]
+    def answer(self, number: int, method: str, keys: list, *told: list) -> list:
+        """[names of the exception's classes or None, its text, *message of Table.write()]"""
+        args, theirs, ours = self.read(*told)
         if self.strict:
-            self.odd.passed_on |= self.odd.kinds(values)
-        kwargs = dict(zip(keys, values[len(values) - len(keys) :], strict=True))
+            self.odd.called(args, theirs, ours)
+        kwargs = dict(zip(keys, args[len(args) - len(keys) :], strict=True))
+        args, theirs, ours = args[: len(args) - len(keys)], None, None
         kind, target = self.lent[number]
         do = (METHODS[kind] if self.strict else ANY)[method]
         names, text = None, ""
         self.odd.depth += 1
         try:
-            results = [do(target, *values[: len(values) - len(keys)], **kwargs)]
+            results = [do(target, *args, **kwargs)]
         except (MemoryError, Lost):
             raise
         except BaseException as error:
@@ -243,14 +247,12 @@ class Peer:
                 names, text, results = ["AssertionError"], "AssertionError", []
         finally:
             self.odd.depth -= 1
-        known = reader.made, rows
-        table = Table(self.names, caps(self.room), self.lend, *known, exact=self.strict)
-        roots = table.pack(list(results))
-        return [names, text, roots, table.rows]
+        results, args, kwargs = list(results), None, None  # which would hold what nobody else does
+        return [names, text, *self.table.write(results)]
 
     def carries(self, values: tuple) -> bool:
         try:
-            Table(self.names, caps(self.room), lambda x: None).pack(list(values))
+            Table(self.names, caps(self.room), lambda x: None, exact=True).write(list(values))
         except ValueError:
             return False
         return True

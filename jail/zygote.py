@@ -494,12 +494,14 @@ def answer_calls(job_fd: int, out: int, channel: int) -> None:
     def work() -> object:
         nonlocal limit
         sys.setrecursionlimit(limit)  # as the program left it
+        message = json.loads(request)
         if not peer.lent:
             exec(compile_program(job)[0], names)
             peer.number(found := find(names, job["fn_name"]))
             peer.kind = found if isinstance(found, type) else None
+            peer.table.classes = {*message["classes"]}
         try:
-            return peer.answer(*json.loads(request)["call"])
+            return peer.answer(*message["call"])
         except (Lost, Uncarried) as error:
             raise ValueError(str(error)) from None
         finally:

@@ -421,28 +421,31 @@ def f(*args):
 
 
 NODE = ["object", "Node"]  # in place of the argument
-FUNCTION = ["function", 0]
+FUNCTION = {"far": ["function", 0]}
 COLLIDING = [{"int": hex(i * (2**61 - 1))} for i in range(999)]
-FORGED = {  # what the call is said to return, and the rows of the objects, the argument's first
-    "an instance where none is expected": ({"at": 1}, None, ["instance", 0]),
-    "a method of a node": ({"at": 0}, [*NODE, [["is_like", {"at": 1}]]], FUNCTION),
-    "a value for a method": ({"at": 0}, [*NODE, [["is_like", 1]]]),
-    "a function in a node": ({"at": 0}, [*NODE, [["value", {"at": 1}]]], FUNCTION),
-    "a function by name": ({"at": 1}, None, ["named", "builtins", "eval"]),
-    "a class of the library": ({"at": 1}, None, ["object", "Peer", []]),
-    "too few objects": ({"at": 0},),
-    "a tuple in itself": ({"at": 1}, None, ["tuple", [{"at": 1}]]),
-    "another kind of object": ({"at": 0}, ["set", [1]]),
-    "equal hashes": ({"at": 1}, None, ["set", COLLIDING]),
-    "a place that is none": ({"at": 99}, None),
-    "a lost function": ({"at": 1}, None, ["yours", 5]),
+FORGED = {  # what the call is said to return, the rows of new objects, and what the argument became
+    "an instance where none is expected": ({"far": ["instance", 0]}, []),
+    "a method of a node": ({"at": 0}, [], [*NODE, [["is_like", FUNCTION]]]),
+    "a value for a method": ({"at": 0}, [], [*NODE, [["is_like", 1]]]),
+    "a function in a node": ({"at": 0}, [], [*NODE, [["value", FUNCTION]]]),
+    "a function by name": ({"far": ["named", "builtins", "eval"]}, []),
+    "a class of the library": ({"at": 1}, [["object", "Peer", []]]),
+    "a tuple in itself": ({"at": 1}, [["tuple", [{"at": 1}]]]),
+    "another kind of object": ({"at": 0}, [], ["set", [1]]),
+    "another class": ({"at": 0}, [], ["object", "int", []]),
+    "equal hashes": ({"at": 1}, [["set", COLLIDING]]),
+    "a place that is none": ({"at": 99}, []),
+    "a place that is no number": ({"at": "x"}, []),
+    "a lost function": ({"far": ["yours", 5]}, []),
+    "no rows": (1, None),
+    "a function for a row": ({"at": 1}, [FUNCTION["far"]]),
 }
 
 
 @pytest.mark.parametrize("case", FORGED)
 def test_a_forged_answer_is_malformed(box, case):
-    root, *rows = FORGED[case]
-    program = answer([None, "", [root], rows])
+    root, rows, *changes = FORGED[case]
+    program = answer([None, "", [root], rows, [[0, row] for row in changes], []])
     with limits(box, timeout_s=1.0):
         run = verdict(box, program, "n = Node(1)", "assert candidate(n).is_like(5)")
     assert run.status == "error" and run.error.startswith("malformed"), run

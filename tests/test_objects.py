@@ -1,0 +1,209 @@
+"""What a check and the program both hold is one object to both, as if they lived in one process."""
+
+import contextlib
+import random
+
+import pytest
+
+from problems.problem import Problem
+from reward import judge
+from sandbox import Sandbox
+
+
+@pytest.fixture(scope="module")
+def box():
+    with contextlib.closing(Sandbox(timeout_s=10.0)) as box:
+        yield box
+
+
+SUBSETS = """
+def f(xs):
+    path = []
+    def walk(i):
+        if i == len(xs):
+            yield path[:]
+            return
+        path.append(xs[i])
+        yield from walk(i + 1)
+        path.pop()
+        yield from walk(i + 1)
+    return walk(0)
+"""
+ORDERS = """
+def f(xs, emit, k=0):
+    if k == len(xs): emit(xs[:])
+    for i in range(k, len(xs)):
+        xs[k], xs[i] = xs[i], xs[k]
+        f(xs, emit, k + 1)
+        xs[k], xs[i] = xs[i], xs[k]
+"""
+LOG = """
+class F:
+    def __init__(self): self.xs = []
+    def add(self, x): self.xs.append(x)
+    def items(self): return self.xs[:]
+"""
+HOLDER = """
+class F:
+    def __init__(self, xs): self.xs = list(xs)
+    def smallest(self):
+        self.xs.sort()
+        return self.xs[0]
+    def total(self): return sum(self.xs)
+"""
+SHARED = {  # lines of the check; a right program; what in it, and what in its place makes it wrong
+    "a path that is yielded and changed": (
+        "assert list(f([1, 2])) == [[1, 2], [1], [2], []]", SUBSETS, "path[:]", "path"),
+    "a list for a function of the check": (
+        "got = []; f([1, 2], got.append)\nassert sorted(got) == [[1, 2], [2, 1]]",
+        ORDERS, "xs[:]", "xs"),
+    "a list of an instance, which grows": (
+        "m = f(); a = m.items(); m.add(1)\nassert a == [] and m.items() == [1]",
+        LOG, "self.xs[:]", "self.xs"),
+    "a list of an instance, which the check changes": (
+        "m = f(); m.items().append(1)\nassert m.items() == []", LOG, "self.xs[:]", "self.xs"),
+    "one list for all calls": (
+        "a, b = f(1), f(2)\nassert a == [1] and b == [2]",
+        "r = []\ndef f(x):\n    return [x]", "return [x]", "r[:] = [x]; return r"),
+    "a default that the check changes": (
+        "f(1).append(5)\nassert f(2) == []", "def f(n, acc=[]): return acc[:]", "acc[:]", "acc"),
+    "whether two are one": (
+        "assert f() is not f()", "r = {}\ndef f(): return dict(r)", "dict(r)", "r"),
+    "an argument that changes after its call": (
+        "xs = [3, 1]; m = f(xs)\nassert m.smallest() == 1 and xs == [3, 1]",
+        HOLDER, "list(xs)", "xs"),
+    "an argument that a generator sorts": (
+        "xs = [3, 1]\nassert list(f(xs)) == [1, 3] and xs == [3, 1]",
+        "def f(xs):\n    xs = sorted(xs)\n    yield from xs", "xs = sorted(xs)", "xs.sort()"),
+    "an argument that is kept, and the check changes": (
+        "xs = [1]; m = f(xs); xs.append(2)\nassert m.total() == 1", HOLDER, "list(xs)", "xs"),
+    "an argument within an argument": (
+        "row = [1]; m = f([row]); row[0] = 2\nassert m.total() == 1",
+        "class F:\n    def __init__(self, g): self.g = [x[:] for x in g]\n"
+        "    def total(self): return self.g[0][0]", "x[:]", "x"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SHARED)
+def test_what_both_sides_hold_is_one_object(box, case):
+    lines, right, old, new = SHARED[case]
+    check = "def check(f):\n    " + lines.replace("\n", "\n    ")
+    problem = Problem("p", "", {"check": check, "entry_point": "F" if "class F" in right else "f"})
+    assert judge(box, problem, right).status == "passed"
+    assert judge(box, problem, right.replace(old, new)).status == "failed"
+
+
+def test_a_cached_list_is_the_one_that_the_check_changed(box):
+    program = "import functools\n@functools.cache\ndef f(n): return list(range(n))"
+    check = "def check(f):\n    a = f(2)\n    a.append(7)\n    assert f(2) is a == [0, 1, 7]"
+    problem = Problem("p", "", {"check": check, "entry_point": "f"})
+    assert judge(box, problem, program).status == "passed"
+
+
+def test_an_argument_that_is_kept_may_come_to_hold_what_cannot_travel(box):
+    program = """
+class Own: pass
+class F:
+    def __init__(self, xs): self.xs = xs
+    def grow(self): self.xs.append(Own())
+    def size(self): return len(self.xs)
+"""
+    check = "def check(F):\n    xs = [1]\n    m = F(xs)\n    m.grow()\n    assert m.size() == 2"
+    problem = Problem("p", "", {"check": check, "entry_point": "F"})
+    assert judge(box, problem, program).status == "passed"
+
+
+def test_many_lists_that_both_sides_keep_take_no_quadratic_time(box):
+    program = "kept = []\ndef f(emit):\n    for i in range(3000):\n"
+    program += "        kept.append([i] * 50)\n        emit(kept[-1])"
+    check = "def check(f):\n    got = []\n    f(got.append)\n    assert len(got) == 3000"
+    # one call, in which 225 million values would be looked at
+    problem = Problem("p", "", {"check": check, "entry_point": "f"})
+    assert judge(box, problem, program).status == "passed"
+
+
+NODE = """
+class Node:
+    def __init__(self, x): self.x, self.next = x, None
+    def __repr__(self): return f"Node({self.x!r})"
+"""
+STORE = """
+class Store:
+    def __init__(self): self.d = {}
+    def put(self, k, x): self.d[k] = x
+    def get(self, k): return self.d.get(k)
+    def both(self, k, j): return [self.d.get(k), (self.d.get(j), self.d.get(k))]
+    def drop(self, k): self.d.pop(k, None)
+    def copy(self, k, j):
+        x = self.d.get(j)
+        self.d[k] = x.copy() if hasattr(x, "copy") else x
+    def add(self, k, x):
+        y = self.d.get(k)
+        if type(y) is list: y.append(x)
+        elif type(y) is dict: y[len(y)] = x
+        elif type(y) is set: y.add(len(y))
+        elif hasattr(y, "next"): y.next = x
+        return y
+    def nest(self, k, j): self.add(k, self.d.get(j))
+    def cut(self, k):
+        y = self.d.get(k)
+        if type(y) in (list, set) and y: y.pop()
+        elif type(y) is dict and y: y.popitem()
+    def walk(self):
+        path = []
+        for k in sorted(self.d):
+            path.append(self.d.get(k))
+            yield path
+    def each(self, emit):
+        for k in sorted(self.d): self.d[k] = emit(k, self.d[k]) or self.d[k]
+    def fails(self, k): raise KeyError(self.d.get(k))
+"""
+BEGIN = """
+def check(Store):
+    m, log, v = Store(), [], [None] * 5
+    it = m.walk()
+    def note(): log.append(repr(v) + repr([[a is b for a in v] for b in v]))
+    def emit(k, x):
+        v[k % 5] = x
+        note()
+        if type(x) is list: x.insert(0, k)
+        if k % 2: return v[(k + 1) % 5]
+    def given(k):
+        try: m.fails(k)
+        except KeyError as error: return error.args[0]
+"""
+VALUES = ["[]", "[1, 2]", "{}", "{1: []}", "{1, 2}", "Node(3)", "[[4]]", "(1, [2])", "Node([5])"]
+
+
+def random_check(seed: int) -> str:
+    """A check that puts objects into a Store, takes them out, changes and notes them."""
+    rng = random.Random(seed)
+    lines = []
+    for _ in range(rng.randrange(5, 60)):
+        a, b, k, j = f"v[{rng.randrange(5)}]", f"v[{rng.randrange(5)}]", *rng.choices(range(6), k=2)
+        value = rng.choice([*VALUES, b, f"[{b}]", f"({b},)"])
+        steps = [
+            f"{a} = {value}", f"m.put({k}, {a})", f"m.put({k}, {value})", f"{a} = m.get({k})",
+            f"{a} = m.both({k}, {j})", f"m.drop({k})", f"m.copy({k}, {j})", f"m.cut({k})",
+            f"{a} = m.add({k}, {value})", f"m.nest({k}, {j})", f"{a} = next(it, None)",
+            "it = m.walk()", "m.each(emit)", f"{a} = None", f"{a} = given({k})",
+            f"if type({a}) is list: {a}.append({value})", f"if type({a}) is set: {a} ^= {{{k}}}",
+            f"if type({a}) is dict: {a}[{k}] = {value}", f"if type({a}) is Node: {a}.next = {b}",
+            f"if type({a}) is list and {a}: {a}.pop(0)",
+        ]  # fmt: skip
+        lines += [f"    {rng.choice(steps)}\n", "    note()\n"]
+    return BEGIN + "".join(lines)
+
+
+def test_random_checks_see_what_they_see_in_one_process(box):
+    for seed in range(150):
+        check, names = random_check(seed), {}
+        exec(NODE + STORE + check + "    return log", names)
+        try:
+            log = names["check"](names["Store"])
+        except KeyError:
+            continue  # emit dropped what each() goes on to
+        check += f"    want = {log!r}\n    assert log == want"
+        tests = {"check": check, "entry_point": "Store", "prefix": NODE, "preamble": NODE}
+        verdict = judge(box, Problem("p", "", tests), STORE)
+        assert verdict.status == "passed", (seed, verdict)
