@@ -213,7 +213,7 @@ def test_a_test_that_would_fail_every_program_leaves_its_row_out(test, reason):
         "if __name__ == '__main__':\n    sys.exit(run())",
         "from unittest import TestCase as TC\nclass Foo(TC):\n    test_data = [4]\n"
         "    def test_b(self):\n        assert twice(4) == 8\n"
-        "test_n = lambda n: twice(n)\ndef test_a():\n    assert test_n(0) == 0",
+        "test_n = lambda n: twice(n)\ndef test_a():\n    assert test_n(0) in (0, 1)",
         "from datetime import datetime\ndef test_a():\n"
         "    assert twice(4) == 8 and pow(3, 2, 7) == 2 and Counter([datetime(2020, 1, 1)])",
         "def test_a():\n    assert math.isclose(twice(4), 8) and Counter([twice(1)])[2] == 1",

@@ -1,10 +1,15 @@
 """What a check and the program both hold is one object to both, as if they lived in one process."""
 
+import collections
 import contextlib
+import json
+import math
 import random
+from collections.abc import Callable
 
 import pytest
 
+from jail.peer import Peer
 from problems.problem import Problem
 from reward import judge
 from sandbox import Sandbox
@@ -207,3 +212,76 @@ def test_random_checks_see_what_they_see_in_one_process(box):
         tests = {"check": check, "entry_point": "Store", "prefix": NODE, "preamble": NODE}
         verdict = judge(box, Problem("p", "", tests), STORE)
         assert verdict.status == "passed", (seed, verdict)
+
+
+def two_peers(function: Callable) -> tuple[Peer, Peer]:
+    """The sides of the check and of the program, without processes: the former calls `function`."""
+    sent = []
+    sides = [Peer(0, lambda fd, x, room: sent.append(x), {}, 1, strict) for strict in (True, False)]
+    check, program = sides
+    program.number(function)
+
+    def receive() -> dict:
+        request = json.loads(json.dumps(sent.pop()))
+        return {"status": "ok", "value": json.loads(json.dumps(program.answer(*request["call"])))}
+
+    check.receive = receive
+    return check, program
+
+
+def test_what_one_side_alone_holds_is_forgotten():
+    kept = []
+
+    def function(rows: list, keep: bool) -> list:
+        kept.extend([rows] * keep)
+        return [[len(row)] for row in rows]
+
+    check, program = two_peers(function)
+    assert check.call(0, "__call__", ([[1, 2], [3]], False), {}) == [[2], [1]]
+    assert not program.table.objects
+    assert check.call(0, "__call__", ([[1, 2], [3]], True), {}) == [[2], [1]]
+    assert len(program.table.objects) == 3
+    answer = check.call(0, "__call__", ([], False), {})
+    assert not program.table.objects and not check.table.objects and answer == []
+    rows = [[5]]
+    check.call(0, "__call__", (rows, True), {})
+    kept.pop().append([1, 2])
+    kept.clear()
+    assert check.call(0, "__call__", (rows, False), {}) == [[1], [2]] and rows == [[5], [1, 2]]
+
+
+def test_what_is_unchanged_is_not_told_again():
+    items = [{8, 16, 0, 24}, {1.5: []}, [print, len], collections.deque([1], 3), math.nan]
+    check, program = two_peers(lambda *given: items.extend(given) or items)
+    mine = [{16, 8, 24, 0}, sorted, [abs], {2: 3}]
+    everything = check.call(0, "__call__", mine, {})
+    for peer in (check, program):
+        assert len(peer.table.objects) > 5
+        assert peer.table.changes() == []
+    assert everything[5] is mine[0]
+
+
+CLOSE = "import numpy\ndef check(f):\n    got = []\n    a = f(3.0, got.append)\n"
+CLOSE += "    b = f(5.0, got.append)\n    assert {} and len(b) == len(got[1]) == 1"
+EMPTIED = {  # what the check compares; a program that empties it before
+    "an answer": ("numpy.allclose(a, [9.0])", "emit([1]); r[:] = [0.0] * (x < 4); return r or [1]"),
+    "an answer, in a call of the check's": (
+        "numpy.allclose(a, [9.0])",
+        "r and r.clear(); emit([1]); r.append(x) if x < 4 else 0; return r or [1]",
+    ),
+    "what a function got": (
+        "numpy.allclose(got[0], [9.0])",
+        "r and r.clear(); emit(r if x < 4 else [1]); return [r.append(x)] if x < 4 else [1]",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", EMPTIED)
+def test_what_is_emptied_later_counts_as_empty(box, case):
+    pytest.importorskip("numpy")
+    test, lines = EMPTIED[case]
+    solution = "def f(x, emit):\n    emit([x * x])\n    return [x * x]"
+    problem = Problem("p", "", {"check": CLOSE.format(test), "entry_point": "f"}, solution)
+    assert judge(box, problem, solution).status == "passed"
+    verdict = judge(box, problem, f"r = []\ndef f(x, emit):\n    {lines}")
+    assert verdict.status == "failed" and "of another kind" in verdict.error, verdict

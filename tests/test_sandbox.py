@@ -157,8 +157,11 @@ def test_files_of_a_program_s_own_are_written_and_closed_behind_each_input(box, 
     assert [(run.status, run.stdout) for run in runs] == [("ok", f"{n}\n") for n in (2, 23, 4)] * 40
 
 
-def test_a_function_may_open_the_standard_files_before_its_first_line(box):
-    program = "input = open(0).readline\ndef f(x): return x + 1"
+@pytest.mark.parametrize(
+    "head", ["input = open(0).readline", "out = io.TextIOWrapper(sys.stdout.buffer)"]
+)
+def test_a_function_may_open_the_standard_files_before_its_first_line(box, head):
+    program = f"import io, sys\n{head}\ndef f(x):\n    print(x)\n    return x + 1"
     assert [run.value for run in box.run(program, [[1], [2], [3]], "f")] == [2, 3, 4]
 
 
