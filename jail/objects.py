@@ -28,6 +28,7 @@ import enum
 import fractions
 import functools
 import importlib
+import marshal
 import math
 import re
 import sys
@@ -76,25 +77,31 @@ class Table:
         stays here, or None. exact: a value of a subclass is not the builtin value that it holds."""
         self.names, self.caps, self.remote, self.exact = names, caps, remote, exact
         self.objects, self.rows, self.index = {}, {}, {}  # number -> object, -> row; id -> number
-        self.next, self.fresh = 0, 0  # numbers: of the next new object, of the first that came last
-        self.given = set()  # numbers of objects that the other side has made
+        self.next = 0  # number of the next new object
+        self.open = []  # of each call that awaits its answer: the numbers that its message added
+        self.given = set()  # numbers of objects that the other side has made, or answered with
+        self.dropped = []  # numbers that it has forgotten, to be told
         self.looks = MAX_LOOKS  # at so many more values, in objects that came long ago
         self.nodes = self.chars = 0
         self.closed = False  # whether no object may get a number now
         self.classes = None  # the names of those that the other side has, where this one knows it
 
-    def write(self, roots: list) -> list:
+    def write(self, roots: list, answer: bool = False) -> list:
         """A message: references to the `roots`, which are taken out of their list, so that it holds
-        them no more; rows of new objects; [number, row] of those that have changed; held()."""
+        them no more; rows of new objects; [number, row] of changed ones; numbers forgotten here."""
         self.nodes = self.chars = 0
-        first, changed = self.next, self.changes() if self.objects else []
+        asked = self.open.pop() if answer else range(0)
+        first, changed = self.next, self.changes(asked) if self.objects else []
         start, references = self.next, [self.refer(x) for x in roots]
-        if not self.objects:
-            return [references, [], [], []]
+        if not answer:
+            self.open.append(range(start, self.next))
         roots.clear()
         self.describe(start)
         new = [self.rows[i] for i in range(first, self.next)]
-        return [references, new, changed, self.held(first)]
+        if self.objects:
+            self.forget_own(first)
+        dropped, self.dropped = self.dropped, []
+        return [references, new, changed, dropped]
 
     def describe(self, start: int) -> None:
         """Make the rows of new objects, from this number on, and of those that they hold."""
@@ -102,38 +109,43 @@ class Table:
             self.rows[start] = self.row(self.objects[start])
             start += 1
 
-    def changes(self) -> list:
+    def changes(self, asked: range) -> list:
+        """[number, row] of what differs from what the other side knows. asked: the numbers that the
+        call added that is answered now. Where to look at all took too long, it looks at these."""
         changed = []
-        for i, x in list(self.objects.items()):
-            old, before, start = self.rows[i], (self.nodes, self.chars), self.next
+        for i in list(self.objects if self.looks > 0 else asked):
+            old, before, start = self.rows.get(i, [None]), (self.nodes, self.chars), self.next
             if old[0] not in MUTABLE:
                 continue
             try:
-                row = self.row(x)
+                row = self.row(self.objects[i])
                 self.describe(start)
             except Uncarried:
-                if i >= self.fresh and not self.exact:
+                if i in asked and not self.exact:
                     raise
-                for j in (i, *range(start, self.next)):
-                    self.forget(j)  # what came long ago holds what cannot travel, and is a copy now
-                self.next = start
+                for j in range(start, self.next):
+                    self.forget(j)
+                self.next = start  # it holds what cannot travel; that may be for a moment
                 continue
-            if i < self.fresh or self.exact:
+            if i not in asked:
                 self.looks -= self.nodes - before[0]
-            if row == old:
+            if marshal.dumps(row, 2) == marshal.dumps(old, 2):  # 1, 1.0 and True are equal
                 self.nodes, self.chars = before
             else:
                 self.rows[i] = row
                 changed.append([i, row])
         return changed
 
-    def held(self, first: int) -> list[int]:
-        """The numbers of objects that something beside this table holds; it forgets the others.
-        Where to look at them took too long, it holds only the new ones, from number `first` on."""
+    def forget_own(self, first: int) -> None:
+        """Forget what nothing but this table holds. Objects that hold each other stay until looks
+        run out; then those of open calls do, and the new ones, from number `first` on."""
+        self.looks -= len(self.objects) // 4
+        known = {i for call in self.open for i in call} if self.looks <= 0 else self.objects
         for i in list(self.objects):
-            if sys.getrefcount(self.objects[i]) == ALONE or (self.looks < 0 and i < first):
+            lost = i not in known and i < first
+            if lost or sys.getrefcount(self.objects[i]) == ALONE:
                 self.forget(i)
-        return list(self.objects)
+                self.dropped.append(i)
 
     def forget(self, i: int) -> None:
         x = self.objects.pop(i)
@@ -147,12 +159,15 @@ class Table:
         if type(x) not in SCALARS and id(x) not in self.index:
             self.objects[i], self.rows[i], self.index[id(x)] = x, row, i
             self.given.add(i)
+        else:
+            self.dropped.append(i)
 
-    def keep(self, held: list[int], told: list[int]) -> None:
-        """Forget what the other side no longer holds. Of what is told of the rest, note how row()
+    def keep(self, dropped: list[int], told: list[int]) -> None:
+        """Forget what the other side has forgotten. Of what is told of the rest, note how row()
         says it here, or it would seem changed; what became another kind here is a copy."""
-        for i in self.objects.keys() - set(held):
-            self.forget(i)
+        for i in dropped:
+            if i in self.objects:
+                self.forget(i)
         self.nodes, self.chars, self.closed = 0, 0, True
         for i in told:
             if i in self.objects:
@@ -164,6 +179,7 @@ class Table:
                     self.rows[i] = row
                 else:
                     self.forget(i)
+                    self.dropped.append(i)
         self.closed = False
 
     def refer(self, x: object) -> object:
@@ -265,15 +281,21 @@ class Reader:
     def __init__(self, table: Table, revive: Callable, strict: bool) -> None:
         """revive(row): what stands for an object of the other side. strict: trust nothing."""
         self.table, self.names, self.revive, self.strict = table, table.names, revive, strict
-        self.made, self.far = {}, False
+        self.made, self.inexact = {}, False  # whether row() may say otherwise what came
 
-    def read(self, roots: list, new: list, changed: list, held: list) -> tuple[list, list, list]:
-        """Of a message that Table.write() made: the roots; the objects of the other side that have
-        changed, and those of this one."""
+    def read(
+        self, answer: bool, roots: list, new: list, changed: list, dropped: list
+    ) -> tuple[list, list, list, list]:
+        """Of a message that Table.write() made: the roots; new objects; changed objects that the
+        other side has given; changed ones of this side."""
         table, first = self.table, self.table.next
-        table.next, table.fresh = first + len(new), first
-        if not (new or table.objects):
-            return [self.get(root) for root in roots], [], []
+        table.next = first + len(new)
+        if answer:
+            table.open.pop()
+        else:
+            table.open.append(range(first, table.next))
+        if not (new or changed or table.objects):
+            return [self.get(root) for root in roots], [], [], []
         self.hashable = Comparisons().hashable
         self.rows = dict(enumerate(new, first))
         self.made = table.objects | dict.fromkeys(self.rows, MISSING)
@@ -291,22 +313,22 @@ class Reader:
         for hashed in (False, True):  # instances first, for their hashes may need their attributes
             for i, row in [*self.rows.items(), *changed]:
                 if row[0] in MUTABLE and (row[0] in MAPPINGS or row[0] == "set") == hashed:
-                    self.far = self.strict or row[0] == "set"
+                    self.inexact = self.strict or row[0] == "set"  # or get() finds that it is
                     if row[0] != "array" or i not in self.rows:  # it was made with its content
                         self.fill(self.made[i], *row)
-                    inexact += [i] if self.far else []
+                    inexact += [i] if self.inexact else []
         values = [self.get(root) for root in roots]
         theirs = [self.made[i] for i, _ in changed if i in table.given]
         ours = [self.made[i] for i, _ in changed if i not in table.given]
         table.rows |= changed
-        table.keep(held, inexact)
-        return values, theirs, ours
+        table.keep(dropped, inexact)
+        return values, [self.made[i] for i in self.rows], theirs, ours
 
     def get(self, data: object) -> object:
         if type(data) is dict and "at" in data:
             return self.made[data["at"]]
         if type(data) is dict and "far" in data:
-            self.far = True
+            self.inexact = True
             return self.revive(data["far"])
         return decode(data)
 
@@ -417,11 +439,16 @@ class Reader:
             x[:] = items
         elif kind in ("set", "deque"):
             items = [self.get(y) for y in rest[0]]
-            x.clear()
-            x.extend(items) if kind == "deque" else x.update(self.hashable(items))
+            if kind == "deque" and len(items) == len(x):  # whoever is at its items goes on
+                for i, item in enumerate(items):
+                    x[i] = item
+            else:
+                x.clear()
+                x.extend(items) if kind == "deque" else x.update(self.hashable(items))
         elif kind in MAPPINGS:
             keys = self.hashable([self.get(k) for k, _ in rest[0]])
-            x.clear()
+            if list(x) != keys:
+                x.clear()
             for key, (_, value) in zip(keys, rest[0], strict=True):
                 x[key] = self.get(value)
         elif kind == "array" and x.shape:

@@ -22,7 +22,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from jail.objects import MAPPINGS, SCALARS, SEQUENCES, VIEWS, attributes
+from jail.objects import MAPPINGS, SCALARS, SEQUENCES, VIEWS, Table, attributes
 
 SIZED = (*SEQUENCES.values(), *MAPPINGS.values(), *VIEWS.values(), bytearray, range)
 KINDS = ("bare", "hollow", "maker", "instance")
@@ -91,10 +91,11 @@ def hears(kind: type) -> bool:
 class Odd:
     """What is counted of a run, on the side of the check."""
 
-    def __init__(self, theirs: dict[int, int]) -> None:
+    def __init__(self, theirs: dict[int, int], table: Table) -> None:
         """theirs: id of what stands for a function, iterator or object of the program's -> its
-        number."""
-        self.theirs, self.by_numpy = theirs, False  # whether numpy looks at answers
+        number. table: of the objects that the program holds, too."""
+        self.theirs, self.table = theirs, table
+        self.by_numpy = False  # whether numpy looks at answers
         self.depth = 0  # of functions of the check that the program calls
         self.asked, self.passed_on, self.counts = set(), set(), Counter()
         self.valued, self.ended = set(), set()  # iterators: with a value since they came; at an end
@@ -114,24 +115,34 @@ class Odd:
         if method not in NEXT and not isinstance(target, types.FunctionType | None):
             self.asked.add(f"{method} {args[0]}" if method in ("getattr", "setattr") else method)
 
-    def called(self, values: list, theirs: list, ours: list) -> None:
-        """The program calls a function of the check's. theirs, ours: what has changed meanwhile, of
-        objects that the program has made and of the check's."""
-        self.passed_on |= self.kinds([*values, *theirs])
-        self.changed += ours
+    def called(self, values: list, changes: list) -> None:
+        """The program calls a function of the check's. changes: see Reader.read()."""
+        self.passed_on |= self.kinds(values)
+        self.changed += self.change(values, *changes)
+
+    def change(self, values: list, new: list, theirs: list, ours: list) -> list:
+        """What the program has given before counts again, each object singly, where it became empty
+        or holds new instances: the check may look at it only now. Returns `ours`."""
+        for part in parts_of(values) if self.table.objects else ():
+            if (number := self.table.index.get(id(part))) is not None:
+                self.table.given.add(number)
+        for x in theirs:
+            self.counts.update(self.kinds([x], sent=True) - {"instance"})
+        if theirs:
+            self.counts.update(self.kinds(new) & {"instance"})
+        return ours
 
     def answer(
-        self, number: int, method: str, values: list, theirs: list, ours: list,
-        error: Exception | None,
-    ) -> None:  # fmt: skip
+        self, number: int, method: str, values: list, changes: list, error: Exception | None
+    ) -> None:
         """A call is answered by values, or by what the error holds."""
-        changed, self.changed = self.changed + ours, []
+        changed, self.changed = self.changed + self.change(values, *changes), []
         if method in NEXT:
-            self.next(number, [*values, *theirs], error)
+            self.next(number, values, error)
         elif self.depth:
-            self.passed_on |= self.kinds([*values, *theirs])
+            self.passed_on |= self.kinds(values)
         else:
-            self.counts.update(self.kinds([*values, *theirs]))
+            self.counts.update(self.kinds(values))
             self.counts["nothing"] += sum(
                 is_hollow(x) or type(x) in PLAIN and not x for x in values
             )

@@ -145,7 +145,7 @@ class Peer:
         self.lent, self.numbers = [], {}  # (kind, object that the other side may use); id -> number
         self.borrowed, self.theirs = {}, {}  # number -> what stands for theirs; id -> number
         self.table = Table(names, caps(room), self.lend, exact=strict)
-        self.odd = Odd(self.theirs)
+        self.odd = Odd(self.theirs, self.table)
         self.called = False  # whether the other side has been called
         self.kind = None  # the class under test; the side of the check knows only that it is one
         self.lost = None  # the Run of a Lost, which a check may have caught
@@ -200,10 +200,10 @@ class Peer:
             self.lose(Run(status, error=error[:500]))
         try:
             names, text, *told = message["value"]
-            values, theirs, ours = self.read(*told)
+            values, *changes = self.read(True, *told)
             problem = make_exception(names, values, self.names) if names is not None else None
             if self.strict:
-                self.odd.answer(number, method, values, theirs, ours, problem)
+                self.odd.answer(number, method, values, changes, problem)
             if problem is None:
                 (value,) = values
                 return value
@@ -214,8 +214,8 @@ class Peer:
             self.lose(Run("error", error=f"malformed report: {error}"[:200]))
         raise problem
 
-    def read(self, *told: list) -> tuple[list, list, list]:
-        return Reader(self.table, self.revive, self.strict).read(*told)
+    def read(self, answer: bool, *told: list) -> tuple[list, ...]:
+        return Reader(self.table, self.revive, self.strict).read(answer, *told)
 
     def lose(self, run: Run) -> None:
         self.lost = self.lost or run
@@ -225,11 +225,11 @@ class Peer:
 
     def answer(self, number: int, method: str, keys: list, *told: list) -> list:
         """[names of the exception's classes or None, its text, *message of Table.write()]"""
-        args, theirs, ours = self.read(*told)
+        args, *changes = self.read(False, *told)
         if self.strict:
-            self.odd.called(args, theirs, ours)
+            self.odd.called(args, changes)
         kwargs = dict(zip(keys, args[len(args) - len(keys) :], strict=True))
-        args, theirs, ours = args[: len(args) - len(keys)], None, None
+        args, changes = args[: len(args) - len(keys)], None
         kind, target = self.lent[number]
         do = (METHODS[kind] if self.strict else ANY)[method]
         names, text = None, ""
@@ -248,11 +248,13 @@ class Peer:
         finally:
             self.odd.depth -= 1
         results, args, kwargs = list(results), None, None  # which would hold what nobody else does
-        return [names, text, *self.table.write(results)]
+        return [names, text, *self.table.write(results, answer=True)]
 
     def carries(self, values: tuple) -> bool:
         try:
-            Table(self.names, caps(self.room), lambda x: None, exact=True).write(list(values))
+            table = Table(self.names, caps(self.room), lambda x: None, exact=True)
+            table.classes = self.table.classes
+            table.write(list(values))
         except ValueError:
             return False
         return True

@@ -9,6 +9,7 @@ from test_sandbox import limits
 
 from jail import checking
 from jail.odd import Odd, Report
+from jail.protocol import Run
 from problems.checks import unfit
 from problems.problem import Problem
 from reward import judge
@@ -442,13 +443,19 @@ FORGED = {  # what the call is said to return, the rows of new objects, and what
 }
 
 
+def assert_malformed(run: Run, what: str, why: str = "") -> None:
+    """It was looked at, and not refused for its parts alone."""
+    assert run.status == "error" and run.error.startswith(f"malformed {what}: "), run
+    assert why in run.error and "argument" not in run.error, run
+
+
 @pytest.mark.parametrize("case", FORGED)
 def test_a_forged_answer_is_malformed(box, case):
     root, rows, *changes = FORGED[case]
     program = answer([None, "", [root], rows, [[0, row] for row in changes], []])
     with limits(box, timeout_s=1.0):
         run = verdict(box, program, "n = Node(1)", "assert candidate(n).is_like(5)")
-    assert run.status == "error" and run.error.startswith("malformed"), run
+    assert_malformed(run, "report")
 
 
 LOG = """
@@ -494,16 +501,16 @@ def test_an_answer_changes_only_what_travelled(box, case):
     argument, row = REWRITTEN[case]
     lines = f"x = {argument}", "candidate(x)"
     with limits(box, timeout_s=1.0):
-        run = verdict(box, answer([None, "", [0], [row]]), *lines, preamble=LOG)
-    assert run.status == "error" and run.error.startswith("malformed report"), run
+        run = verdict(box, answer([None, "", [0], [], [[0, row]], []]), *lines, preamble=LOG)
+    assert_malformed(run, "report")
 
 
 @pytest.mark.parametrize("call", [["send", [], [3]], ["__next__", [], []]])
 def test_a_lent_function_is_only_called(box, call):
-    program = answer(None, call=[0, *call, []])
+    program = answer(None, call=[0, *call, [], [], []])
     with limits(box, timeout_s=1.0):
         run = verdict(box, program, "candidate(Log())", preamble=LOG)
-    assert run.status == "error" and run.error.startswith("malformed call"), run
+    assert_malformed(run, "call", repr(call[0]))
 
 
 UNCALLED = {  # a row of the answer that would run a method of the check's class while it is read
@@ -518,10 +525,9 @@ def test_an_answer_runs_no_method_of_the_check(box, case):
     method, row = UNCALLED[case]
     preamble = f"import numpy\nclass A:\n    def {method}(self): raise Exception('it runs')"
     with limits(box, timeout_s=1.0):
-        run = verdict(
-            box, answer([None, "", [0], [None, row]]), "candidate(A())", preamble=preamble
-        )
-    assert run.status == "error" and run.error.startswith("malformed report"), run
+        program = answer([None, "", [0], [row], [], []])
+        run = verdict(box, program, "candidate(A())", preamble=preamble)
+    assert_malformed(run, "report", "other")
 
 
 LOOPS = {
@@ -557,17 +563,23 @@ def test_an_asynchronous_loop_does_not_end(box):
 @pytest.mark.parametrize(
     "call",
     [
-        [0, "__getattribute__", [], ["__globals__"], []],
-        [0, "getattr", [], ["__name__"], []],
-        [9, "__call__", [], [], []],
-        [0, "__call__", [], [{"at": 0}], [["object", "Peer", []]]],
-        7,
+        [0, "__getattribute__", [], ["__globals__"], [], [], []],
+        [0, "getattr", [], ["__name__"], [], [], []],
+        [9, "__call__", [], [], [], [], []],
+        [0, "__call__", [], [{"at": 0}], [["object", "Peer", []]], [], []],
     ],
 )
 def test_a_program_may_only_call_what_it_was_given(box, call):
     program = answer(None, call=call)
     with limits(box, timeout_s=1.0):
         run = verdict(box, program, "secret = 5", "assert candidate(lambda: 1) == secret")
+    assert_malformed(run, "call")
+
+
+@pytest.mark.parametrize("call", [7, [], [0], [0, "__call__", [], []]])
+def test_a_call_has_all_its_parts(box, call):
+    with limits(box, timeout_s=1.0):
+        run = verdict(box, answer(None, call=call), "candidate(lambda: 1)")
     assert run.status == "error" and run.error.startswith("malformed call"), run
 
 
@@ -1096,7 +1108,7 @@ def test_a_check_that_would_run_what_a_program_answers_is_left_out(line, runs):
 
 @pytest.mark.parametrize("value", [None, [], 3, [[], [], [[1, 2]]], [[], [], 4], [[], [3], []]])
 def test_a_report_is_looked_at_before_it_is_read(value):
-    assert not Report.read(Odd({}).report()).is_noted()
+    assert not Report.read(Odd({}, None).report()).is_noted()
     with pytest.raises(ValueError):
         Report.read(value)
 
