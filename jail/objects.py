@@ -93,10 +93,10 @@ class Table:
         asked = self.open.pop() if answer else range(0)
         first, changed = self.next, self.changes(asked) if self.objects else []
         start, references = self.next, [self.refer(x) for x in roots]
-        if not answer:
-            self.open.append(range(start, self.next))
         roots.clear()
         self.describe(start)
+        if not answer:
+            self.open.append(range(first, self.next))
         new = [self.rows[i] for i in range(first, self.next)]
         if self.objects:
             self.forget_own(first)
@@ -125,8 +125,7 @@ class Table:
                     raise
                 for j in range(start, self.next):
                     self.forget(j)
-                self.next = start  # it holds what cannot travel; that may be for a moment
-                continue
+                self.next, row = start, old  # it holds what cannot travel, perhaps for a moment
             if i not in asked:
                 self.looks -= self.nodes - before[0]
             if marshal.dumps(row, 2) == marshal.dumps(old, 2):  # 1, 1.0 and True are equal
@@ -149,8 +148,7 @@ class Table:
 
     def forget(self, i: int) -> None:
         x = self.objects.pop(i)
-        if self.index[id(x)] == i:
-            del self.index[id(x)]
+        del self.index[id(x)]
         self.rows.pop(i, None)
         self.given.discard(i)
 

@@ -376,3 +376,20 @@ def test_what_is_emptied_later_counts_as_empty(box, case):
     assert judge(box, problem, TWICE).status == "passed"
     verdict = judge(box, problem, f"r = []\ndef f(x, emit):\n    {EMPTIED[case]}")
     assert verdict.status == "failed" and "of another kind" in verdict.error, verdict
+
+
+def test_more_than_a_message_may_hold_can_be_kept():
+    kept = []
+
+    def function(size: int, more: int) -> list:
+        kept.append([0] * size)
+        kept[0].extend([1] * more)
+        return kept[-1]
+
+    check, _ = two_peers(function)  # a message holds 100,000 values
+    sizes = (60_000, 0), (60_000, 0), (9, 50_000)
+    got = [check.call(0, "__call__", size, {}) for size in sizes]
+    assert [*map(len, got)] == [60_000, 60_000, 9]  # the first one has more than fits
+    del kept[0][1:]
+    check.call(0, "__call__", (1, 0), {})
+    assert len(got[0]) == 1
