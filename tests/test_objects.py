@@ -120,6 +120,13 @@ class F:
     assert judge(box, problem, program).status == "passed"
 
 
+def test_an_argument_that_comes_back_with_what_cannot_travel_is_no_copy(box):
+    program = "class Own: pass\ndef f(xs): xs.append(Own())"
+    check = "def check(f):\n    xs = [1]\n    f(xs)\n    assert xs == [1]"
+    verdict = judge(box, Problem("p", "", {"check": check, "entry_point": "f"}), program)
+    assert verdict.status == "error" and "a value of type Own" in verdict.error
+
+
 def test_many_lists_that_both_sides_keep_take_no_quadratic_time(box):
     program = "kept = []\ndef f(emit):\n    for i in range(3000):\n"
     program += "        kept.append([i] * 50)\n        emit(kept[-1])"
