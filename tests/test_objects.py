@@ -127,6 +127,16 @@ def test_an_argument_that_comes_back_with_what_cannot_travel_is_no_copy(box):
     assert verdict.status == "error" and "a value of type Own" in verdict.error
 
 
+def test_an_array_that_is_kept_is_lists_to_a_check_without_numpy(box):
+    pytest.importorskip("numpy")
+    program = "import numpy\nkept = numpy.eye(2)\ndef f(x): return [x[0], x] if x else kept"
+    check = "def check(f):\n    a, (b, c) = f([]), f([[1], [2]])\n    a[0][0] = 5\n"
+    check += "    assert a == [[5, 0], [0, 1]] and c == [[1], [2]] and c[0] is b\n"
+    check += "    assert f([]) == [[1, 0], [0, 1]]"
+    problem = Problem("p", "", {"check": check, "entry_point": "f"})
+    assert judge(box, problem, program).status == "passed"
+
+
 def test_many_lists_that_both_sides_keep_take_no_quadratic_time(box):
     program = "kept = []\ndef f(emit):\n    for i in range(3000):\n"
     program += "        kept.append([i] * 50)\n        emit(kept[-1])"
