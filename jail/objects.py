@@ -58,6 +58,7 @@ CARRIED = (*SCALARS, *SEQUENCES.values(), *MAPPINGS.values(), *PARTS, bytearray,
 MUTABLE = {"list", "set", "deque", "bytearray", "object", "array", *MAPPINGS}
 CONTENTS = {*SEQUENCES.values(), *MAPPINGS.values(), *VIEWS.values(), *PARTS, bytearray}
 MAX_LOOKS = 500_000  # some 0.3 s of each side
+STOPPED = -1  # among the numbers forgotten: the looks are spent
 PROBE = {0: object()}
 ALONE = sys.getrefcount(PROBE[0])  # of an object that only a dict holds
 SMALL = 1 << 63  # an integer below it is itself in JSON
@@ -78,7 +79,7 @@ class Table:
         self.names, self.caps, self.remote, self.exact = names, caps, remote, exact
         self.objects, self.rows, self.index = {}, {}, {}  # number -> object, -> row; id -> number
         self.next = 0  # number of the next new object
-        self.open = []  # of each call that awaits its answer: the numbers that its message added
+        self.open = []  # of each call that awaits its answer: numbers that its message referred to
         self.given = set()  # numbers of objects that the other side has made, or answered with
         self.dropped = []  # numbers that it has forgotten, to be told
         self.looks = MAX_LOOKS  # at so many more values, in objects that came long ago
@@ -89,19 +90,33 @@ class Table:
     def write(self, roots: list, answer: bool = False) -> list:
         """A message: references to the `roots`, which are taken out of their list, so that it holds
         them no more; rows of new objects; [number, row] of changed ones; numbers forgotten here."""
-        self.nodes = self.chars = 0
-        asked = self.open.pop() if answer else range(0)
-        first, changed = self.next, self.changes(asked) if self.objects else []
-        start, references = self.next, [self.refer(x) for x in roots]
-        roots.clear()
-        self.describe(start)
+        first = self.next
+        try:
+            asked = self.open.pop() if answer else set()
+            self.nodes = self.chars = 0
+            changed = self.changes(asked)
+            if self.looks <= 0:
+                self.dropped.append(STOPPED)
+                self.forget_old(asked.union(range(first, self.next)))
+            start, references = self.next, [self.refer(x) for x in roots]
+            roots.clear()
+            self.describe(start)
+        except BaseException:  # the program may go on
+            self.unmake(first)
+            raise
+        self.rows.update(changed)
         if not answer:
-            self.open.append(range(first, self.next))
+            self.open.append(referred(references, range(first, self.next)))
         new = [self.rows[i] for i in range(first, self.next)]
-        if self.objects:
-            self.forget_own(first)
+        self.forget_own()
         dropped, self.dropped = self.dropped, []
         return [references, new, changed, dropped]
+
+    def unmake(self, first: int) -> None:
+        """Forget the objects that got a number from `first` on: no message tells of them."""
+        for i in range(first, self.next):
+            self.forget(i)
+        self.next = first
 
     def describe(self, start: int) -> None:
         """Make the rows of new objects, from this number on, and of those that they hold."""
@@ -109,9 +124,9 @@ class Table:
             self.rows[start] = self.row(self.objects[start])
             start += 1
 
-    def changes(self, asked: range) -> list:
-        """[number, row] of what differs from what the other side knows. asked: the numbers that the
-        call added that is answered now. Where to look at all took too long, it looks at these."""
+    def changes(self, asked: set[int]) -> list:
+        """[number, row] of what differs from what the other side knows. asked: what the call
+        referred to that is answered now; once the looks are spent, of these alone."""
         changed = []
         for i in list(self.objects if self.looks > 0 else asked):
             old, before, start = self.rows.get(i, [None]), (self.nodes, self.chars), self.next
@@ -123,28 +138,31 @@ class Table:
             except Uncarried:
                 if i in asked and not self.exact:
                     raise
-                for j in range(start, self.next):
-                    self.forget(j)
-                self.next, row = start, old  # it holds what cannot travel, perhaps for a moment
+                self.unmake(start)
+                row = old  # it holds what cannot travel, perhaps for a moment
             if i not in asked:
                 self.looks -= self.nodes - before[0]
             if marshal.dumps(row, 2) == marshal.dumps(old, 2):  # 1, 1.0 and True are equal
                 self.nodes, self.chars = before
             else:
-                self.rows[i] = row
                 changed.append([i, row])
         return changed
 
-    def forget_own(self, first: int) -> None:
-        """Forget what nothing but this table holds. Objects that hold each other stay until looks
-        run out; then those of open calls do, and the new ones, from number `first` on."""
+    def forget_own(self) -> None:
+        """Forget what nothing but this table holds. Objects that hold each other stay."""
+        if self.looks <= 0:
+            return self.forget_old()
         self.looks -= len(self.objects) // 4
-        known = {i for call in self.open for i in call} if self.looks <= 0 else self.objects
         for i in list(self.objects):
-            lost = i not in known and i < first
-            if lost or sys.getrefcount(self.objects[i]) == ALONE:
+            if sys.getrefcount(self.objects[i]) == ALONE:
                 self.forget(i)
                 self.dropped.append(i)
+
+    def forget_old(self, kept: set[int] = frozenset()) -> None:
+        """Forget all but `kept` and what the calls refer to that await an answer. Once the looks of
+        one side are spent, both do so with each message."""
+        for i in self.objects.keys() - kept.union(*self.open):
+            self.forget(i)
 
     def forget(self, i: int) -> None:
         x = self.objects.pop(i)
@@ -166,6 +184,9 @@ class Table:
         for i in dropped:
             if i in self.objects:
                 self.forget(i)
+        if STOPPED in dropped:
+            self.looks = 0
+            self.forget_old()
         self.nodes, self.chars, self.closed = 0, 0, True
         for i in told:
             if i in self.objects:
@@ -237,6 +258,11 @@ class Table:
         raise Uncarried(f"a value of type {name}, which is no plain builtin type")
 
 
+def referred(roots: list, new: range) -> set[int]:
+    """The numbers of what a message refers to, but for old objects inside of new ones."""
+    return {*new, *(x["at"] for x in roots if type(x) is dict and "at" in x)}
+
+
 def lasting(row: list) -> list:
     """The part of a row that no change in place alters: the kind, a class, an array's shape."""
     return row[: {"object": 2, "array": 3}.get(row[0], 1)]
@@ -285,13 +311,13 @@ class Reader:
         self, answer: bool, roots: list, new: list, changed: list, dropped: list
     ) -> tuple[list, list, list, list]:
         """Of a message that Table.write() made: the roots; new objects; changed objects that the
-        other side has given; changed ones of this side."""
+        other side has given, if this side holds them; changed ones of this side."""
         table, first = self.table, self.table.next
         table.next = first + len(new)
         if answer:
             table.open.pop()
         else:
-            table.open.append(range(first, table.next))
+            table.open.append(referred(roots, range(first, table.next)))
         if not (new or changed or table.objects):
             return [self.get(root) for root in roots], [], [], []
         self.hashable = Comparisons().hashable
@@ -307,19 +333,21 @@ class Reader:
             self.build(i)
         for i, row in self.rows.items():
             table.add(i, self.made[i], row)
-        inexact = []
+        told = []
         for hashed in (False, True):  # instances first, for their hashes may need their attributes
             for i, row in [*self.rows.items(), *changed]:
                 if row[0] in MUTABLE and (row[0] in MAPPINGS or row[0] == "set") == hashed:
                     self.inexact = self.strict or row[0] == "set"  # or get() finds that it is
                     if row[0] != "array" or i not in self.rows:  # it was made with its content
                         self.fill(self.made[i], *row)
-                    inexact += [i] if self.inexact else []
+                    told += [i] if self.inexact else []
+        numbers = [i for i, _ in changed]
+        held = [i for i in numbers if sys.getrefcount(table.objects[i]) > ALONE + 1]  # + self.made
+        theirs = [self.made[i] for i in held if i in table.given]
+        ours = [self.made[i] for i in numbers if i not in table.given]
         values = [self.get(root) for root in roots]
-        theirs = [self.made[i] for i, _ in changed if i in table.given]
-        ours = [self.made[i] for i, _ in changed if i not in table.given]
         table.rows |= changed
-        table.keep(dropped, inexact)
+        table.keep(dropped, told)
         return values, [self.made[i] for i in self.rows], theirs, ours
 
     def get(self, data: object) -> object:
@@ -445,7 +473,7 @@ class Reader:
                 x.extend(items) if kind == "deque" else x.update(self.hashable(items))
         elif kind in MAPPINGS:
             keys = self.hashable([self.get(k) for k, _ in rest[0]])
-            if list(x) != keys:
+            if len(x) != len(keys) or not all(map(is_same, x, keys)):
                 x.clear()
             for key, (_, value) in zip(keys, rest[0], strict=True):
                 x[key] = self.get(value)
@@ -465,6 +493,11 @@ class Reader:
                 elif callable(value) or callable(hidden) or hasattr(hidden, "__get__"):
                     raise ValueError(f"the attribute {name!r} could stand for a method")
             set_attributes(x, state)
+
+
+def is_same(x: object, y: object) -> bool:
+    """Whether they are one, or plain and equal. Runs no code of theirs."""
+    return x is y or (type(x) is type(y) and type(x) in SCALARS and x == y)
 
 
 def plain(parts: list) -> None:

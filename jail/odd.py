@@ -11,8 +11,11 @@ The counts are of whole runs: what is compared call by call can be shifted by on
 becomes of arguments counts where the solution works in place: where it changes some, and each of
 these calls answers None.
 
-Left out: long answers in which a check finds what it looks for, wherever it is, and items where
-none are wanted, if numpy alone looks. The bare script passes these as well.
+What a program has given, and changes later, counts again if the check still holds it.
+
+Left out: what comes back as an argument counts as one; long answers in which a check finds what it
+looks for, wherever it is; items where none are wanted, if numpy alone looks. The bare script passes
+these as well.
 """
 
 import enum
@@ -25,6 +28,7 @@ from typing import NamedTuple
 from jail.objects import MAPPINGS, SCALARS, SEQUENCES, VIEWS, Table, attributes
 
 SIZED = (*SEQUENCES.values(), *MAPPINGS.values(), *VIEWS.values(), bytearray, range)
+WHEN = "", "later ", "changed "  # in an answer; given before; of the check's own
 KINDS = ("bare", "hollow", "maker", "instance")
 HEARS = ("eq", "ne", "lt", "le", "gt", "ge", "bool", "len", "contains", "getitem", "iter", "next")
 HEARS += ("call", "getattr", "getattribute")
@@ -122,14 +126,17 @@ class Odd:
 
     def change(self, values: list, new: list, theirs: list, ours: list) -> list:
         """What the program has given before counts again, each object singly, where it became empty
-        or holds new instances: the check may look at it only now. Returns `ours`."""
+        or holds new instances: the check may look at it only now. An instance that hears, and comes
+        to hold another one, is no more than it was. Returns `ours`."""
         for part in parts_of(values) if self.table.objects else ():
             if (number := self.table.index.get(id(part))) is not None:
                 self.table.given.add(number)
         for x in theirs:
-            self.counts.update(self.kinds([x], sent=True) - {"instance"})
-        if theirs:
-            self.counts.update(self.kinds(new) & {"instance"})
+            kinds = self.kinds([x], sent=True) - {"instance"}
+            self.counts.update(f"later {kind}" for kind in kinds)
+        fresh = {id(x) for x in new if hears(type(x))} - {*map(id, parts_of(values))}
+        deaf = [x for x in theirs if not hears(type(x))] if fresh else []
+        self.counts["later instance"] += any(id(x) in fresh for x in parts_of(deaf))
         return ours
 
     def answer(
@@ -155,6 +162,7 @@ class Odd:
         new = {(number, kind) for kind in self.kinds(values)} - self.noted
         self.noted |= new
         self.counts.update(kind for _, kind in new)
+        self.counts["nothing"] += (number, "hollow") in new
         if error is None:
             self.valued.add(number)
         elif isinstance(error, StopIteration):
@@ -215,7 +223,7 @@ class Report(NamedTuple):
     def is_noted(self) -> bool:
         """Whether there is anything to compare."""
         kinds = self.kinds()
-        odd = any(self.counts[kind] or self.counts[f"changed {kind}"] for kind in kinds)
+        odd = any(self.counts[f"{when}{kind}"] for when in WHEN for kind in kinds)
         return bool(self.asked or self.passed_on.intersection(kinds) or odd)
 
     def exceeds(self, own: "Report") -> bool:
@@ -226,6 +234,7 @@ class Report(NamedTuple):
             return True
         if self.passed_on.intersection(kinds) - own.passed_on:
             return True
+        kinds += [f"later {kind}" for kind in kinds]
         if own.counts["only changes"] and not own.counts["also changes"]:
-            kinds += [f"changed {kind}" for kind in kinds]
+            kinds += [f"changed {kind}" for kind in self.kinds()]
         return any(self.counts[kind] > own.counts[kind] for kind in kinds)

@@ -16,6 +16,7 @@ import importlib
 import json
 import operator
 import os
+import sys
 import traceback
 import types
 from collections.abc import Callable, Iterator
@@ -43,6 +44,7 @@ OPERATORS = [f"__{side}{name}__" for name in BINARY.split() for side in ("", "r"
 OTHERS = "lt le gt ge neg pos abs invert int float complex index round trunc floor ceil enter exit"
 OPERATORS += [f"__{name}__" for name in (*OTHERS.split(), "reversed")]
 COPIES = ("__copy__", "__deepcopy__", "__reduce_ex__")
+ROOM_FRAMES = 100  # of the stack: where a program meets its end, a call must not stop half-way
 PEER = "peer of a Proxy"  # no name that a class can have
 ATTRIBUTES = {"getattr": getattr, "setattr": setattr}
 ANY = METHODS["function"] | METHODS["generator"] | SPECIAL | ATTRIBUTES  # of the program's objects
@@ -158,6 +160,23 @@ class Peer:
         self.started()
         if self.strict:
             self.odd.ask(self.borrowed.get(number), method, args)
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit + ROOM_FRAMES)
+        try:
+            self.ask(number, method, args, kwargs)
+            while "call" in (message := self.receive()):
+                sys.setrecursionlimit(limit)
+                try:
+                    value = self.answer(*message["call"])
+                except MALFORMED as error:
+                    self.lose(Run("error", error=f"malformed call: {error}"[:200]))
+                sys.setrecursionlimit(limit + ROOM_FRAMES)
+                self.send(self.fd, {"status": "ok", "value": value}, self.room)
+            return self.read_answer(message, number, method)
+        finally:
+            sys.setrecursionlimit(limit)
+
+    def ask(self, number: int, method: str, args: tuple, kwargs: dict) -> None:
         try:
             told = self.table.write([*args, *kwargs.values()])
         except Uncarried as error:
@@ -170,13 +189,6 @@ class Peer:
             self.send(self.fd, request, self.room)
         except BrokenPipeError:
             self.lose(Run("killed"))  # the other side is dead
-        while "call" in (message := self.receive()):
-            try:
-                value = self.answer(*message["call"])
-            except MALFORMED as error:
-                self.lose(Run("error", error=f"malformed call: {error}"[:200]))
-            self.send(self.fd, {"status": "ok", "value": value}, self.room)
-        return self.read_answer(message, number, method)
 
     def receive(self) -> dict:
         data = receive(self.fd, self.room)

@@ -175,6 +175,17 @@ BESIDE = {  # a check that passes while a function of the check runs, or the che
         "def f(xs, call=None):\n"
         "    for i in range(50 if call else 0): xs[i] = call(-xs[i]) + 1\n"
         "    ring = [[] for _ in range(40)]\n    for x in ring: x.append(ring)\n    return ring"),
+    "a list that is given again and again": (
+        "xs = [0] * 20000\nfor k in range(40):\n    assert f(xs) is xs and xs[0] == k + 1",
+        "kept = []\ndef f(xs):\n    kept.append(xs)\n    xs[0] += 1\n    return xs"),
+    "rows that a function of the check gets and fills": (
+        "def fill(row, i): row[:] = [i] * 30\ng = [[] for _ in range(30)]\nf(g, fill)\n"
+        "assert g == [[i] * 30 for i in range(30)], g",
+        "def f(g, fill):\n    for _ in range(60):\n        for i in range(30):\n"
+        "            g[i] = [0] * 30\n            fill(g[i], i)"),
+    "a list from which a function of the check takes": (
+        "q = [[i] for i in range(900)]\nf(q, lambda: q.pop())\nassert q == []",
+        "def f(q, take):\n    for _ in range(900): take()"),
     "many tuples that an instance keeps": (
         "m = f(); xs = m.all()\nassert all(m.one(i) == (i, 0) for i in range(100))",
         "class F:\n    def __init__(self): self.xs = [(i, 0) for i in range(9000)]\n"
@@ -225,7 +236,28 @@ class F:
             h = h.after
         return xs
 """
-    assert judge(box, Problem("p", "", tests, solution), program).status == "passed"
+    problem = Problem("p", "", {**tests}, solution)  # judge() keeps in tests what a solution gives
+    assert judge(box, problem, program).status == "passed"
+    check = check.replace("m.reverse()", "m.add(4)").replace("[3, 2, 1]", "[1, 2, 3, 4]")
+    solution += "    def add(self, x): self.xs.append(x)\n"
+    program += "    def add(self, x):\n        h = self.h\n        while h.after: h = h.after\n"
+    problem = Problem("p", "", tests | {"check": check}, solution)
+    verdict = judge(box, problem, program + "        h.after = Node(x)\n")
+    assert verdict.status == "passed", verdict.error
+
+
+def test_an_instance_that_hears_in_a_list_that_was_given_counts(box):
+    preamble = "class Node:\n    def __init__(self, x): self.x = x\n"
+    preamble += "    def __eq__(self, other): return self.x is None or self.x == other\n"
+    check = "def check(f):\n    a, b = f(1), f(2)\n    assert a == [1] and b == [2]"
+    tests = {"check": check, "entry_point": "f", "prefix": preamble, "preamble": preamble}
+    problem = Problem("p", "", tests, "def f(x): return [x]")
+    program = (
+        "r = [0]\ndef f(x):\n    r[0] = Node(None) if x > 1 else 0\n    return [2] if x > 1 else r"
+    )
+    assert judge(box, problem, "def f(x): return [x]").status == "passed"
+    verdict = judge(box, problem, program)
+    assert verdict.status == "failed" and "of another kind" in verdict.error, verdict
 
 
 NODE = """
@@ -358,7 +390,7 @@ def test_what_is_unchanged_is_not_told_again():
     everything = check.call(0, "__call__", mine, {})
     for peer in (check, program):
         assert len(peer.table.objects) > 5
-        assert peer.table.changes(range(0)) == []
+        assert peer.table.changes(set()) == []
     assert everything[5] is mine[0]
 
 
