@@ -9,6 +9,7 @@ a number to call them by (jail/peer.py).
 What comes from the program may be anything. Reading it runs no code but the hashes of the check's
 own classes, and it can put nothing into an instance that would stand for a method of its class. Of
 the check's objects it changes only those that travelled as their content, each as its own kind.
+An attribute such as __array_interface__ would give numpy memory of the check's process; none comes.
 
 What the program makes of a subclass of a builtin type that the check does not know, such as a named
 tuple of its own or a member of an IntEnum, arrives as the builtin value that it holds, and one of
@@ -482,8 +483,8 @@ class Reader:
         elif kind == "object":
             state = {self.get(k): self.get(v) for k, v in rest[1]}
             for name, value in list(state.items()) if self.strict else ():
-                if type(name) is not str:
-                    raise ValueError("an attribute without a name")
+                if type(name) is not str or name.startswith("__"):
+                    raise ValueError("an attribute of no name, or one that a library would ask for")
                 kinds = [kind for kind in type(x).__mro__ if name in vars(kind)]
                 hidden = vars(kinds[0])[name] if kinds else None
                 if isinstance(hidden, functools.cached_property):

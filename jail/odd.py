@@ -133,6 +133,7 @@ class Odd:
                 self.table.given.add(number)
         for x in theirs:
             kinds = self.kinds([x], sent=True) - {"instance"}
+            kinds |= {"maker"} if getattr(x, "default_factory", None) else set()
             self.counts.update(f"later {kind}" for kind in kinds)
         fresh = {id(x) for x in new if hears(type(x))} - {*map(id, parts_of(values))}
         deaf = [x for x in theirs if not hears(type(x))] if fresh else []
@@ -178,7 +179,10 @@ class Odd:
             if number is not None:
                 self.valued.discard(number)
             self.by_numpy |= type(part).__module__ == "numpy"
-            if number in self.ended if number is not None else is_bare(part):
+            own = not sent and isinstance(
+                part, Iterator
+            )  # of the check's: the program may have used it
+            if number in self.ended if number is not None else own or is_bare(part):
                 found.add("bare")
             if isinstance(part, type):
                 found.add("maker")

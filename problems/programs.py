@@ -118,7 +118,7 @@ def facts_of(tree: ast.Module) -> Facts:
             names = [node.name]
         if isinstance(node, ast.Call):
             facts.calls, facts.runs = True, facts.runs or runs
-            if ast.unparse(node.func) == "open":
+            if getattr(node.func, "id", "") == "open":
                 facts.named_files.append(opens_by_name(node))
         facts.stored.update(names)
         facts.bound.update(names if outside else ())

@@ -430,6 +430,11 @@ FORGED = {  # what the call is said to return, the rows of new objects, and what
     "a value for a method": ({"at": 0}, [], [*NODE, [["is_like", 1]]]),
     "a function in a node": ({"at": 0}, [], [*NODE, [["value", FUNCTION]]]),
     "a function by name": ({"far": ["named", "builtins", "eval"]}, []),
+    "what numpy would take for an array": (
+        {"at": 0},
+        [],
+        [*NODE, [["__array_interface__", {"at": 1}], ["value", 1]]],
+    ),
     "a class of the library": ({"at": 1}, [["object", "Peer", []]]),
     "a tuple in itself": ({"at": 1}, [["tuple", [{"at": 1}]]]),
     "another kind of object": ({"at": 0}, [], ["set", [1]]),
@@ -677,6 +682,44 @@ def test_an_iterator_of_nothing_may_stand_for_an_empty_list(box):
     tests = {"check": f"import numpy\ndef check(f):\n    {asked}", "entry_point": "f"}
     problem = Problem("p", "", tests, "def f(n): return list(range(n))")
     assert judge(box, problem, "def f(n): yield from range(n)").status == "passed"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "numpy.allclose(f(3.0), 6.0)",
+        "numpy.array_equal(f(1), [1.0])",
+        "len(numpy.array(f(1))) == 0",
+    ],
+)
+@pytest.mark.parametrize("data", ["b''", "(8, True)", "(id(5) + 24, False)"])
+def test_an_instance_is_no_array(box, line, data):
+    """numpy asks any instance for memory that it names, which the check would read or write."""
+    pytest.importorskip("numpy")
+    program = "def f(x):\n    node = Node(1)\n    node.__array_interface__ = {'shape': (0,),"
+    program += f" 'typestr': '<f8', 'version': 3, 'data': {data}}}\n    return node"
+    line = f"assert {line}".replace("f(", "candidate(")
+    run = verdict(box, program, line, preamble=f"import numpy\n{NODES}")
+    assert run.status == "error" and "an attribute of no name" in run.error, run
+
+
+@pytest.mark.parametrize(
+    "line, solution, program",
+    [
+        ("assert numpy.allclose(list(f(iter([3.0]))), [9.0])",
+         "def f(xs): return [x * x for x in xs]", "def f(xs):\n    next(xs)\n    return xs"),
+        ("assert numpy.isclose(f(2)['x'], 4) and numpy.allclose(f(3)['x'], 9)",
+         "def f(x): return {'x': x * x}",
+         "import collections\nd = collections.defaultdict(list, zip('abc', 'abc'))\nd['x'] = 4\n"
+         "def f(x):\n    if x == 3:\n        d.clear()\n        d['z'] = 1\n    return d"),
+    ],
+)  # fmt: skip
+def test_what_gives_nothing_of_the_check_s_own_counts(box, line, solution, program):
+    pytest.importorskip("numpy")
+    check = f"import numpy\ndef check(f):\n    {line}"
+    problem = Problem("p", "", {"check": check, "entry_point": "f"}, solution)
+    assert judge(box, problem, solution).status == "passed"
+    assert judge(box, problem, program).status == "failed"
 
 
 SELF_DEFEATING = {

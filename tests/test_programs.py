@@ -550,3 +550,8 @@ def test_a_text_that_takes_much_memory_to_parse_is_not_parsed(monkeypatch):
     monkeypatch.setattr(ast, "parse", lambda text, *more: seen.append(len(text)) or parse(text))
     assert extract_program("a\n" * 40_000, "f") is None
     assert max(seen, default=0) <= 50_000
+
+
+@pytest.mark.parametrize("text", ["def f(x): return x{}", "@a{}\ndef f(x): return x", "f{}\nf = 1"])
+def test_a_long_chain_of_calls_is_read(text):
+    assert extract_program(text.format("()" * 500), "f") is not None
