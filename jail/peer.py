@@ -161,6 +161,7 @@ class Peer:
         if self.strict:
             self.odd.ask(self.borrowed.get(number), method, args)
         limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit)  # raises here, where nothing is told yet, if not below
         sys.setrecursionlimit(limit + ROOM_FRAMES)
         try:
             self.ask(number, method, args, kwargs)

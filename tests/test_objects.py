@@ -186,6 +186,18 @@ BESIDE = {  # a check that passes while a function of the check runs, or the che
     "a list from which a function of the check takes": (
         "q = [[i] for i in range(900)]\nf(q, lambda: q.pop())\nassert q == []",
         "def f(q, take):\n    for _ in range(900): take()"),
+    "a call where the stack ends": (
+        "got = []; f(got.append)\nassert got[-1] == ['last'] and len(got) == 2",
+        "def f(call, n=0):\n    try: f(call, n + 1)\n"
+        "    except RecursionError: call([[n], [n]])\n    if n == 0: call(['last'])"),
+    "an object that raises when it is given": (
+        "got = []; f(got.append)\nassert got == [[2]]",
+        "class It:\n    def __next__(self): return 1\n    def __iter__(self): raise TypeError\n"
+        "def f(call):\n    try: call([[1], It()])\n    except TypeError: call([2])"),
+    "a key in the place of its equal": (
+        "m = f(); d = m.d; m.swap()\nassert repr(d) == '{True: 0}'",
+        "class F:\n    def __init__(self): self.d = {1: 0}\n    def swap(self):\n"
+        "        self.d.clear()\n        self.d[True] = 0"),
     "many tuples that an instance keeps": (
         "m = f(); xs = m.all()\nassert all(m.one(i) == (i, 0) for i in range(100))",
         "class F:\n    def __init__(self): self.xs = [(i, 0) for i in range(9000)]\n"
@@ -442,3 +454,23 @@ def test_more_than_a_message_may_hold_can_be_kept():
     del kept[0][1:]
     check.call(0, "__call__", (1, 0), {})
     assert len(got[0]) == 1
+
+
+@pytest.mark.parametrize(
+    "line, program",
+    [
+        ("assert [numpy.sum(x) for x in f(3)] == [0, 1, 3]",
+         "def f(n):\n    for i in range(n): yield [*range(i + 1)][1:] or []"),
+        ("assert [numpy.sum(x) for x in f(3)] == [0, 1, 2]",
+         "def f(n):\n    x = []\n    for i in range(n):\n        x[:] = [i]\n        yield x\n"
+         "        x.clear()"),
+        ("m = f(3); assert numpy.sum(m.xs) == 3; m.clear(); assert m.xs == []",
+         "class F:\n    def __init__(self, n): self.xs = [n]\n"
+         "    def clear(self): self.xs.clear()"),
+    ],
+)  # fmt: skip
+def test_a_solution_that_gives_nothing_passes_itself(box, line, program):
+    pytest.importorskip("numpy")
+    check = f"import numpy\ndef check(f):\n    {line}"
+    tests = {"check": check, "entry_point": "F" if "class F" in program else "f"}
+    assert judge(box, Problem("p", "", tests, program), program).status == "passed"
