@@ -349,7 +349,7 @@ class Checks:
         self.asked.append((program.strip(), self.timeout_s))
         if self.ends[program.strip()] == "broken":
             raise SandboxBroken("gone")
-        return Run(self.ends[program.strip()], value=Odd({}).report())
+        return Run(self.ends[program.strip()], value=Odd({}, None).report())
 
 
 def test_a_solution_that_is_late_is_asked_once_with_more_time():
