@@ -312,7 +312,7 @@ class Reader:
         self, answer: bool, roots: list, new: list, changed: list, dropped: list
     ) -> tuple[list, list, list, list]:
         """Of a message that Table.write() made: the roots; new objects; changed objects that the
-        other side has given, if this side holds them; changed ones of this side."""
+        other side has given; changed ones of this side."""
         table, first = self.table, self.table.next
         table.next = first + len(new)
         if answer:
@@ -342,10 +342,8 @@ class Reader:
                     if row[0] != "array" or i not in self.rows:  # it was made with its content
                         self.fill(self.made[i], *row)
                     told += [i] if self.inexact else []
-        numbers = [i for i, _ in changed]
-        held = [i for i in numbers if sys.getrefcount(table.objects[i]) > ALONE + 1]  # + self.made
-        theirs = [self.made[i] for i in held if i in table.given]
-        ours = [self.made[i] for i in numbers if i not in table.given]
+        theirs = [self.made[i] for i, _ in changed if i in table.given]
+        ours = [self.made[i] for i, _ in changed if i not in table.given]
         values = [self.get(root) for root in roots]
         table.rows |= changed
         table.keep(dropped, told)

@@ -11,7 +11,7 @@ The counts are of whole runs: what is compared call by call can be shifted by on
 becomes of arguments counts where the solution works in place: where it changes some, and each of
 these calls answers None.
 
-What a program has given, and changes later, counts again if the check still holds it.
+What a program has given, and changes later while the check still holds it, counts again.
 
 Left out: what comes back as an argument counts as one; long answers in which a check finds what it
 looks for, wherever it is; items where none are wanted, if numpy alone looks. The bare script passes

@@ -156,7 +156,7 @@ BESIDE = {  # a check that passes while a function of the check runs, or the che
         "xs = []; f(xs, iter(range(2000)))\nassert xs == [*range(2000)]",
         "def f(xs, it):\n    for x in it: xs.append(x)"),
     "what cannot travel, for a moment": (
-        "xs = [1, 2]; f(xs, print)\nassert xs == [1, 2, 5]",
+        "xs = [1, 2]; f(xs, lambda: None)\nassert xs == [1, 2, 5]",
         "class Own: pass\ndef f(xs, call):\n    xs.append(Own())\n    call()\n    xs[2] = 5"),
     "an exception with what cannot travel": (
         "try: f(1)\nexcept KeyError: pass", "class Own: pass\ndef f(x): raise KeyError(Own())"),
@@ -171,9 +171,9 @@ BESIDE = {  # a check that passes while a function of the check runs, or the che
         "    def data(self): return self.d\n    def up(self, k): self.d[k] += 1"),
     "lists that hold each other": (
         "for _ in range(300): assert len(f([])) == 40\n"
-        "xs = [*range(50)]; f(xs, abs)\nassert xs == [*range(1, 51)]",
+        "xs = [*range(50)]; f(xs, lambda x: -x)\nassert xs == [*range(1, 51)]",
         "def f(xs, call=None):\n"
-        "    for i in range(50 if call else 0): xs[i] = call(-xs[i]) + 1\n"
+        "    for i in range(50 if call else 0): xs[i] = 1 - call(xs[i])\n"
         "    ring = [[] for _ in range(40)]\n    for x in ring: x.append(ring)\n    return ring"),
     "a list that is given again and again": (
         "xs = [0] * 20000\nfor k in range(40):\n    assert f(xs) is xs and xs[0] == k + 1",
@@ -198,6 +198,13 @@ BESIDE = {  # a check that passes while a function of the check runs, or the che
         "m = f(); d = m.d; m.swap()\nassert repr(d) == '{True: 0}'",
         "class F:\n    def __init__(self): self.d = {1: 0}\n    def swap(self):\n"
         "        self.d.clear()\n        self.d[True] = 0"),
+    "a list within a list, again and again": (
+        "xs = [0] * 20000\nfor k in range(40):\n    f([xs])\n    assert xs[0] == k + 1",
+        "kept = []\ndef f(x):\n    kept.append(x)\n    x[0][0] += 1"),
+    "a list that is known, and grows in a long call": (
+        "xs, same = [], lambda i: i\nf(xs, same, 1); f(xs, same, 3000)\nassert len(xs) == 3001",
+        "kept = []\ndef f(xs, call, n):\n    kept.append(xs)\n"
+        "    for i in range(n): xs.append(call(i))"),
     "many tuples that an instance keeps": (
         "m = f(); xs = m.all()\nassert all(m.one(i) == (i, 0) for i in range(100))",
         "class F:\n    def __init__(self): self.xs = [(i, 0) for i in range(9000)]\n"
@@ -454,6 +461,16 @@ def test_more_than_a_message_may_hold_can_be_kept():
     del kept[0][1:]
     check.call(0, "__call__", (1, 0), {})
     assert len(got[0]) == 1
+
+
+def test_a_buffer_that_the_check_has_left_may_be_emptied(box):
+    pytest.importorskip("numpy")
+    check = "import numpy\ndef check(f):\n    assert [*map(numpy.sum, f(3))] == [0, 1, 2]"
+    solution = "def f(n): return [[i] for i in range(n)]"
+    program = "def f(n):\n    x = []\n    for i in range(n):\n        x.append(i)\n"
+    program += "        yield x\n        x.clear()"
+    problem = Problem("p", "", {"check": check, "entry_point": "f"}, solution)
+    assert judge(box, problem, program).status == "passed"
 
 
 @pytest.mark.parametrize(
