@@ -35,6 +35,7 @@ import re
 import sys
 import types
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from jail.values import DICTS, TYPES, Comparisons, decode, encode, held_by, is_array
 
@@ -70,6 +71,15 @@ class Uncarried(ValueError):
     """A value that cannot cross the pipe."""
 
 
+class Told(NamedTuple):
+    """What a message tells."""
+
+    values: list  # the arguments, or the answer
+    new: list  # objects that came with it
+    theirs: list  # changed objects that the other side has given
+    ours: list  # changed objects of this side
+
+
 class Table:
     """The objects that both sides hold, under the same numbers, and what each was like when a
     message last told of it. Each side forgets what it alone holds."""
@@ -81,7 +91,7 @@ class Table:
         self.objects, self.rows, self.index = {}, {}, {}  # number -> object, -> row; id -> number
         self.next = 0  # number of the next new object
         self.open = []  # of each call that awaits its answer: numbers that its message referred to
-        self.given = set()  # numbers of objects that the other side has made, or answered with
+        self.given = set()  # numbers of what the other side has made, or answered with (odd.py)
         self.dropped = []  # numbers that it has forgotten, to be told
         self.looks = MAX_LOOKS  # at so many more values, in objects that came long ago
         self.nodes = self.chars = 0
@@ -180,8 +190,9 @@ class Table:
             self.dropped.append(i)
 
     def keep(self, dropped: list[int], told: list[int]) -> None:
-        """Forget what the other side has forgotten. Of what is told of the rest, note how row()
-        says it here, or it would seem changed; what became another kind here is a copy."""
+        """Forget what the other side has forgotten. told: numbers whose rows row() may say
+        otherwise here; note how, or they would seem changed. What is another kind here is a copy.
+        """
         for i in dropped:
             if i in self.objects:
                 self.forget(i)
@@ -309,10 +320,9 @@ class Reader:
         self.made, self.inexact = {}, False  # whether row() may say otherwise what came
 
     def read(
-        self, answer: bool, roots: list, new: list, changed: list, dropped: list
-    ) -> tuple[list, list, list, list]:
-        """Of a message that Table.write() made: the roots; new objects; changed objects that the
-        other side has given; changed ones of this side."""
+        self, roots: list, new: list, changed: list, dropped: list, answer: bool = False
+    ) -> Told:
+        """What a message that Table.write() made says."""
         table, first = self.table, self.table.next
         table.next = first + len(new)
         if answer:
@@ -320,7 +330,7 @@ class Reader:
         else:
             table.open.append(referred(roots, range(first, table.next)))
         if not (new or changed or table.objects):
-            return [self.get(root) for root in roots], [], [], []
+            return Told([self.get(root) for root in roots], [], [], [])
         self.hashable = Comparisons().hashable
         self.rows = dict(enumerate(new, first))
         self.made = table.objects | dict.fromkeys(self.rows, MISSING)
@@ -347,7 +357,7 @@ class Reader:
         values = [self.get(root) for root in roots]
         table.rows |= changed
         table.keep(dropped, told)
-        return values, [self.made[i] for i in self.rows], theirs, ours
+        return Told(values, [self.made[i] for i in self.rows], theirs, ours)
 
     def get(self, data: object) -> object:
         if type(data) is dict and "at" in data:

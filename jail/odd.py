@@ -25,7 +25,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from jail.objects import MAPPINGS, SCALARS, SEQUENCES, VIEWS, Table, attributes
+from jail.objects import MAPPINGS, SCALARS, SEQUENCES, VIEWS, Table, Told, attributes
 
 SIZED = (*SEQUENCES.values(), *MAPPINGS.values(), *VIEWS.values(), bytearray, range)
 WHEN = "", "later ", "changed "  # in an answer; given before; of the check's own
@@ -119,32 +119,32 @@ class Odd:
         if method not in NEXT and not isinstance(target, types.FunctionType | None):
             self.asked.add(f"{method} {args[0]}" if method in ("getattr", "setattr") else method)
 
-    def called(self, values: list, changes: list) -> None:
-        """The program calls a function of the check's. changes: see Reader.read()."""
-        self.passed_on |= self.kinds(values)
-        self.changed += self.change(values, *changes)
+    def called(self, told: Told) -> None:
+        """The program calls a function of the check's."""
+        self.passed_on |= self.kinds(told.values)
+        self.note_changes(told)
 
-    def change(self, values: list, new: list, theirs: list, ours: list) -> list:
+    def note_changes(self, told: Told) -> None:
         """What the program has given before counts again, each object singly, where it became empty
         or holds new instances: the check may look at it only now. An instance that hears, and comes
-        to hold another one, is no more than it was. Returns `ours`."""
-        for part in parts_of(values) if self.table.objects else ():
+        to hold another one, is no more than it was."""
+        self.changed += told.ours
+        for part in parts_of(told.values) if self.table.objects else ():
             if (number := self.table.index.get(id(part))) is not None:
                 self.table.given.add(number)
-        for x in theirs:
+        for x in told.theirs:
             kinds = self.kinds([x], sent=True) - {"instance"}
             kinds |= {"maker"} if getattr(x, "default_factory", None) else set()
             self.counts.update(f"later {kind}" for kind in kinds)
-        fresh = {id(x) for x in new if hears(type(x))} - {*map(id, parts_of(values))}
-        deaf = [x for x in theirs if not hears(type(x))] if fresh else []
+        fresh = {id(x) for x in told.new if hears(type(x))} - {*map(id, parts_of(told.values))}
+        deaf = [x for x in told.theirs if not hears(type(x))] if fresh else []
         self.counts["later instance"] += any(id(x) in fresh for x in parts_of(deaf))
-        return ours
 
-    def answer(
-        self, number: int, method: str, values: list, changes: list, error: Exception | None
-    ) -> None:
+    def answer(self, number: int, method: str, told: Told, error: Exception | None) -> None:
         """A call is answered by values, or by what the error holds."""
-        changed, self.changed = self.changed + self.change(values, *changes), []
+        values = told.values
+        self.note_changes(told)
+        changed, self.changed = self.changed, []
         if method in NEXT:
             self.next(number, values, error)
         elif self.depth:

@@ -21,7 +21,7 @@ import traceback
 import types
 from collections.abc import Callable, Iterator
 
-from jail.objects import Reader, Table, Uncarried, by_name, exception_names, make_exception
+from jail.objects import Reader, Table, Told, Uncarried, by_name, exception_names, make_exception
 from jail.odd import Odd
 from jail.protocol import REPORT_BYTES, RUN_STATUSES, Run
 from jail.values import caps
@@ -148,7 +148,7 @@ class Peer:
         self.borrowed, self.theirs = {}, {}  # number -> what stands for theirs; id -> number
         self.table = Table(names, caps(room), self.lend, exact=strict)
         self.odd = Odd(self.theirs, self.table)
-        self.called = False  # whether the other side has been called
+        self.introduced = False  # whether the other side was told which classes this one has
         self.kind = None  # the class under test; the side of the check knows only that it is one
         self.lost = None  # the Run of a Lost, which a check may have caught
         self.raised = None, None  # the last exception that came, and its Run
@@ -178,14 +178,15 @@ class Peer:
             sys.setrecursionlimit(limit)
 
     def ask(self, number: int, method: str, args: tuple, kwargs: dict) -> None:
+        """Send the request."""
         try:
-            told = self.table.write([*args, *kwargs.values()])
+            parts = self.table.write([*args, *kwargs.values()])
         except Uncarried as error:
             self.lose(Run("unjudged", error=f"the check cannot give the program {error}"))
-        request = {"call": [number, method, list(kwargs), *told]}
-        if self.strict and not self.called:
+        request = {"call": [number, method, list(kwargs), *parts]}
+        if self.strict and not self.introduced:
             request["classes"] = [k for k, x in self.names.items() if isinstance(x, type)]
-            self.called = True
+            self.introduced = True
         try:
             self.send(self.fd, request, self.room)
         except BrokenPipeError:
@@ -212,13 +213,14 @@ class Peer:
         if status != "ok":
             self.lose(Run(status, error=error[:500]))
         try:
-            names, text, *told = message["value"]
-            values, *changes = self.read(True, *told)
-            problem = make_exception(names, values, self.names) if names is not None else None
+            names, text, *parts = message["value"]
+            told = self.read(*parts, answer=True)
+            raised = names is not None
+            problem = make_exception(names, told.values, self.names) if raised else None
             if self.strict:
-                self.odd.answer(number, method, values, changes, problem)
+                self.odd.answer(number, method, told, problem)
             if problem is None:
-                (value,) = values
+                (value,) = told.values
                 return value
             if self.strict and ends_loops(problem, method):
                 problem = RuntimeError(f"the program raised {type(problem).__name__}")
@@ -227,8 +229,8 @@ class Peer:
             self.lose(Run("error", error=f"malformed report: {error}"[:200]))
         raise problem
 
-    def read(self, answer: bool, *told: list) -> tuple[list, ...]:
-        return Reader(self.table, self.revive, self.strict).read(answer, *told)
+    def read(self, *parts: list, answer: bool = False) -> Told:
+        return Reader(self.table, self.revive, self.strict).read(*parts, answer=answer)
 
     def lose(self, run: Run) -> None:
         self.lost = self.lost or run
@@ -236,13 +238,14 @@ class Peer:
 
     # --- calls from the other side
 
-    def answer(self, number: int, method: str, keys: list, *told: list) -> list:
+    def answer(self, number: int, method: str, keys: list, *parts: list) -> list:
         """[names of the exception's classes or None, its text, *message of Table.write()]"""
-        args, *changes = self.read(False, *told)
+        told = self.read(*parts)
         if self.strict:
-            self.odd.called(args, changes)
-        kwargs = dict(zip(keys, args[len(args) - len(keys) :], strict=True))
-        args, changes = args[: len(args) - len(keys)], None
+            self.odd.called(told)
+        count = len(told.values) - len(keys)
+        kwargs = dict(zip(keys, told.values[count:], strict=True))
+        args, told = told.values[:count], None
         kind, target = self.lent[number]
         do = (METHODS[kind] if self.strict else ANY)[method]
         names, text = None, ""
