@@ -179,7 +179,6 @@ class Table:
         x = self.objects.pop(i)
         del self.index[id(x)]
         self.rows.pop(i, None)
-        self.given.discard(i)
 
     def add(self, i: int, x: object, row: list) -> None:
         """x came under this number."""

@@ -463,6 +463,17 @@ def test_more_than_a_message_may_hold_can_be_kept():
     assert len(got[0]) == 1
 
 
+def test_what_came_inside_of_a_change_and_is_emptied_later_counts(box):
+    pytest.importorskip("numpy")
+    check = "import numpy\ndef check(f):\n    a, b, c = f(3.0), f(4.0), f(5.0)\n"
+    check += "    assert numpy.allclose(a[0], [9.0]) and len(b) == len(c) == 1"
+    problem = Problem("p", "", {"check": check, "entry_point": "f"}, "def f(x): return [[x * x]]")
+    program = "r, s = [[1]], [1]\ndef f(x):\n    if x == 4: r[0] = s\n    if x == 5: s.clear()\n"
+    program += "    return r if x == 3 else [1]"
+    verdict = judge(box, problem, program)
+    assert verdict.status == "failed" and "of another kind" in verdict.error, verdict
+
+
 def test_a_buffer_that_the_check_has_left_may_be_emptied(box):
     pytest.importorskip("numpy")
     check = "import numpy\ndef check(f):\n    assert [*map(numpy.sum, f(3))] == [0, 1, 2]"
