@@ -7,6 +7,7 @@ import hashlib
 import random
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 
 from config import Config, literal
@@ -66,16 +67,18 @@ class Question:
         """`f([1, 2], 3)`, or the text of stdin."""
         return show_call(self.input, self.fn_name)
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Tells apart questions that differ in program or call."""
+        """Tells apart questions that differ in program or call. A step asks it of all that wait."""
         kind = "" if self.objective == "align" else f"\0{self.objective}"
         text = f"{self.program}\0{self.call}{kind}".encode(errors="replace")
         return hashlib.sha256(text).hexdigest()[:16]
 
     def row(self) -> dict:
         """As JSON can hold it: an input may have tuples, or keys that are no text."""
-        return vars(self) | {"input": encode(self.input, **NO_CAPS)}
+        row = vars(self) | {"input": encode(self.input, **NO_CAPS)}
+        row.pop("key", None)  # which is made again
+        return row
 
     @classmethod
     def from_row(cls, row: dict) -> Self:

@@ -333,6 +333,10 @@ def test_failed_programs_of_every_style_become_questions(row, program, pool):
             APPS | {"input_output": '{"inputs": [%s], "outputs": [1]}' % ("9" * 5000)},
             "4,300 digits",
         ),
+        (
+            TACO | {"starter_code": "#User function\n\nclass Solution:\n    def f(self, n):"},
+            "a driver that calls the starter code",
+        ),
         (CONTESTS | {"input_file": "in.txt"}, "file"),
         (CONTESTS | {"public_tests": {}, "generated_tests": {}}, "no test"),
         (OPEN_R1 | {"verification_info": {"language": "rust", "test_cases": []}}, "rust"),
@@ -378,6 +382,12 @@ def test_what_the_harness_imports_is_no_answer(program, status, sandbox):
     tests = {"fn_name": "gcd", "inputs": [[12, 18], [7, 5]], "outputs": [6, 1]}
     row = APPS_FUNCTION | {"input_output": json.dumps(tests)}
     assert judge(sandbox, to_problem(row, "here"), program).status == status
+
+
+def test_lines_that_end_as_on_windows_end_as_on_linux(sandbox):
+    tests = {"inputs": ["ab\r\ncd\r\n", ["x\r", "y"]], "outputs": ["2 2\r\n", "1 1"]}
+    problem = to_problem(TACO | {"input_output": json.dumps(tests)}, "here")
+    assert judge(sandbox, problem, "print(len(input()), len(input()))").status == "passed"
 
 
 def test_programs_of_stdin_have_the_imports_and_the_builtin_pow(sandbox):

@@ -579,6 +579,7 @@ def test_worked_examples_are_answered_by_a_trace_and_come_as_earlier_turns(sandb
 def test_a_question_survives_a_checkpoint_whatever_its_input():
     for given in ([{(5, 6): 3}, (1, 2), {1: {2}}], [[*range(300_000)]], "stdin\n"):
         question = Question("", given, "f", {"x": 1}, "p", "1/2/3")
+        assert question.key is question.key  # made once, for thousands may wait
         again = Question.from_row(json.loads(json.dumps(question.row())))
         assert again == question and again.key == question.key
 
