@@ -33,6 +33,8 @@ ARMS = {  # name -> flags; None is the model before training
     "more": ["--prompts_per_step=16", "--align_ratio=0.5"],  # GRPO's programs, and questions on top
     "random": [GRPO],  # programs are paid by a coin
     "dealt": [],  # questions expect the values of others
+    "easy": ["--problems=basics"],  # it passes most of these, and knows half of the values
+    "passed": [],  # questions are about the programs that passed
 }
 TASKS = {  # label -> flags of eval.py; "sampled" at the temperature of training
     "greedy": [
@@ -82,7 +84,21 @@ def deal_targets() -> None:
     train.Prompts.add_questions = deal
 
 
-CONTROLS = {"random": pay_by_a_coin, "dealt": deal_targets}
+def ask_about_what_passed() -> None:
+    """Let train.py ask about the programs that passed, and about no others."""
+    import train
+
+    align = train.OBJECTIVES["align"]
+
+    def ask(sandbox: object, problem: object, verdict: object, cfg: Config) -> list:
+        if verdict.status != "passed":
+            return []
+        return align.ask(sandbox, problem, dataclasses.replace(verdict, status="failed"), cfg)
+
+    train.OBJECTIVES["align"] = align._replace(ask=ask)
+
+
+CONTROLS = {"random": pay_by_a_coin, "dealt": deal_targets, "passed": ask_about_what_passed}
 
 
 # ------------------------------------------------------------------------------- what is kept

@@ -403,9 +403,14 @@ def test_what_one_side_alone_holds_is_forgotten():
 
 
 def test_what_is_unchanged_is_not_told_again():
-    items = [{8, 16, 0, 24}, {1.5: []}, [print, len], collections.deque([1], 3), math.nan]
-    check, program = two_peers(lambda *given: items.extend(given) or items)
-    mine = [{16, 8, 24, 0}, sorted, [abs], {2: 3}]
+    items = [{8, 16, 0, 24}, {1.5: []}, [print, lambda: 1], collections.deque([1], 3), math.nan]
+
+    def function(*given: object) -> list:
+        assert program.table.changes(set()) == []
+        return items.extend(given) or items
+
+    check, program = two_peers(function)
+    mine = [{16, 8, 24, 0}, sorted, [abs, lambda: 2], {2: 3}]
     everything = check.call(0, "__call__", mine, {})
     for peer in (check, program):
         assert len(peer.table.objects) > 5
