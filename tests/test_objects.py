@@ -137,11 +137,18 @@ def test_an_array_that_is_kept_is_lists_to_a_check_without_numpy(box):
     assert judge(box, problem, program).status == "passed"
 
 
-def test_many_lists_that_both_sides_keep_take_no_quadratic_time(box):
-    program = "kept = []\ndef f(emit):\n    for i in range(3000):\n"
-    program += "        kept.append([i] * 50)\n        emit(kept[-1])"
-    check = "def check(f):\n    got = []\n    f(got.append)\n    assert len(got) == 3000"
-    # one call, in which 225 million values would be looked at
+@pytest.mark.parametrize(
+    "check, program",
+    [  # one call, in which 225 or 60 million values would be looked at
+        ("f(got.append)", "kept = []\ndef f(emit):\n    for i in range(3000):\n"
+         "        kept.append([i] * 50)\n        emit(kept[-1])"),
+        ("f(got.append, [1] * 20_000)",
+         "def f(emit, xs):\n    for i in range(3000): emit(xs[i])"),
+    ],
+    ids=["kept", "given"],
+)  # fmt: skip
+def test_what_both_sides_hold_takes_no_quadratic_time(box, check, program):
+    check = f"def check(f):\n    got = []\n    {check}\n    assert len(got) == 3000"
     problem = Problem("p", "", {"check": check, "entry_point": "f"})
     assert judge(box, problem, program).status == "passed"
 
