@@ -168,7 +168,8 @@ def is_array(x: object, max_items: int) -> bool:
         kind is numpy.ndarray or kind.__module__ == "numpy" and issubclass(kind, numpy.generic)
     ):
         return False
-    return x.size <= max_items and x.dtype.kind in "biufcSUO"  # no dates, which become numbers
+    # no dates, which become numbers; no long doubles, which tolist() leaves what they are
+    return x.size <= max_items and x.dtype.kind in "biufcSUO" and x.dtype.char not in "gG"
 
 
 def decode(

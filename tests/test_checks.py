@@ -293,6 +293,10 @@ RIGHT = {
         "import sys\nsys.setrecursionlimit(9999)\ndef f(n): return n and f(n - 1)",
         "assert candidate(5000) == 0 and candidate(5000) == 0",
     ),
+    "the highest limit of recursion": (
+        "import sys\nsys.setrecursionlimit(2**31 - 1)\ndef f(g, it): return g(sum(it))",
+        "assert candidate(lambda x: x + 1, iter([1, 2])) == 4",
+    ),
 }  # fmt: skip
 
 
@@ -300,6 +304,12 @@ RIGHT = {
 def test_a_right_program_passes(box, case):
     run = verdict(box, *RIGHT[case])
     assert (run.status, run.error) == ("passed", "")
+
+
+def test_a_long_double_which_stays_one_as_a_list_is_refused_at_once(box):
+    program = "import numpy as np\ndef f(x): return np.array([x], np.longdouble)"
+    run = verdict(box, program, "assert candidate(3) == 3")
+    assert run.status == "error" and "a value of type ndarray" in run.error
 
 
 WRONG = {
