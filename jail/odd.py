@@ -117,7 +117,7 @@ class Odd:
         """The program is called. target: what stands for the object; None: the function under test.
         Functions and iterators have one use, and objects have those that the solution's have."""
         if method not in NEXT and not isinstance(target, types.FunctionType | None):
-            self.asked.add(f"{method} {args[0]}" if method in ("getattr", "setattr") else method)
+            self.asked.add(f"{method} {args[0]}" if method.endswith("attr") else method)
 
     def called(self, told: Told) -> None:
         """The program calls a function of the check's."""

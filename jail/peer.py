@@ -19,6 +19,7 @@ import os
 import sys
 import traceback
 import types
+from _thread import RLock
 from collections.abc import Callable, Iterator
 
 from jail.objects import Reader, Table, Told, Uncarried, by_name, exception_names, make_exception
@@ -46,7 +47,7 @@ OPERATORS += [f"__{name}__" for name in (*OTHERS.split(), "reversed")]
 COPIES = ("__copy__", "__deepcopy__", "__reduce_ex__")
 ROOM_FRAMES = 100  # of the stack: where a program meets its end, a call must not stop half-way
 PEER = "peer of a Proxy"  # no name that a class can have
-ATTRIBUTES = {"getattr": getattr, "setattr": setattr}
+ATTRIBUTES = {"getattr": getattr, "setattr": setattr, "delattr": delattr}
 ANY = METHODS["function"] | METHODS["generator"] | SPECIAL | ATTRIBUTES  # of the program's objects
 to_json = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -105,6 +106,9 @@ class Proxy:
     def __setattr__(self, name: str, value: object) -> None:
         vars(self)[PEER][0]("setattr", (name, value), {})
 
+    def __delattr__(self, name: str) -> None:
+        vars(self)[PEER][0]("delattr", (name,), {})
+
     def __eq__(self, other: object) -> bool:
         if other is not self and other is not None:
             vars(self)[PEER][1](Run("unjudged", error="the check compares objects of the program"))
@@ -146,6 +150,7 @@ class Peer:
         self.started = started or (lambda: None)
         self.lent, self.numbers = [], {}  # (kind, object that the other side may use); id -> number
         self.borrowed, self.theirs = {}, {}  # number -> what stands for theirs; id -> number
+        self.turn = RLock()  # of a thread: until its call is answered, no other may read or write
         self.table = Table(names, caps(room), self.lend, exact=strict)
         self.odd = Odd(self.theirs, self.table)
         self.introduced = False  # whether the other side was told which classes this one has
@@ -157,6 +162,10 @@ class Peer:
     # --- calls to the other side
 
     def call(self, number: int, method: str, args: tuple, kwargs: dict) -> object:
+        with self.turn:
+            return self.take_turn(number, method, args, kwargs)
+
+    def take_turn(self, number: int, method: str, args: tuple, kwargs: dict) -> object:
         self.started()
         if self.strict:
             self.odd.ask(self.borrowed.get(number), method, args)

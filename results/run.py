@@ -4,8 +4,7 @@
 
 All arms are configs/coder.py and differ in what ARMS and CONTROLS say alone. Learning rate, samples
 a step and steps were chosen by GRPO alone. MBPP and CRUXEval are files under data/ (docs/data.md).
-An interrupted command goes on where it was. Left out: arms side by side, which on two cores would
-spoil the times.
+An interrupted command goes on where it was. Run nothing beside it, or its times say nothing.
 """
 
 import dataclasses
@@ -25,7 +24,7 @@ from config import Config, load_config  # noqa: E402
 from problems.stats import by_problem  # noqa: E402
 
 STUDY = ["configs/coder.py", "--eval_every=0"]
-GRPO = "--align_ratio=0"
+GRPO, HARD = "--align_ratio=0", "basics-hard,basics-hard-trace"
 ARMS = {  # name -> flags; None is the model before training
     "base": None,
     "grpo": [GRPO],
@@ -37,11 +36,8 @@ ARMS = {  # name -> flags; None is the model before training
     "passed": [],  # questions are about the programs that passed
 }
 TASKS = {  # label -> flags of eval.py; "sampled" at the temperature of training
-    "greedy": [
-        "--tasks=humaneval,mbpp,cruxeval-o,basics-hard,basics-hard-trace,basics-hard-output",
-        "--temperature=0",
-    ],
-    "sampled": ["--tasks=mbpp:200,cruxeval-o:200,basics-hard,basics-hard-trace", "--n=4"],
+    "greedy": [f"--tasks=humaneval,mbpp,cruxeval-o,{HARD},basics-hard-output", "--temperature=0"],
+    "sampled": [f"--tasks=mbpp:200,cruxeval-o:200,{HARD}", "--n=4"],
 }
 CURVE = ["step", "reward/code", "reward/align", "align/share", "align/right", "align/unparsed"]
 CURVE += ["entropy/code", "flat_groups", "tokens", "time/step", "time/sample", "time/train"]
@@ -91,9 +87,8 @@ def ask_about_what_passed() -> None:
     align = train.OBJECTIVES["align"]
 
     def ask(sandbox: object, problem: object, verdict: object, cfg: Config) -> list:
-        if verdict.status != "passed":
-            return []
-        return align.ask(sandbox, problem, dataclasses.replace(verdict, status="failed"), cfg)
+        other = "failed" if verdict.status == "passed" else "passed"
+        return align.ask(sandbox, problem, dataclasses.replace(verdict, status=other), cfg)
 
     train.OBJECTIVES["align"] = align._replace(ask=ask)
 
@@ -136,7 +131,6 @@ def commit() -> str:
     return found + "-dirty" * bool(changes)
 
 
-# ------------------------------------------------------------------------------- one run
 def python(*command: str) -> None:
     """A command of this project, from its root. Exits with its status if it fails."""
     print("$ python", *command, flush=True)

@@ -3,9 +3,8 @@
     python results/table.py            # write them
     python results/table.py --check    # say whether they are what the runs say (exit 1)
 
-A number is the mean over seeds of the mean over problems, with greedy decoding; its interval is a
-bootstrap over problems (families of problems, in basics-hard). The seeds' own numbers stand beside
-it, for no interval here speaks of other seeds.
+A number is a mean over seeds and problems, greedily; its interval is a bootstrap over problems (in
+basics-hard over families). No interval speaks of other seeds, so their own numbers stand beside it.
 """
 
 import json
@@ -28,6 +27,8 @@ ARMS = {  # arm -> what it is called; what it is compared with; its colour
     "random": ("GRPO, paid by a coin", "base", "#888"),
     "dealt": ("CodeRL+, values of other questions", "grpo", "#8250df"),
     "more": ("CodeRL+, questions on top", "grpo", "#1a7f37"),
+    "easy": ("CodeRL+, easier problems", "grpo", "#bf3989"),
+    "passed": ("CodeRL+, about what passed", "grpo", "#9a6700"),
 }
 COLUMNS = {  # task -> heading
     "humaneval": "HumanEval",
@@ -47,7 +48,6 @@ def read_runs(folder: Path) -> Runs:
     return {a: found for a in ARMS if (found := [row for row in rows if row["arm"] == a])}
 
 
-# ------------------------------------------------------------------------------- tables
 def greedy(row: dict, task: str) -> list[float]:
     """Values by problem, in order of ids."""
     return row["evaluations"]["greedy"][task]["values"]
@@ -119,16 +119,14 @@ def forms(runs: Runs) -> str:
     return table(["greedy, %", *(f"{COLUMNS[t]}: parse, right of those" for t in FORM)], rows)
 
 
-# ------------------------------------------------------------------------------- curves
 def points(row: dict, axis: str) -> list[tuple[float, float]]:
     """(x, mean reward of programs in the last SMOOTH steps). x: samples or minutes so far."""
     curve, found, minutes = row["curve"], [], 0.0
     for i, step in enumerate(curve["step"]):
         minutes += curve["time/step"][i] / 60
         recent = curve["reward/code"][max(0, i + 1 - SMOOTH) : i + 1]
-        found.append(
-            (row["samples_per_step"] * step if axis == "samples" else minutes, mean(recent))
-        )
+        x = row["samples_per_step"] * step if axis == "samples" else minutes
+        found.append((x, mean(recent)))
     return found
 
 
@@ -142,7 +140,6 @@ def plot(runs: Runs) -> str:
     return chart(panels, {ARMS[a][0]: ARMS[a][2] for a in runs if a != "base"})
 
 
-# ------------------------------------------------------------------------------- files
 def with_table(page: str, name: str, rows: str) -> str:
     """`page` with `rows` between the marks of `name`, which have to be there."""
     begin, end = f"<!-- {name}: written by results/table.py -->", f"<!-- end of {name} -->"

@@ -14,12 +14,23 @@ import pytest
 import results.run
 import train
 from config import Config, load_config
-from problems.problem import Question
+from problems.problem import Problem, Question
 from results import table
-from results.run import ARMS, CONTROLS, GRPO, STUDY, curve, deal_targets, evaluation, pay_by_a_coin
+from results.run import (
+    ARMS,
+    CONTROLS,
+    GRPO,
+    STUDY,
+    ask_about_what_passed,
+    curve,
+    deal_targets,
+    evaluation,
+    pay_by_a_coin,
+)
 from reward import Verdict
 from rollout import Response
 from run import step_metrics
+from sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
 SIZES = {"humaneval": 164, "basics-hard": 49, "basics-hard-trace": 49}
@@ -161,6 +172,18 @@ def test_dealt_targets_have_the_names_of_a_question_and_the_values_of_others(mon
     assert known.target == {"y": 7}
     asked.clear()
     train.Prompts.add_questions(prompts, [])  # a step without questions
+
+
+def test_questions_may_be_about_the_programs_that_passed(monkeypatch):
+    monkeypatch.setattr(train, "OBJECTIVES", dict(train.OBJECTIVES))
+    program = "def f(n):\n    k = n * 7\n    return k - 1"
+    problem = Problem("p", "", {"inputs": [[6]], "outputs": [41], "fn_name": "f"})
+    ask_about_what_passed()
+    with contextlib.closing(Sandbox()) as box:
+        for status, target in (("failed", []), ("passed", [{"k": 42, "output": 41}])):
+            verdict = Verdict(status, program=program)
+            asked = train.OBJECTIVES["align"].ask(box, problem, verdict, Config())
+            assert [question.target for question in asked] == target
 
 
 def test_what_is_kept_of_a_run(tmp_path):
