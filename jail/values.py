@@ -26,6 +26,8 @@ MAX_COMPARISONS = 500_000  # of items with equal hashes in one value: less than 
 MAX_BUILD_S = 1.0  # of CPU time, for one set or dict; 200,000 items take 0.02 s
 OUTPUT_BYTES = 4 << 20  # a program may print as much per input; some contests want 1e5 numbers
 TYPES = (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict)  # as values
+NUMBERS = {bool, int, float}
+SIMPLE = NUMBERS | {str, type(None)}  # of what JSON holds: values that stand for themselves
 NEW = {  # a value of a subclass -> the builtin value that it holds; runs no code of the subclass
     str: str.__str__, bytes: lambda x: bytes.__add__(x, b""),
     int: int.__pos__, float: float.__pos__, bytearray: bytes,
@@ -86,7 +88,10 @@ def encode(
     a builtin value: named tuples, members of an IntEnum, a Fraction or Decimal.
     """
     if value is None or type(value) is int and -(1 << 63) < value < 1 << 63:
-        return value  # most values need no look
+        return value  # most values need no look, nor do most lists of arguments
+    few = type(value) is list and len(value) < max_nodes
+    if few and NUMBERS.issuperset(map(type, value)) and all(abs(x) < 1 << 63 for x in value):
+        return value[:]  # JSON has them, for a NaN is below nothing
     nodes, chars, path = count(1), 0, set()
     texts = {}  # id of a set's data -> its JSON, so that no outer set has to write it again
 
@@ -179,6 +184,8 @@ def decode(
     """The inverse of encode. ValueError for data that encode never makes. Runs no code."""
     if type(data) is not dict and type(data) is not list:
         return data
+    if type(data) is list and len(data) <= max_nodes and SIMPLE.issuperset(map(type, data)):
+        return data[:]
     nodes, hashable = 0, Comparisons().hashable
 
     def inner(items: list, depth: int) -> list:
