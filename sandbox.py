@@ -261,12 +261,13 @@ class Pool(contextlib.AbstractContextManager):
             return fn(self._sandbox(new=True), *args)
 
     def _sandbox(self, new: bool = False) -> Sandbox:
-        if new:
-            self._own.sandbox.close()  # its twins, too, of which one may have broken
-        if new or not hasattr(self._own, "sandbox"):
-            self._own.sandbox = Sandbox(**self._limits)
-            self._made.append(self._own.sandbox)
-        return self._own.sandbox
+        own = getattr(self._own, "sandbox", None)  # None if it never started
+        if own and new:
+            own.close()  # its twins, too, of which one may have broken
+        if new or not own:
+            own = self._own.sandbox = Sandbox(**self._limits)
+            self._made.append(own)
+        return own
 
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)

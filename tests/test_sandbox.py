@@ -1311,6 +1311,15 @@ def test_a_pool_ends_the_sandbox_of_which_a_twin_broke():
         assert len({*seen}) == 4 and wait_until(lambda: all(map(gone, {*seen} - {seen[-1]})))
 
 
+def test_a_pool_says_why_no_sandbox_starts(monkeypatch):
+    def start(**limits: object) -> None:
+        raise SandboxBroken("the zygote died")
+
+    monkeypatch.setattr(sandbox, "Sandbox", start)
+    with Pool(1) as pool, pytest.raises(SandboxBroken, match="the zygote died"):
+        pool.submit(run, "print(1)").result()
+
+
 def test_no_process_is_left_after_close():
     with Pool(2) as pool:
         found = [pid for f in [pool.submit(processes) for _ in range(4)] for pid in f.result()]
