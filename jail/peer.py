@@ -19,7 +19,6 @@ import os
 import sys
 import traceback
 import types
-from _thread import RLock
 from collections.abc import Callable, Iterator
 
 from jail.objects import Reader, Table, Told, Uncarried, by_name, exception_names, make_exception
@@ -150,7 +149,6 @@ class Peer:
         self.started = started or (lambda: None)
         self.lent, self.numbers = [], {}  # (kind, object that the other side may use); id -> number
         self.borrowed, self.theirs = {}, {}  # number -> what stands for theirs; id -> number
-        self.turn = RLock()  # of a thread: until its call is answered, no other may read or write
         self.table = Table(names, caps(room), self.lend, exact=strict)
         self.odd = Odd(self.theirs, self.table)
         self.introduced = False  # whether the other side was told which classes this one has
@@ -162,10 +160,6 @@ class Peer:
     # --- calls to the other side
 
     def call(self, number: int, method: str, args: tuple, kwargs: dict) -> object:
-        with self.turn:
-            return self.take_turn(number, method, args, kwargs)
-
-    def take_turn(self, number: int, method: str, args: tuple, kwargs: dict) -> object:
         self.started()
         if self.strict:
             self.odd.ask(self.borrowed.get(number), method, args)

@@ -26,8 +26,7 @@ MAX_COMPARISONS = 500_000  # of items with equal hashes in one value: less than 
 MAX_BUILD_S = 1.0  # of CPU time, for one set or dict; 200,000 items take 0.02 s
 OUTPUT_BYTES = 4 << 20  # a program may print as much per input; some contests want 1e5 numbers
 TYPES = (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict)  # as values
-NUMBERS = {bool, int, float}
-SIMPLE = NUMBERS | {str, type(None)}  # of what JSON holds: values that stand for themselves
+SIMPLE = {bool, int, float, str, type(None)}  # of what JSON holds: they stand for themselves
 NEW = {  # a value of a subclass -> the builtin value that it holds; runs no code of the subclass
     str: str.__str__, bytes: lambda x: bytes.__add__(x, b""),
     int: int.__pos__, float: float.__pos__, bytearray: bytes,
@@ -89,9 +88,8 @@ def encode(
     """
     if value is None or type(value) is int and -(1 << 63) < value < 1 << 63:
         return value  # most values need no look, nor do most lists of arguments
-    few = type(value) is list and len(value) < max_nodes
-    if few and NUMBERS.issuperset(map(type, value)) and all(abs(x) < 1 << 63 for x in value):
-        return value[:]  # JSON has them, for a NaN is below nothing
+    if type(value) is list and len(value) < max_nodes and all(map(is_small, value)):
+        return value[:]
     nodes, chars, path = count(1), 0, set()
     texts = {}  # id of a set's data -> its JSON, so that no outer set has to write it again
 
@@ -142,7 +140,7 @@ def encode(
             data = {kind.__name__: items}
             if ordered:
                 texts[id(data)] = f'{{"{kind.__name__}": [{", ".join(sorted(keys))}]}}'
-        elif kind in DICTS:  # a Counter equals the dict of its items
+        elif any(kind is x for x in DICTS):  # a Counter equals the dict of its items
             data = {"dict": [[walk(k), walk(v)] for k, v in dict.items(x)]}
         elif classes is not None and classes.get(kind.__name__) is kind:
             data = {"object": [kind.__name__, {k: walk(v) for k, v in vars(x).items()}]}
@@ -158,6 +156,11 @@ def encode(
     data = walk(value)
     texts.clear()  # walk refers to itself, and would keep them until the next collection
     return data
+
+
+def is_small(x: object) -> bool:
+    """A number of 64 bits that JSON has. It asks no type for its hash: that may be a program's."""
+    return (type(x) is int or type(x) is float) and -(1 << 63) < x < 1 << 63
 
 
 def held_by(x: object) -> object:

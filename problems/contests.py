@@ -14,7 +14,7 @@ from problems.pickles import private_tests
 from problems.problem import Problem, Unusable
 
 IO = ("input", "output")  # keys of the tests of several sources
-DEFINITION = re.compile(r"^\s*(class|def)\s", re.MULTILINE)
+DEFINITION = re.compile(r"^[ \t]*(class|def)\s", re.MULTILINE)
 FENCED = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)\n?```", re.DOTALL)
 
 
@@ -124,8 +124,8 @@ def int_keys(value: object) -> object:
 
 def as_text(value: object) -> str:
     """A stdin or stdout text; some rows hold a list of its lines, or lines as Windows ends them."""
-    text = "\n".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text.replace("\r\n", "\n")
+    lines = value if isinstance(value, list) else str(value).split("\n")
+    return "\n".join(str(line).removesuffix("\r") for line in lines)
 
 
 def how_to_answer(tests: dict, starter: str) -> str:
@@ -170,7 +170,8 @@ def from_apps(row: dict) -> Problem:
     """APPS (Hendrycks et al., arXiv 2105.09938) and TACO (arXiv 2312.14852)."""
     tests = io_tests(row["input_output"])
     text, starter = row["question"], row.get("starter_code") or ""
-    if not tests["fn_name"] and DEFINITION.search(starter):  # TACO's rows from geeksforgeeks
+    reads = re.search("input|stdin", starter)
+    if not tests["fn_name"] and DEFINITION.search(starter) and not reads:  # of geeksforgeeks
         raise Unusable("its tests are for a driver that calls the starter code and is not here")
     name = first_name(*(row.get(key) for key in ("problem_id", "id", "name")), text=text)
     solutions = [str(source) for source in parsed(row.get("solutions")) or []]

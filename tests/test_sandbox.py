@@ -1311,6 +1311,21 @@ def test_a_pool_ends_the_sandbox_of_which_a_twin_broke():
         assert len({*seen}) == 4 and wait_until(lambda: all(map(gone, {*seen} - {seen[-1]})))
 
 
+def test_a_list_is_encoded_without_a_question_to_the_types_of_its_items():
+    class Meta(type):
+        def __eq__(cls, other: object) -> bool:
+            raise AssertionError("asked")  # and no hash
+
+    class Own(metaclass=Meta):
+        pass
+
+    for value in ([Own()], [1, Own()], Own()):
+        with pytest.raises(ValueError, match="no plain builtin type"):
+            encode(value)
+    numbers = [1, 2.5, True, -(1 << 63), 1 << 63, math.inf, None]
+    assert repr(decode(encode(numbers))) == repr(numbers)
+
+
 def test_a_pool_says_why_no_sandbox_starts(monkeypatch):
     def start(**limits: object) -> None:
         raise SandboxBroken("the zygote died")
