@@ -17,6 +17,7 @@ import random
 import re
 import signal
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import redirect_stdout, suppress
@@ -357,6 +358,7 @@ def check_attacks(attacks: list[str], n: int, rng: random.Random) -> Counter:
 
 def main() -> None:
     options = dict(a.lstrip("-").partition("=")[::2] for a in sys.argv[2:])
+    warnings.simplefilter("ignore", SyntaxWarning)  # of the random programs
     n, seed = int(options.get("n", 20_000)), int(options.get("seed", 0))
     if sys.argv[1] == "attacks":
         from test_forgery import ATTACKS

@@ -165,7 +165,7 @@ class Peer:
             self.odd.ask(self.borrowed.get(number), method, args)
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(limit)  # raises here, where nothing is told yet, if not below
-        sys.setrecursionlimit(more := min(limit + ROOM_FRAMES, 2**31 - 1))
+        sys.setrecursionlimit(with_room := min(limit + ROOM_FRAMES, 2**31 - 1))
         try:
             self.ask(number, method, args, kwargs)
             while "call" in (message := self.receive()):
@@ -174,7 +174,7 @@ class Peer:
                     value = self.answer(*message["call"])
                 except MALFORMED as error:
                     self.lose(Run("error", error=f"malformed call: {error}"[:200]))
-                sys.setrecursionlimit(more)
+                sys.setrecursionlimit(with_room)
                 self.send(self.fd, {"status": "ok", "value": value}, self.room)
             return self.read_answer(message, number, method)
         finally:

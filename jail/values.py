@@ -26,7 +26,7 @@ MAX_COMPARISONS = 500_000  # of items with equal hashes in one value: less than 
 MAX_BUILD_S = 1.0  # of CPU time, for one set or dict; 200,000 items take 0.02 s
 OUTPUT_BYTES = 4 << 20  # a program may print as much per input; some contests want 1e5 numbers
 TYPES = (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict)  # as values
-SIMPLE = {bool, int, float, str, type(None)}  # of what JSON holds: they stand for themselves
+SIMPLE = {bool, int, float, str, type(None)}  # in data: these stand for themselves
 NEW = {  # a value of a subclass -> the builtin value that it holds; runs no code of the subclass
     str: str.__str__, bytes: lambda x: bytes.__add__(x, b""),
     int: int.__pos__, float: float.__pos__, bytearray: bytes,
@@ -75,21 +75,19 @@ def share(value: object) -> float:
 def encode(
     value: object, max_nodes: int = CAPS["max_nodes"], max_chars: int = CAPS["max_chars"],
     max_bits: int = CAPS["max_bits"], max_depth: int = CAPS["max_depth"],
-    classes: dict | None = None, arrays: bool = False, ordered: bool = True,
-    subclasses: bool = False,
+    arrays: bool = False, ordered: bool = True, subclasses: bool = False,
 ) -> object:  # fmt: skip
     """`value` as JSON data; ValueError if a part has no exact builtin type, or exceeds a cap.
 
     Calls no user code. max_chars limits all strings and bytes together, max_bits one integer.
-    `classes`, the names of a module, also admits instances of that module's classes, such as
-    LeetCode's TreeNode. `arrays` admits numpy's arrays and numbers, as lists and numbers.
-    `ordered`: sets are sorted, so that equal sets give equal data. `subclasses` admits what equals
-    a builtin value: named tuples, members of an IntEnum, a Fraction or Decimal.
+    `arrays` admits numpy's arrays and numbers, as lists and numbers. `ordered`: sets are sorted, so
+    that equal sets give equal data. `subclasses` admits what equals a builtin value: named tuples,
+    members of an IntEnum, a Fraction or Decimal.
     """
-    if value is None or type(value) is int and -(1 << 63) < value < 1 << 63:
-        return value  # most values need no look, nor do most lists of arguments
+    if value is None or is_small(value):  # most values need no look
+        return value
     if type(value) is list and len(value) < max_nodes and all(map(is_small, value)):
-        return value[:]
+        return value[:]  # nor do most lists of arguments
     nodes, chars, path = count(1), 0, set()
     texts = {}  # id of a set's data -> its JSON, so that no outer set has to write it again
 
@@ -142,8 +140,6 @@ def encode(
                 texts[id(data)] = f'{{"{kind.__name__}": [{", ".join(sorted(keys))}]}}'
         elif any(kind is x for x in DICTS):  # a Counter equals the dict of its items
             data = {"dict": [[walk(k), walk(v)] for k, v in dict.items(x)]}
-        elif classes is not None and classes.get(kind.__name__) is kind:
-            data = {"object": [kind.__name__, {k: walk(v) for k, v in vars(x).items()}]}
         elif arrays and is_array(x, max_nodes):
             data = walk(x.tolist())
         elif subclasses and (held := held_by(x)) is not None:
@@ -159,7 +155,7 @@ def encode(
 
 
 def is_small(x: object) -> bool:
-    """A number of 64 bits that JSON has. It asks no type for its hash: that may be a program's."""
+    """Is it a number that stands for itself? A set of types would ask `x`'s type for its hash."""
     return (type(x) is int or type(x) is float) and -(1 << 63) < x < 1 << 63
 
 
@@ -180,10 +176,7 @@ def is_array(x: object, max_items: int) -> bool:
     return x.size <= max_items and x.dtype.kind in "biufcSUO" and x.dtype.char not in "gG"
 
 
-def decode(
-    data: object, classes: dict | None = None, max_depth: int = 200,
-    max_nodes: int = NO_CAPS["max_nodes"],
-) -> object:  # fmt: skip
+def decode(data: object, max_depth: int = 200, max_nodes: int = NO_CAPS["max_nodes"]) -> object:
     """The inverse of encode. ValueError for data that encode never makes. Runs no code."""
     if type(data) is not dict and type(data) is not list:
         return data
@@ -225,11 +218,6 @@ def decode(
                 return float(x)
             if tag == "complex":
                 return complex(x)
-            kind = classes[x[0]]
-            if tag == "object" and type(kind) is type and kind.__module__ == classes["__name__"]:
-                instance = object.__new__(kind)  # a class of that module; its __init__ does not run
-                vars(instance).update({name: read(y, depth) for name, y in x[1].items()})
-                return instance
         except (TypeError, LookupError, AttributeError, OverflowError) as error:
             raise ValueError(f"not an encoded value: {error}") from None
         raise ValueError("not an encoded value: unknown tag")

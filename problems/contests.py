@@ -129,9 +129,12 @@ def as_text(value: object) -> str:
 
 
 def how_to_answer(tests: dict, starter: str) -> str:
-    """What a statement leaves open: what to define, or where to read and to print."""
+    """What a statement leaves open: what to define, or where to read and to print. Raises Unusable
+    where a driver that is not here would read and call the starter, as in geeksforgeeks' rows."""
     if name := tests.get("fn_name") or tests.get("entry_point"):
         return "" if starter else f"\n\nWrite the function `{name}`."
+    if DEFINITION.search(starter) and not re.search("input|stdin", starter):
+        raise Unusable("its tests are for a driver that calls the starter code and is not here")
     return "\n\nRead from standard input and print to standard output."
 
 
@@ -170,9 +173,6 @@ def from_apps(row: dict) -> Problem:
     """APPS (Hendrycks et al., arXiv 2105.09938) and TACO (arXiv 2312.14852)."""
     tests = io_tests(row["input_output"])
     text, starter = row["question"], row.get("starter_code") or ""
-    reads = re.search("input|stdin", starter)
-    if not tests["fn_name"] and DEFINITION.search(starter) and not reads:  # of geeksforgeeks
-        raise Unusable("its tests are for a driver that calls the starter code and is not here")
     name = first_name(*(row.get(key) for key in ("problem_id", "id", "name")), text=text)
     solutions = [str(source) for source in parsed(row.get("solutions")) or []]
     about = {"starter": starter, "difficulty": str(row.get("difficulty") or "").lower()}
@@ -186,7 +186,7 @@ def from_code_contests(row: dict) -> Problem:
     if row.get("input_file") or row.get("output_file"):
         raise Unusable("it reads or writes a file")
     kinds = [row.get(kind) or {} for kind in ("public_tests", "private_tests", "generated_tests")]
-    inputs, outputs = ([x for kind in kinds for x in kind.get(key, ())] for key in IO)
+    inputs, outputs = ([as_text(x) for kind in kinds for x in kind.get(key, ())] for key in IO)
     if not inputs:
         raise Unusable("no test")
     tests = {"inputs": inputs, "outputs": outputs, "fn_name": None}
@@ -223,7 +223,7 @@ def from_livecodebench(row: dict) -> Problem:
     if not cases:
         raise Unusable("no test")
     name = json.loads(row.get("metadata") or "{}").get("func_name")
-    inputs, outputs = ([case[key] for case in cases] for key in IO)
+    inputs, outputs = ([as_text(case[key]) for case in cases] for key in IO)
     tests = {"inputs": inputs, "outputs": outputs, "fn_name": None, "prefix": IMPORTS}
     if cases[0]["testtype"] == "functional":
         tests |= json_calls(inputs, outputs) | {"fn_name": name}

@@ -32,7 +32,7 @@ ARMS = {  # name -> flags; None is the model before training
     "more": ["--prompts_per_step=16", "--align_ratio=0.5"],  # GRPO's programs, and questions on top
     "random": [GRPO],  # programs are paid by a coin
     "dealt": [],  # questions expect the values of others
-    "easy": ["--problems=basics"],  # it passes most of these, and knows half of the values
+    "easy": ["--problems=basics"],  # of which it passes most
     "passed": [],  # questions are about the programs that passed
 }
 TASKS = {  # label -> flags of eval.py; "sampled" at the temperature of training
@@ -44,7 +44,6 @@ CURVE += ["entropy/code", "flat_groups", "tokens", "time/step", "time/sample", "
 KEPT = ["pass@1", "score", "interval", "chance", "n", "n_problems", "statuses", "seconds"]
 
 
-# ------------------------------------------------------------------------------- controls
 def pay_by_a_coin() -> None:
     """Let train.py pay 0 or 1 for a program by chance, whatever it does."""
     import train
@@ -96,7 +95,6 @@ def ask_about_what_passed() -> None:
 CONTROLS = {"random": pay_by_a_coin, "dealt": deal_targets, "passed": ask_about_what_passed}
 
 
-# ------------------------------------------------------------------------------- what is kept
 def curve(path: Path) -> dict[str, list]:
     """metric -> its value at every step."""
     rows = [json.loads(line) for line in path.read_text().splitlines()]
