@@ -385,9 +385,17 @@ def test_what_the_harness_imports_is_no_answer(program, status, sandbox):
 
 
 def test_lines_that_end_as_on_windows_end_as_on_linux(sandbox):
-    tests = {"inputs": ["ab\r\ncd\r\n", ["x\r", "y"]], "outputs": ["2 2\r\n", "1 1"]}
-    problem = to_problem(TACO | {"input_output": json.dumps(tests)}, "here")
-    assert judge(sandbox, problem, "print(len(input()), len(input()))").status == "passed"
+    tests = {"inputs": ["ab\r\ncd\r\n", ["x\r", "y\r"]], "outputs": ["2 2\r\n", "1 1"]}
+    contest = {"input": tests["inputs"][:1], "output": tests["outputs"][:1]}
+    public = [{"input": "ab\r\ncd\r\n", "output": "2 2", "testtype": "stdin"}]
+    rows = [
+        TACO | {"input_output": json.dumps(tests)},
+        CONTESTS | {"public_tests": contest, "generated_tests": {}},
+        LCB | {"public_test_cases": json.dumps(public), "private_test_cases": "[]"},
+    ]
+    for row in rows:
+        problem = to_problem(row, "here")
+        assert judge(sandbox, problem, "print(len(input()), len(input()))").status == "passed"
 
 
 def test_programs_of_stdin_have_the_imports_and_the_builtin_pow(sandbox):
