@@ -7,6 +7,7 @@ once in test_eval.py.
 
 import atexit
 import contextlib
+import faulthandler
 import multiprocessing
 import os
 import resource
@@ -29,6 +30,7 @@ def run_script(command: Sequence[str], log: Path, environment: dict, file_limit:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    faulthandler.enable(2)
     for key in RANK_KEYS:  # those of this process's parent
         os.environ.pop(key, None)
     os.environ |= environment
@@ -104,5 +106,6 @@ def finish_ranks(count: int, command: Sequence, log: Path, code: int = 0, **more
             with contextlib.suppress(ProcessLookupError):
                 rank.process.terminate()
     output = "".join(rank.finish(None) for rank in ranks)
-    assert any(rank.poll() for rank in ranks) == bool(code), output[-6000:]
+    codes = [rank.poll() for rank in ranks]
+    assert any(codes) == bool(code), f"exit statuses {codes}\n{output[-6000:]}"
     return output
