@@ -297,6 +297,17 @@ RIGHT = {
         "import sys\nsys.setrecursionlimit(2**31 - 1)\ndef f(g, it): return g(sum(it))",
         "assert candidate(lambda x: x + 1, iter([1, 2])) == 4",
     ),
+    "its own limit of recursion, in a call back": (
+        "import sys\ndef f(g): return g(lambda: sys.getrecursionlimit())",
+        "assert candidate(lambda h: h()) == 1000",
+    ),
+    "calls at every depth of the stack, each as it was told": (
+        "def f(g):\n    made = []\n    def down():\n        try:\n            g()\n"
+        "            made.append(1)\n            down()\n        except RecursionError:\n"
+        "            pass\n    down()\n    return len(made)",
+        "calls = []",
+        "assert candidate(lambda: calls.append(1)) == len(calls) > 800",
+    ),
 }  # fmt: skip
 
 
