@@ -151,8 +151,8 @@ def run_task(
 ) -> tuple[list[dict], float]:  # fmt: skip
     """Sample and grade this rank's share of the items: {task_id, item, sample, passed, ...}.
 
-    The `rollout_tp` ranks of one sampler have the same share. Also returns the seconds of judging
-    that sampling did not hide.
+    Of the `rollout_tp` ranks of one sampler, which have the same share, the first one grades. Also
+    returns the seconds of judging that sampling did not hide.
     """
     samplers = dist.get_world_size() // cfg.rollout_tp
     lead = dist.get_rank() % cfg.rollout_tp == 0  # the others of a sampler have the same answers
@@ -183,7 +183,7 @@ def run_task(
 
         graded = guarded(sandbox, f"{task}/{i}/{g}", whole, JudgeError.graded)
         result = result_row(items[i], i, g, text, graded)
-        if samples and lead:
+        if samples:
             samples.add(task, result)
         done.append(result)
         return result
@@ -196,9 +196,9 @@ def run_task(
         bar.set_postfix_str(f"{right} of {len(done)} right", refresh=False)
         bar.update()
 
-    engine.sample(requests, on_finish)
+    engine.sample(requests, on_finish if lead else None)
     start = time.perf_counter()
-    results |= {job: future.result() for job, future in zip(jobs, futures, strict=True)}
+    results |= {job: future.result() for job, future in zip(jobs, futures, strict=True) if future}
     bar.close()
     return list(results.values()), time.perf_counter() - start
 

@@ -143,13 +143,15 @@ def slices(length: dict[str, int], *tensors: Tensor) -> Iterator[tuple[Tensor, .
     return zip(*(x.split(length[x.device.type]) for x in tensors), strict=True)
 
 
-def named_weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
+def named_weights(policy: Policy, dtype: str = "float32") -> Iterator[tuple[str, Tensor]]:
     """(name in the checkpoint, full tensor) pairs, gathered one at a time: all ranks must take all.
 
+    dtype: of what is trained, which rests in fp32; rounded before it travels, it is half as much.
     transformers renames some weights when it loads them and fuses those of experts; it also knows
     the way back."""
+    trained = {name for name, _ in policy.model.named_parameters()}
     for name, weight in own_tensors(policy.model).items():
-        full = weight.to(policy.device)
+        full = weight.to(policy.device, getattr(torch, dtype) if name in trained else None)
         full = full.full_tensor() if isinstance(full, DTensor) else full
         yield from revert_weight_conversion(policy.model, {name: full}).items()
 

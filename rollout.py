@@ -103,7 +103,7 @@ def rollout(
     cfg: Config, step: int, groups: list[Group], engine, pool: Pool, score: Callable,
     ask: Callable, clock: Stopwatch,
 ) -> list[Group]:  # fmt: skip
-    """Sample and score the groups, which it returns: each rank its share, and all get the whole.
+    """Sample and score the groups, which it returns: each sampler its share, and all get the whole.
 
     score(sandbox, group, response, source, cfg) -> Sample runs in a thread of the pool, while other
     answers are still sampled; the lap "judge" is what that leaves over. ask(sandbox, group, sample,
@@ -111,6 +111,7 @@ def rollout(
     source is "step/group/sample", to find a program again.
     """
     samplers = dist.get_world_size() // cfg.rollout_tp
+    lead = dist.get_rank() % cfg.rollout_tp == 0  # the others of a sampler have the same answers
     mine = [g for g in groups if g.index % samplers == dist.get_rank() // cfg.rollout_tp]
     places = [(g, k, f"{step}/{g.index}/{k}") for g in mine for k in range(cfg.samples_per_prompt)]
     requests = []
@@ -125,16 +126,16 @@ def rollout(
         response.text = group.prefill + response.text
         scored[i] = pool.submit(guarded, source, score, failed, group, response, source, cfg)
 
-    engine.sample(requests, on_finish)
+    engine.sample(requests, on_finish if lead else None)
     clock.lap("sample")
     jobs = []
-    for i, (group, _, source) in enumerate(places):
+    for i, (group, _, source) in enumerate(places if lead else ()):
         group.samples.append(sample := scored[i].result())
         jobs.append((source, ask, partial(given_up, sample), group, sample, source, cfg))
     for future in [pool.submit(guarded, *job) for job in jobs]:
         future.result()
     # Samples alone: every rank has the problems, whose tests may be many megabytes.
-    parts = gather({group.index: group.samples for group in mine}, "sampling")
+    parts = gather({group.index: group.samples for group in mine if lead}, "sampling")
     samples = {index: part[index] for part in parts for index in part}
     for group in groups:
         group.samples = samples[group.index]

@@ -317,7 +317,7 @@ class RunDir:
         state = state | {"problems": self.problems}
         weights, moments = get_state_dict(policy, optimizer)
         full = {}  # what the sampler has, for the other tools
-        for name, weight in named_weights(policy):  # every rank must take part
+        for name, weight in named_weights(policy, self.cfg.compute_dtype):  # all ranks must
             if self.rank == 0:
                 full[name] = weight.to(getattr(torch, self.cfg.compute_dtype)).cpu()
         sums: dict[str, int] = {}

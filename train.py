@@ -75,7 +75,7 @@ def train(cfg: Config) -> None:
         step = prompts.restore(run.restore(policy, optimizer)) if cfg.resume else 0
         run.say(f"starting the sampler, {cfg.engine} (10 s; a minute or more on a GPU)")
         engine = make_engine(cfg, model_dir, device)
-        engine.sync(named_weights(policy))
+        engine.sync(named_weights(policy, cfg.compute_dtype))
 
         def evaluate_now() -> bool:  # whether it was asked to stop meanwhile
             run.log_evaluation(evaluate(cfg, engine, tokenizer, pool, tasks), step)
@@ -103,7 +103,7 @@ def train(cfg: Config) -> None:
             return_freed_memory()
             clock.lap("train")
             # On-policy: the next step samples from the weights of this one.
-            engine.sync(named_weights(policy))
+            engine.sync(named_weights(policy, cfg.compute_dtype))
             clock.lap("sync")
             run.log_step(step, groups, prompts.waiting(), stats, clock.laps)
             stop, due = run.asked_to_stop(), run.evaluation_due(step)

@@ -268,11 +268,11 @@ def syncs(scratch: Path, device: torch.device) -> Rows:
         policy = load_policy(Config(), directory, device, **more)
         with torch.no_grad():
             for weight in policy.parameters():
-                weight.mul_(1.5)
+                weight.mul_(1.5) if weight.dim() > 1 else weight.add_(0.01)  # biases are 0
         seconds = []
         for _ in range(3):
             start = time.perf_counter()
-            engine.sync(named_weights(policy))
+            engine.sync(named_weights(policy, Config().compute_dtype))
             if on_gpu(device):
                 torch.cuda.synchronize()
             seconds.append(time.perf_counter() - start)
@@ -338,7 +338,7 @@ def sampler(runner: str, scratch: Path, device: torch.device) -> Rows:
         return Row(f"{what}: seconds", time.perf_counter() - start)
 
     for turn in ("start", "asleep and awake"):
-        yield timed(f"sync, {turn}", lambda: engine.sync(named_weights(policy)))
+        yield timed(f"sync, {turn}", lambda: engine.sync(named_weights(policy, cfg.compute_dtype)))
         start = time.perf_counter()
         responses = engine.sample(requests)
         count = sum(len(response.token_ids) for response in responses)
@@ -352,7 +352,7 @@ def sampler(runner: str, scratch: Path, device: torch.device) -> Rows:
         update(cfg, 1, groups_for(device), policy, None, optimizer)
         with torch.no_grad():  # were the next sync lost, the gap would be large
             for weight in policy.parameters():
-                weight.mul_(1.5)
+                weight.mul_(1.5) if weight.dim() > 1 else weight.add_(0.01)  # biases are 0
 
 
 # ------------------------------------------------------------------------------- parts

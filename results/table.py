@@ -115,7 +115,7 @@ def forms(runs: Runs) -> str:
         right = mean(averaged(found, task).values()) / max(parsed, 1e-9)
         return f"{100 * parsed:.1f}, {100 * right:.1f}"
 
-    rows = [[ARMS[a][0], *(cell(found, task) for task in FORM)] for a, found in runs.items()]
+    rows = [[ARMS[a][0], *(cell(runs[a], t) for t in FORM)] for a in SHORT if a in runs]
     return table(["greedy, %", *(f"{COLUMNS[t]}: parse, right of those" for t in FORM)], rows)
 
 

@@ -25,36 +25,36 @@ def test_every_part_but_whole_runs_passes_on_a_cpu(one_process, tmp_path):
         assert len(rows) > 1 and all(row.passed for row in rows), rows
 
 
-def body(*rows, then=lambda: None):
+def body(*rows, then=lambda: None, seconds=120):
     def one(scratch, device):
         yield from rows
         then()
 
-    return parts.Part(2, one)
+    return parts.Part(seconds, one)
 
 
 def test_a_part_that_raises_dies_or_hangs_ends_as_a_row(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(parts, "set_up_ranks", lambda: torch.device("cpu"))
     monkeypatch.setattr(parts, "leave_ranks", lambda: None)  # the group is the parent's
-    fine = parts.Row("fine", 1.5, 2.0)
-    cases = {
-        "raises": body(fine, then=lambda: 1 / 0),
-        "dies": body(fine, then=lambda: os._exit(3)),
-        "hangs": body(fine, then=lambda: time.sleep(60)),
-        "late": body(fine),
-    }
-    out = tmp_path / "gpu.json"
-    assert not parts.measure_parts(cases, 3.0, out)
-    rows = [row for row in json.loads(out.read_text()) if "seconds" not in row["what"]]
-    assert [(row["part"], row["what"], row["passed"]) for row in rows] == [
+    fine, out, found = parts.Row("fine", 1.5, 2.0), tmp_path / "gpu.json", []
+
+    def measure(seconds, **cases):
+        passed = parts.measure_parts(cases, seconds, out)
+        found.extend(row for row in json.loads(out.read_text()) if "seconds" not in row["what"])
+        return passed
+
+    dies, hangs = body(fine, then=lambda: os._exit(3)), body(fine, then=lambda: time.sleep(300))
+    assert not measure(300, raises=body(fine, then=lambda: 1 / 0), dies=dies)
+    assert "2 failed" in capsys.readouterr().out
+    assert not measure(8, hangs=hangs, late=body(fine))  # the first has seconds to begin in
+    assert measure(300, early=body(fine))
+    assert [(row["part"], row["what"], row["passed"]) for row in found] == [
         *(("raises", "fine", True), ("raises", "ended early", False)),
         *(("dies", "fine", True), ("dies", "died", False)),
         *(("hangs", "fine", True), ("hangs", "stopped", False)),
-        ("late", "left out", False),
+        *(("late", "left out", False), ("early", "fine", True)),
     ]
-    assert rows[1]["value"] == "ZeroDivisionError: division by zero"
-    assert "3 failed" not in capsys.readouterr().out
-    assert parts.measure_parts({"late": body(fine)}, 3.0, out)
+    assert found[1]["value"] == "ZeroDivisionError: division by zero"
 
 
 def test_a_figure_above_its_limit_or_not_a_number_fails():

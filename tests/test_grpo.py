@@ -256,6 +256,7 @@ def test_no_split_into_micro_batches_changes_the_gradient(one_process, algo):
 MANY = """
 import sys; sys.path[:0] = {paths!r}
 import torch, test_grpo, tiny, torch.distributed as dist
+from policy import named_weights
 from run import leave_ranks, set_up_ranks
 set_up_ranks()
 for k, (once, changes) in enumerate(test_grpo.WAYS):
@@ -267,6 +268,9 @@ for k, (once, changes) in enumerate(test_grpo.WAYS):
     assert seen == [False] + [once] * (len(seen) - 2) + [False]
     gradient = torch.cat([tiny.full(p.grad) for p in policy.parameters()])
     if dist.get_rank() == 0: torch.save(gradient, f"{out}/{{k}}.pt")
+    whole, sent = (dict(named_weights(policy, dtype)) for dtype in ("float32", "bfloat16"))
+    assert whole.keys() == sent.keys()
+    assert all(weight.equal(whole[name].bfloat16()) for name, weight in sent.items())
 leave_ranks()
 """
 WAYS = [

@@ -73,7 +73,7 @@ def gap(model, responses, n=4, temperature=1.0):
 
 @pytest.fixture(scope="module")
 def random_model(tmp_path_factory):
-    return str(tiny.make_directory(tmp_path_factory.mktemp("random")))
+    return str(tiny.make_directory(tmp_path_factory.mktemp("random"), attention_bias=True))
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,7 @@ def engines(one_process, random_model):
 def other_model(random_model):
     """The trainer's weights after an update: far from those that the samplers loaded."""
     model = load_policy(FP32, random_model, torch.device("cpu"))
+    assert any("bias" in name for name, _ in model.named_parameters())
     torch.manual_seed(5)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -101,6 +102,15 @@ def engine(request, engines, random_model):
     """One sampler, its weights those of the random model."""
     engines[request.param].sync(named_weights(load_policy(FP32, random_model, torch.device("cpu"))))
     return engines[request.param]
+
+
+def test_weights_are_rounded_before_they_travel_and_buffers_are_not(one_process, random_model):
+    policy = load_policy(FP32, random_model, torch.device("cpu"))
+    policy.model.register_buffer("third", torch.tensor([1 / 3]))
+    whole, sent = (dict(named_weights(policy, dtype)) for dtype in ("float32", "bfloat16"))
+    assert sent.pop("third").equal(whole.pop("third"))
+    assert {weight.dtype for weight in sent.values()} == {torch.bfloat16}
+    assert all(weight.equal(whole[name].bfloat16()) for name, weight in sent.items())
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
@@ -137,7 +147,7 @@ from run import set_up_ranks
 device = set_up_ranks()
 engine = make_engine(Config(engine="vllm", dtype="bfloat16", **CFG), {model!r}, device)
 model = load_policy(Config(dtype="bfloat16"), {model!r}, device)
-engine.sync(named_weights(model))
+engine.sync(named_weights(model, "bfloat16"))
 mean = float(gap(model, engine.sample(requests())).mean())
 assert mean < 0.05, mean
 """
@@ -214,7 +224,7 @@ class Drafts:
     """An engine that answers every request with a draft which it does not finish."""
 
     def sample(self, requests, on_finish):
-        for i in range(len(requests)):
+        for i in range(len(requests) if on_finish else 0):
             on_finish(i, Response([1], [-1.0], "a draft", False))
 
 
@@ -251,6 +261,23 @@ def test_ranks_tell_each_other_what_they_sampled_and_no_tests(one_process, monke
         )
     assert [group.samples[0].response.text for group in made] == ["a draft", "of rank 1"]
     assert max(sent) < 10_000
+
+
+def test_one_rank_of_a_sampler_judges(one_process, monkeypatch):
+    """The others have the same answers, and learn what became of them."""
+    told = {0: [Sample(Response([2], [-2.0], "of rank 0", True), None)]}
+    monkeypatch.setattr("rollout.gather", lambda item, task: [told, item])
+    monkeypatch.setattr("rollout.dist.get_world_size", lambda: 2)
+    monkeypatch.setattr("rollout.dist.get_rank", lambda: 1)
+    cfg = Config(samples_per_prompt=1, rollout_tp=2)
+    with Pool(1) as pool:
+        made = rollout(cfg, 0, [Group(0, "code", None, "", [1])], Drafts(), pool, judge_nothing,
+                       judge_nothing, Stopwatch())  # fmt: skip
+    assert [group.samples for group in made] == [told[0]]
+
+
+def judge_nothing(*arguments):
+    raise AssertionError("another rank judges")
 
 
 class Llm:

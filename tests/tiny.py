@@ -64,7 +64,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-def make_model(vocabulary: int, eos: int, seed: int = 0) -> LlamaForCausalLM:
+def make_model(vocabulary: int, eos: int, seed: int = 0, **more) -> LlamaForCausalLM:
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=vocabulary,
@@ -79,6 +79,7 @@ def make_model(vocabulary: int, eos: int, seed: int = 0) -> LlamaForCausalLM:
         eos_token_id=eos,
         pad_token_id=eos,
         bos_token_id=None,
+        **more,
     )
     return LlamaForCausalLM(config)
 
@@ -95,10 +96,13 @@ def full(tensor: torch.Tensor) -> torch.Tensor:
     return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).flatten()
 
 
-def make_directory(path: Path, examples: list[tuple[list[dict], list[str]]] | None = None) -> Path:
-    """Save a tiny model and tokenizer; with `examples` (chat, possible answers), fit it to them."""
+def make_directory(
+    path: Path, examples: list[tuple[list[dict], list[str]]] | None = None, **more
+) -> Path:
+    """Save a tiny model and tokenizer; with `examples` (chat, possible answers), fit it to them.
+    more: of the model's config."""
     tokenizer = make_tokenizer()
-    model = make_model(512, tokenizer.eos_token_id)
+    model = make_model(512, tokenizer.eos_token_id, **more)
     if examples:
         fit(model, tokenizer, examples)
     model.save_pretrained(path)
