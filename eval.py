@@ -198,8 +198,10 @@ def run_task(
 
     engine.sample(requests, on_finish if lead else None)
     start = time.perf_counter()
-    results |= {job: future.result() for job, future in zip(jobs, futures, strict=True) if future}
     bar.close()
+    if not lead:
+        return [], 0.0
+    results |= {job: future.result() for job, future in zip(jobs, futures, strict=True)}
     return list(results.values()), time.perf_counter() - start
 
 

@@ -146,12 +146,14 @@ def slices(length: dict[str, int], *tensors: Tensor) -> Iterator[tuple[Tensor, .
 def named_weights(policy: Policy, dtype: str = "float32") -> Iterator[tuple[str, Tensor]]:
     """(name in the checkpoint, full tensor) pairs, gathered one at a time: all ranks must take all.
 
-    dtype: of what is trained, which rests in fp32; rounded before it travels, it is half as much.
+    dtype: of parameters, which rest in fp32; in bf16 half as much is gathered. Buffers stay as they
+    are, for the trainer computes with them so.
     transformers renames some weights when it loads them and fuses those of experts; it also knows
     the way back."""
-    trained = {name for name, _ in policy.model.named_parameters()}
+    parameters = {name for name, _ in policy.model.named_parameters()}
     for name, weight in own_tensors(policy.model).items():
-        full = weight.to(policy.device, getattr(torch, dtype) if name in trained else None)
+        full = weight.to(policy.device)
+        full = full.to(getattr(torch, dtype)) if name in parameters else full
         full = full.full_tensor() if isinstance(full, DTensor) else full
         yield from revert_weight_conversion(policy.model, {name: full}).items()
 

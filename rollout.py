@@ -181,7 +181,7 @@ def make_engine(cfg: Config, directory: str, device: torch.device) -> "VllmEngin
 
 
 class VllmEngine:
-    """vLLM in this process: one engine per `rollout_tp` ranks, which all call it alike."""
+    """vLLM in this process: one engine per `rollout_tp` ranks, which all ask it for the same."""
 
     def __init__(self, cfg: Config, directory: str, device: torch.device) -> None:
         from vllm import LLM

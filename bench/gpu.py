@@ -352,7 +352,7 @@ def sampler(runner: str, scratch: Path, device: torch.device) -> Rows:
         update(cfg, 1, groups_for(device), policy, None, optimizer)
         with torch.no_grad():  # were the next sync lost, the gap would be large
             for weight in policy.parameters():
-                weight.mul_(1.5) if weight.dim() > 1 else weight.add_(0.01)  # biases are 0
+                weight.mul_(1.5) if weight.dim() > 1 else weight.add_(0.5)  # biases were 0
 
 
 # ------------------------------------------------------------------------------- parts

@@ -12,7 +12,7 @@ import pytest
 from forked import Python, finish_ranks
 
 from config import Config, UserError
-from eval import Scope, evaluate, grade, grade_samples, make_tasks, run
+from eval import Scope, evaluate, grade, grade_samples, make_tasks, run, run_task
 from problems import basics
 from problems.benchmarks import Item
 from problems.load import load_problems
@@ -164,6 +164,21 @@ def test_a_model_is_evaluated_on_its_problems(one_process, tiny_model, tiny_prob
     assert row["interval"][0] <= row["pass@1"] <= row["interval"][1]
     assert row["pass@12"] >= row["pass@1"]
     assert {r["task_id"] for r in row["results"]} == {f"tiny/{k}" for k in range(4)}
+
+
+def test_one_rank_of_a_sampler_grades(one_process, tiny_model, tiny_problems, pool, monkeypatch):
+    from transformers import AutoTokenizer
+
+    class Engine:
+        def sample(self, requests, on_finish):
+            asked.append((len(requests), on_finish))
+
+    asked, cfg = [], Config(problems=str(tiny_problems), rollout_tp=2, **TINY)
+    monkeypatch.setattr("eval.dist.get_world_size", lambda: 2)
+    monkeypatch.setattr("eval.dist.get_rank", lambda: 1)
+    given = items("problems", pool, cfg), Engine(), AutoTokenizer.from_pretrained(tiny_model), pool
+    assert run_task(cfg, "problems", *given, None, 448, Scope()) == ([], 0.0)
+    assert asked == [(4, None)]
 
 
 def test_an_interrupted_and_resumed_evaluation_equals_an_undisturbed_one(

@@ -256,9 +256,10 @@ def test_no_split_into_micro_batches_changes_the_gradient(one_process, algo):
 MANY = """
 import sys; sys.path[:0] = {paths!r}
 import torch, test_grpo, tiny, torch.distributed as dist
-from policy import named_weights
+from policy import DTensor, named_weights
 from run import leave_ranks, set_up_ranks
 set_up_ranks()
+full_tensor = DTensor.full_tensor
 for k, (once, changes) in enumerate(test_grpo.WAYS):
     cfg = test_grpo.dataclasses.replace(test_grpo.PLAIN, **changes)
     policy = tiny.make_policy(cfg)
@@ -268,8 +269,11 @@ for k, (once, changes) in enumerate(test_grpo.WAYS):
     assert seen == [False] + [once] * (len(seen) - 2) + [False]
     gradient = torch.cat([tiny.full(p.grad) for p in policy.parameters()])
     if dist.get_rank() == 0: torch.save(gradient, f"{out}/{{k}}.pt")
+    seen = []
+    DTensor.full_tensor = lambda tensor: seen.append(tensor.dtype) or full_tensor(tensor)
     whole, sent = (dict(named_weights(policy, dtype)) for dtype in ("float32", "bfloat16"))
-    assert whole.keys() == sent.keys()
+    gathered = [seen.count(dtype) for dtype in (torch.float32, torch.bfloat16)]
+    assert whole.keys() == sent.keys() and gathered == 2 * [len(whole)]
     assert all(weight.equal(whole[name].bfloat16()) for name, weight in sent.items())
 leave_ranks()
 """

@@ -224,7 +224,7 @@ class Drafts:
     """An engine that answers every request with a draft which it does not finish."""
 
     def sample(self, requests, on_finish):
-        for i in range(len(requests) if on_finish else 0):
+        for i in range(len(requests)):
             on_finish(i, Response([1], [-1.0], "a draft", False))
 
 
@@ -269,15 +269,13 @@ def test_one_rank_of_a_sampler_judges(one_process, monkeypatch):
     monkeypatch.setattr("rollout.gather", lambda item, task: [told, item])
     monkeypatch.setattr("rollout.dist.get_world_size", lambda: 2)
     monkeypatch.setattr("rollout.dist.get_rank", lambda: 1)
-    cfg = Config(samples_per_prompt=1, rollout_tp=2)
+    engine, tells = Drafts(), []
+    engine.sample = lambda requests, on_finish: tells.append((len(requests), on_finish))
+    groups, cfg = [Group(0, "code", None, "", [1])], Config(samples_per_prompt=1, rollout_tp=2)
     with Pool(1) as pool:
-        made = rollout(cfg, 0, [Group(0, "code", None, "", [1])], Drafts(), pool, judge_nothing,
-                       judge_nothing, Stopwatch())  # fmt: skip
+        made = rollout(cfg, 0, groups, engine, pool, accept, print, Stopwatch())
+    assert tells == [(1, None)]
     assert [group.samples for group in made] == [told[0]]
-
-
-def judge_nothing(*arguments):
-    raise AssertionError("another rank judges")
 
 
 class Llm:
