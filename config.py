@@ -79,7 +79,7 @@ class Config:
     max_variables: int = 3  # ask for at most this many variables, those defined last
     align_inputs: int = 1  # questions about a failed program: one on each of its first test inputs
     align_template: str = ALIGN_TEMPLATE  # {program}, {action}, {names}
-    align_examples: tuple = ()  # worked examples: (program, call), answered by a real trace
+    align_examples: tuple = ()  # worked examples: (program, call[, thought]); a trace answers
     # --- objective and optimizer
     algo: str = "grpo"  # a row of ALGORITHMS in train.py
     clip: tuple = ()  # PPO clips the ratio to (1 - low, 1 + high); () is what algo's row says

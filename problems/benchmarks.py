@@ -8,12 +8,13 @@
     basics-trace, basics-hard-trace   final values of the variables of a reference program
     livecodebench-exec        what a call returns
     cruxeval-o, cruxeval-i    the same; and arguments for which it returns a given value
+    cruxeval-o-cot            the same as -o, where the model shall go through the run first
     basics-output, basics-hard-output, livecodebench-testoutput
                               the result of a call, from the problem's text alone
 
 Prompts are ours; what is asked follows the official harnesses, except that we show one example of
-our own before a question, not two or three of theirs. Left out: chain-of-thought variants (a model
-may think before [ANSWER]) and LiveCodeBench's self-repair.
+our own before a question, not two or three of theirs. Left out: other chain-of-thought variants (a
+model may think before [ANSWER] anyhow) and LiveCodeBench's self-repair.
 """
 
 import json
@@ -32,10 +33,11 @@ MAX_TOKENS = {  # longest answer by task; others get cfg.max_tokens, as in train
     "humaneval": 512, "humaneval+": 512, "mbpp": 512, "mbpp+": 512, "leetcode": 1024,
     "livecodebench": 2048, **{f"livecodebench-v{n}": 2048 for n in range(1, 7)},
     "livecodebench-exec": 512, "livecodebench-testoutput": 512, "cruxeval-o": 512,
-    "cruxeval-i": 512,
+    "cruxeval-i": 512, "cruxeval-o-cot": 512,
 }  # fmt: skip
 QUESTIONS = tuple(f"{tier}-{asked}" for tier in basics.TIERS for asked in ("trace", "output"))
-QUESTIONS += ("livecodebench-exec", "livecodebench-testoutput", "cruxeval-o", "cruxeval-i")
+QUESTIONS += ("livecodebench-exec", "livecodebench-testoutput")
+QUESTIONS += ("cruxeval-o", "cruxeval-i", "cruxeval-o-cot")
 # The others ask for programs that run on tests, so --samples grades them, too.
 CODE = (*basics.TIERS, *[task for task in MAX_TOKENS if task not in QUESTIONS], "problems")
 TASKS = (*CODE, *QUESTIONS)
@@ -68,7 +70,7 @@ OUTPUT_EXAMPLES = (  # chat turns that show the form of an answer
 ASSERT_TEMPLATE = """\
 {given}
 
-Complete this assertion so that it holds{how}. You may think first; end with the whole assertion \
+Complete this assertion so that it holds{how}. {first}; end with the whole assertion \
 between [ANSWER] and [/ANSWER].
 
 assert {left} == {right}"""
@@ -76,8 +78,10 @@ HOW = {
     "value": ": put a Python literal for ??, no call",
     "input": ": put arguments for ??; any that do will do",
 }
+THINK = "First go through the run step by step between <think> and </think>"
 EXAMPLE = "def f(text, n):\n    text = text[::-1]\n    return text[:n] + '!'"
 EXAMPLE_TEXT = "Write f(text, n): the last n characters of text, last first, and then '!'."
+EXAMPLE_THOUGHT = "text = 'hello'[::-1] = 'olleh'\ntext[:2] = 'ol'\n'ol' + '!' = 'ol!'"
 EXAMPLE_ANSWER = "assert f('hello', 2) == 'ol!'"
 
 
@@ -102,8 +106,9 @@ def items_of(task: str, cfg: Config, pool: Pool | None = None) -> list[Item]:
     """All items of a task but those of TIER-trace and TIER-output, in the order of the data set."""
     if task in CODE:
         return [code_item(problem, cfg) for problem in task_problems(task, cfg, pool)]
-    rows = source_rows(re.sub("-[oi]$", "", task), "heldout", cfg)
-    make = partial(execution_item, find_input=task.endswith("-i"))
+    rows = source_rows(re.sub("-[oi](-cot)?$", "", task), "heldout", cfg)
+    kind = {"find_input": task.endswith("-i"), "think": task.endswith("-cot")}
+    make = partial(execution_item, **kind)
     make = test_output_item if task == "livecodebench-testoutput" else make
     return [make(row, where) for row, where in rows]
 
@@ -159,7 +164,7 @@ def output_messages(problem: Problem, call: str) -> list[dict]:
 
 
 # --------------------------------------------------------------------------- assertions
-def execution_item(row: dict, where: str, find_input: bool) -> Item:
+def execution_item(row: dict, where: str, find_input: bool, think: bool = False) -> Item:
     """CRUXEval (Gu et al., arXiv 2401.03065) and LiveCodeBench's code execution.
 
     `input` is the text of the arguments, or of the whole call; `output` that of the value.
@@ -171,7 +176,7 @@ def execution_item(row: dict, where: str, find_input: bool) -> Item:
         sides = (f"{name}(??)", output) if find_input else (call, "??")
         texts = f"```python\n{EXAMPLE}\n```", f"```python\n{code}\n```"
         wanted = Assertion(name, output, code if find_input else None)
-        return assertion_item(row, str(row["id"]), wanted, *texts, *sides)
+        return assertion_item(row, str(row["id"]), wanted, *texts, *sides, think)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{where}: a row needs code, input, output and id, but {error!r}"
@@ -195,21 +200,20 @@ def test_output_item(row: dict, where: str) -> Item:
 
 
 def assertion_item(
-    row: dict, task_id: str, wanted: Assertion, example: str, given: str, left: str, right: str
-) -> Item:
+    row: dict, task_id: str, wanted: Assertion, example: str, given: str, left: str, right: str,
+    think: bool = False,
+) -> Item:  # fmt: skip
     """The chat with one worked example, and the file that a base model completes."""
     find_input = right != "??"
     shown, value = EXAMPLE_ANSWER.removeprefix("assert ").split(" == ")
     sample = {"left": "f(??)", "right": value} if find_input else {"left": shown, "right": "??"}
     how = HOW["input" if find_input else "value"]
-    asked = fill(ASSERT_TEMPLATE, given=example, how=how, **sample)
+    ask = partial(fill, ASSERT_TEMPLATE, how=how, first=THINK if think else "You may think first")
+    thought = f"<think>\n{EXAMPLE_THOUGHT}\n</think>\n" if think else ""
     messages = [
-        {"role": "user", "content": asked},
-        {"role": "assistant", "content": f"[ANSWER]\n{EXAMPLE_ANSWER}\n[/ANSWER]"},
-        {
-            "role": "user",
-            "content": fill(ASSERT_TEMPLATE, given=given, how=how, left=left, right=right),
-        },
+        {"role": "user", "content": ask(given=example, **sample)},
+        {"role": "assistant", "content": f"{thought}[ANSWER]\n{EXAMPLE_ANSWER}\n[/ANSWER]"},
+        {"role": "user", "content": ask(given=given, left=left, right=right)},
     ]
     prefill = f"assert {left.removesuffix('??)')}" if find_input else f"assert {left} =="
     hint = f"# the call shall return {right}\n" if find_input else ""
@@ -218,4 +222,4 @@ def assertion_item(
     labels["difficulty"] = str(row.get("difficulty", ""))
     labels["family"] = str(row.get("question_id") or "")  # LiveCodeBench asks several of a problem
     labels = {key: value for key, value in labels.items() if value}
-    return Item(task_id, messages, wanted, base, prefill, ("\n",), labels)
+    return Item(task_id, messages, wanted, "" if think else base, prefill, ("\n",), labels)

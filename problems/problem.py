@@ -52,6 +52,7 @@ class Question:
     task_id: str = ""
     source: str = ""  # "step/group/sample" of the response that holds the program
     objective: str = "align"  # which one it is for: a name in OBJECTIVES of train.py
+    thought: str = ""  # of a worked example: what its answer says first
 
     @property
     def source_step(self) -> int:
@@ -160,8 +161,9 @@ def question_messages(question: Question, cfg: Config, examples: list[Question])
 
 
 def answer_text(question: Question) -> str:
-    """The right answer, in the form that parse_answer reads."""
-    return "\n".join(f"{name} = {value}" for name, value in question.shown_target().items())
+    """The right answer, in the form that parse_answer reads, behind its thought if it has one."""
+    values = "\n".join(f"{name} = {value}" for name, value in question.shown_target().items())
+    return f"<think>\n{question.thought}\n</think>\n{values}" if question.thought else values
 
 
 def code_ids(tokenizer, problem: Problem, cfg: Config) -> list[int]:

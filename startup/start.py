@@ -116,12 +116,18 @@ def context_length(directory: str) -> int | None:
 def worked_examples(sandbox: Sandbox, cfg: Config) -> list[Question]:
     """cfg.align_examples with their true answers, from a real trace. Raises UserError."""
     examples = []
-    for number, (program, call) in enumerate(cfg.align_examples, start=1):
+    for number, parts in enumerate(cfg.align_examples, start=1):
+        texts = isinstance(parts, tuple | list) and all(isinstance(part, str) for part in parts)
+        if not texts or len(parts) not in (2, 3):
+            form = "(program, call) or (program, call, thought), all of them texts"
+            raise UserError(f"align_examples: example {number} is not of the form {form}")
+        program, call, *thought = parts
         fn_name, arguments = parse_call(call, program) if call else (None, "")
         given = (sandbox, program.strip(), arguments, fn_name, cfg)
         made = tried_again(lambda given=given: make_question(*given), str)
         if isinstance(made, str):
             raise UserError(f"align_examples: example {number} gives no question: {made}")
+        made.thought = "".join(thought).strip()
         examples.append(made)
     return examples
 

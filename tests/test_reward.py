@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from config import ALIGN_TEMPLATE, Config
+from config import ALIGN_TEMPLATE, Config, UserError
 from jail.values import encode
 from problems.answers import (
     is_literal,
@@ -574,6 +574,22 @@ def test_worked_examples_are_answered_by_a_trace_and_come_as_earlier_turns(sandb
     assert turns[1]["content"] == answer_text(examples[0]) == "n = 3\ntotal = 5\noutput = 5"
     assert score_answer(turns[1]["content"], examples[0], 0.1).status == "right"
     assert ALIGN_TEMPLATE.splitlines()[0] in turns[0]["content"]
+
+
+def test_a_worked_example_may_think_first(sandbox):
+    thought = "total = 2, then total = 5\n"
+    (example,) = worked_examples(sandbox, Config(align_examples=((SUM, "f([2, 3])", thought),)))
+    answer = "<think>\ntotal = 2, then total = 5\n</think>\nn = 3\ntotal = 5\noutput = 5"
+    assert answer_text(example) == answer
+    score = score_answer(answer, example, 0.1)
+    assert (score.status, score.reward) == ("right", 1.0)  # the thought is no part of the form
+    assert score_answer(answer.replace("</think>", ""), example, 0.1).status == "unparsed"
+
+
+@pytest.mark.parametrize("parts", [(SUM,), (SUM, "f([2])", "so", "so"), (SUM, 3), SUM])
+def test_a_worked_example_of_another_form_is_one_sentence(parts):
+    with pytest.raises(UserError, match="example 1 is not of the form .program, call. or"):
+        worked_examples(None, Config(align_examples=(parts,)))
 
 
 def test_a_question_survives_a_checkpoint_whatever_its_input():

@@ -55,7 +55,7 @@ def pool():
 
 
 def items(tmp_path, pool, task, *rows, **keys):
-    name = {"cruxeval-o": "cruxeval", "cruxeval-i": "cruxeval"}.get(task, task)
+    name = "cruxeval" if task.startswith("cruxeval") else task
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (tmp_path / f"{name}.jsonl").write_text(text)
     cfg = Config(eval_tasks=(task,), data_dir=str(tmp_path), **keys)
@@ -138,6 +138,19 @@ def test_cruxeval_input_takes_any_call_that_gives_the_value(text, status, tmp_pa
     assert grade(pool, item, text)["status"] == status
     asked = item.messages[-1]["content"]
     assert "assert f(??) == ['bb', 'aa']" in asked and "'ab'" not in asked
+
+
+def test_cruxeval_may_ask_for_a_thought_before_the_answer(tmp_path, pool):
+    plain, thought = (items(tmp_path, pool, f"cruxeval-o{cot}", CRUX)[0] for cot in ("", "-cot"))
+    words = "First go through the run step by step between <think> and </think>; end with"
+    for before, after in zip(plain.messages[::2], thought.messages[::2], strict=True):
+        assert after["content"] == before["content"].replace("You may think first; end with", words)
+        assert after != before
+    assert thought.messages[1]["content"].startswith("<think>\ntext = 'hello'[::-1] = 'olleh'\n")
+    assert thought.messages[1]["content"].endswith("</think>\n" + plain.messages[1]["content"])
+    answer = f"<think>\nassert f('ab', 2) == 1\n</think>\n[ANSWER]\nassert f('ab', 2) == {VALUE}"
+    assert grade(pool, thought, answer)["status"] == "right"
+    assert plain.base and thought.as_chat(template=False)
 
 
 def test_no_value_is_found_by_running_what_an_answer_says(tmp_path, pool):
