@@ -147,9 +147,8 @@ def named_weights(policy: Policy, dtype: str = "float32") -> Iterator[tuple[str,
     """(name in the checkpoint, full tensor) pairs, gathered one at a time: all ranks must take all.
 
     dtype: of parameters, which rest in fp32; in bf16 half as much is gathered. Buffers stay as they
-    are, for the trainer computes with them so.
-    transformers renames some weights when it loads them and fuses those of experts; it also knows
-    the way back."""
+    are, for the trainer computes with them so. transformers renames some weights when it loads them
+    and fuses those of experts; it also knows the way back."""
     parameters = {name for name, _ in policy.model.named_parameters()}
     for name, weight in own_tensors(policy.model).items():
         full = weight.to(policy.device)

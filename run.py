@@ -316,10 +316,10 @@ class RunDir:
         scratch = self.ckpt / f".writing_{state['step']}"
         state = state | {"problems": self.problems}
         weights, moments = get_state_dict(policy, optimizer)
-        full = {}  # what the sampler has, for the other tools
-        for name, weight in named_weights(policy, self.cfg.compute_dtype):  # all ranks must
+        full = {}  # what the sampler has, for the other tools; every rank must take part
+        for name, weight in named_weights(policy, self.cfg.compute_dtype):
             if self.rank == 0:
-                full[name] = weight.to(getattr(torch, self.cfg.compute_dtype)).cpu()
+                full[name] = weight.cpu()
         sums: dict[str, int] = {}
 
         def make_room() -> None:

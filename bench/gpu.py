@@ -258,6 +258,13 @@ def profile(scratch: Path, device: torch.device) -> Rows:
         yield Row(f"{count} x {name[:50]}, %", 100 * seconds / total)
 
 
+def move_weights(policy: Policy) -> None:
+    """So far that a sync which is lost shows, for biases, too, which begin at 0."""
+    with torch.no_grad():
+        for weight in policy.parameters():
+            weight.mul_(1.5) if weight.dim() > 1 else weight.add_(0.5)
+
+
 def syncs(scratch: Path, device: torch.device) -> Rows:
     """All weights from the trainer to a sampler of transformers, and whether they arrive."""
     shape = shape_on("qwen2.5-1.5b", device)
@@ -266,9 +273,7 @@ def syncs(scratch: Path, device: torch.device) -> Rows:
     gb = memory(shape)["weights"]
     for more in ({}, {"states": "cpu"}):
         policy = load_policy(Config(), directory, device, **more)
-        with torch.no_grad():
-            for weight in policy.parameters():
-                weight.mul_(1.5) if weight.dim() > 1 else weight.add_(0.01)  # biases are 0
+        move_weights(policy)
         seconds = []
         for _ in range(3):
             start = time.perf_counter()
@@ -350,9 +355,7 @@ def sampler(runner: str, scratch: Path, device: torch.device) -> Rows:
         yield Row(f"{turn}: largest gap", float(gap.abs().max()), 1.0)
         yield timed("sleep", engine.sleep)
         update(cfg, 1, groups_for(device), policy, None, optimizer)
-        with torch.no_grad():  # were the next sync lost, the gap would be large
-            for weight in policy.parameters():
-                weight.mul_(1.5) if weight.dim() > 1 else weight.add_(0.5)  # biases were 0
+        move_weights(policy)
 
 
 # ------------------------------------------------------------------------------- parts

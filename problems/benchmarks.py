@@ -107,8 +107,7 @@ def items_of(task: str, cfg: Config, pool: Pool | None = None) -> list[Item]:
     if task in CODE:
         return [code_item(problem, cfg) for problem in task_problems(task, cfg, pool)]
     rows = source_rows(re.sub("-[oi](-cot)?$", "", task), "heldout", cfg)
-    kind = {"find_input": task.endswith("-i"), "think": task.endswith("-cot")}
-    make = partial(execution_item, **kind)
+    make = partial(execution_item, find_input=task.endswith("-i"), think=task.endswith("-cot"))
     make = test_output_item if task == "livecodebench-testoutput" else make
     return [make(row, where) for row, where in rows]
 
@@ -164,7 +163,7 @@ def output_messages(problem: Problem, call: str) -> list[dict]:
 
 
 # --------------------------------------------------------------------------- assertions
-def execution_item(row: dict, where: str, find_input: bool, think: bool = False) -> Item:
+def execution_item(row: dict, where: str, find_input: bool, think: bool) -> Item:
     """CRUXEval (Gu et al., arXiv 2401.03065) and LiveCodeBench's code execution.
 
     `input` is the text of the arguments, or of the whole call; `output` that of the value.

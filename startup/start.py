@@ -117,8 +117,8 @@ def worked_examples(sandbox: Sandbox, cfg: Config) -> list[Question]:
     """cfg.align_examples with their true answers, from a real trace. Raises UserError."""
     examples = []
     for number, parts in enumerate(cfg.align_examples, start=1):
-        texts = isinstance(parts, tuple | list) and all(isinstance(part, str) for part in parts)
-        if not texts or len(parts) not in (2, 3):
+        are_texts = isinstance(parts, tuple | list) and all(isinstance(part, str) for part in parts)
+        if not are_texts or len(parts) not in (2, 3):
             form = "(program, call) or (program, call, thought), all of them texts"
             raise UserError(f"align_examples: example {number} is not of the form {form}")
         program, call, *thought = parts

@@ -25,12 +25,12 @@ def test_every_part_but_whole_runs_passes_on_a_cpu(one_process, tmp_path):
         assert len(rows) > 1 and all(row.passed for row in rows), rows
 
 
-def body(*rows, then=lambda: None, seconds=120):
+def body(*rows, then=lambda: None):
     def one(scratch, device):
         yield from rows
         then()
 
-    return parts.Part(seconds, one)
+    return parts.Part(120, one)
 
 
 def test_a_part_that_raises_dies_or_hangs_ends_as_a_row(monkeypatch, tmp_path, capsys):
