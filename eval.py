@@ -283,6 +283,8 @@ def run(argv: list[str]) -> None:
     if own["samples"] and "--problems" in keys and "--eval_tasks" not in keys:
         rest.append("--eval_tasks=problems")
     cfg = load_config(rest)
+    if scope.n > 1 and not cfg.eval_temperature and not own["samples"]:
+        raise UserError(f"{scope.n} greedy samples of a problem are one: add --temperature=0.6")
     out = Path(own["out"]) if own["out"] or own["samples"] else default_out(cfg, scope)
     if own["out"]:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -114,10 +114,11 @@ class Sandbox:
         """
         data = [encode(x, **NO_CAPS) for x in inputs] if fn_name else inputs
         job = {"program": program, "fn_name": fn_name, "traced": traced, "vet": vet}
-        runs = []
+        runs, clock = [], None
         while len(runs) < len(inputs):
             job["inputs"] = data[len(runs) :]
-            lost = self._children(runs, len(inputs), len(job["inputs"]), room, keep, job)
+            clock = Clock(self.timeout_s, len(inputs), clock)
+            lost = self._children(runs, len(inputs), clock, room, keep, job)
             if lost:
                 rest = Run(lost, error="not run")
                 runs += [keep(i, rest) for i in range(len(runs), len(inputs))]
@@ -140,20 +141,16 @@ class Sandbox:
         untrusted = {"program": program, "fn_name": entry_point, "room": CHECK_ROOM}
         trusted = {"preamble": preamble, "check": check, "entry_point": entry_point}
         trusted |= {"room": CHECK_ROOM, "compiled": compiled(preamble, check)}
-        calls, runs = max(CHECK_CALLS, len(check.splitlines())), []
-        self._children(runs, 1, calls, 1, lambda i, run: run, untrusted, trusted)
+        clock, runs = Clock(self.timeout_s, max(CHECK_CALLS, len(check.splitlines()))), []
+        self._children(runs, 1, clock, 1, lambda i, run: run, untrusted, trusted)
         return runs[0]
 
     def _children(
-        self, runs: list, n: int, calls: int, room: int, keep: Callable, *jobs: dict
+        self, runs: list, n: int, clock: Clock, room: int, keep: Callable, *jobs: dict
     ) -> str:
         """Fork, watch the clock, kill. Adds the next Runs to `runs`, until it has n or one is lost.
-        Returns the status of the others if they are not worth a try, else "".
-
-        calls: how many times the limit of one input or call all of them together may take.
-        """
+        Returns the status of the others if they are not worth a try, else ""."""
         buffer, late, lost = bytearray(), False, ""
-        clock = Clock(self.timeout_s, calls)
         limits = self._limits | {"cpu_s": clock.backstop_s, "room": room}
         limits["output_bytes"] = OUTPUT_BYTES * room
         control = self._control.fileno()

@@ -401,6 +401,8 @@ def compare_traces(problems: list[Problem]) -> int:
 def main() -> None:
     sources = [a for a in sys.argv[1:] if not a.startswith("--")]
     options = dict(a[2:].partition("=")[::2] for a in sys.argv[1:] if a.startswith("--"))
+    if not sources:
+        sys.exit("usage: python bench/agreement.py humaneval mbpp.jsonl leetcode.jsonl.gz")
     n_mutants = int(options.get("mutants", 1))
     part, parts = map(int, options.get("part", "1/1").split("/"))
     bad = 0

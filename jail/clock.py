@@ -24,10 +24,14 @@ WALL_FACTOR, WALL_S = 5, 5.0  # a program of 2 s of CPU time may take 15 s besid
 
 
 class Clock:
-    """Two limits of CPU time in seconds: for each input or call, and for all together."""
+    """Two limits of CPU time in seconds: for each input or call, and for all together.
 
-    def __init__(self, each_s: float, calls: int) -> None:
+    before: the clock of a process that ended without doing all inputs, so that this one goes on.
+    """
+
+    def __init__(self, each_s: float, calls: int, before: "Clock | None" = None) -> None:
         self.limits = each_s, each_s * min(calls, MOST_CALLS)
+        self.used = (0.0, 0.0), before.taken() if before else (0.0, 0.0)  # (CPU, wall) until then
         self.backstop_s = math.ceil(self.limits[1]) + 1  # RLIMIT_CPU, should we look no more
         self.clocks, self.pids = [], []  # of the processes, once they are known
         self.waited_s = 0.0  # for a core
@@ -54,7 +58,7 @@ class Clock:
         try:
             cpu = sum(map(time.clock_gettime, self.clocks))
         except OSError:  # a process is gone, and then we hear of its end at once
-            cpu = 0.0
+            cpu = self.seen[0]
         self.waited_s = max(self.waited_s, sum(map(waited_s, self.pids)))
         return cpu, time.monotonic() - self.waited_s
 
@@ -66,11 +70,19 @@ class Clock:
         """The next input starts, or the next call."""
         self.starts[0] = self.now()
 
+    def taken(self) -> tuple[float, float]:
+        """(CPU, wall) of all inputs so far, but for processes that were too short to be watched."""
+        return self._since(1) if self.clocks else self.used[1]
+
+    def _since(self, start: int) -> tuple[float, float]:
+        then, used = self.starts[start], self.used[start]
+        return used[0] + self.seen[0] - then[0], used[1] + self.seen[1] - then[1]
+
     def late(self) -> bool:
         """Was a limit over at the last look?"""
         idle_s = WALL_FACTOR * self.limits[0] + WALL_S
-        for start, limit_s in zip(self.starts, self.limits, strict=True):
-            cpu, wall = (now - then for now, then in zip(self.seen, start, strict=True))
+        for start, limit_s in enumerate(self.limits):
+            cpu, wall = self._since(start)
             if cpu > limit_s or wall > WALL_FACTOR * cpu + idle_s:
                 return True
         return False

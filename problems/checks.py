@@ -10,6 +10,7 @@ Left out: the doctest module, and tests that read files.
 
 import ast
 import builtins
+import contextlib
 import functools
 import importlib
 import re
@@ -113,8 +114,7 @@ def given_check(tree: ast.Module, name: str) -> dict:
     if missing:
         raise Unusable(f"its test does not define {', '.join(sorted(missing))}")
     check = ast.unparse(tree)
-    tests = {"check": check, "entry_point": name, "preamble": IMPORTS, "prefix": IMPORTS}
-    return tests | {"calls": calls_of(check, "candidate")}
+    return {"check": check, "entry_point": name, "preamble": IMPORTS, "prefix": IMPORTS}
 
 
 def made_check(tree: ast.Module) -> dict:
@@ -139,8 +139,8 @@ def made_check(tree: ast.Module) -> dict:
     if not asserts_something(check):
         raise Unusable("its test asserts nothing, so that any program would pass")
     source = ast.unparse(ast.fix_missing_locations(check))
-    tests = {"check": source, "entry_point": name, "calls": calls_of(source, name)}
-    return tests | {"preamble": f"{before}{ast.unparse(ast.Module(imports, []))}\n{preamble}"}
+    preamble = f"{before}{ast.unparse(ast.Module(imports, []))}\n{preamble}"
+    return {"check": source, "entry_point": name, "preamble": preamble}
 
 
 def without_exit(node: ast.stmt) -> ast.stmt:
@@ -300,9 +300,14 @@ def unfit(check: ast.Module, preamble: ast.Module, entry_point: str) -> str | No
     It uses a name that nothing defines, or gives the program an object that cannot travel.
     """
     nodes, both = list(ast.walk(check)), ast.Module([*preamble.body, *check.body], [])
+    called = ast.Module([*both.body, *ast.parse("check").body], [])
+    if "check" in undefined(called) or not all(map(parameters, filter(is_check, both.body))):
+        return "it defines no check(candidate)"
     functions = {"candidate", *entry_point.replace("()", "").split(".")}
     if name := runs_answers(nodes, functions):
         return f"its check runs what the program answers, by {name}()"
+    if name := next(filter(None, map(replaced, nodes)), ""):
+        return f"its check replaces {name}, of which a program in another process sees nothing"
     names = {n.id for n in nodes if type(n) is ast.Name} - functions - BUILTINS
     if names and (missing := (names & undefined(both)) - functions):
         stars = [n for n in ast.walk(both) if isinstance(n, ast.ImportFrom) and is_star(n)]
@@ -319,6 +324,20 @@ def unfit(check: ast.Module, preamble: ast.Module, entry_point: str) -> str | No
                 if kind := kind or class_that_stays(given, both):
                     return f"its check gives the program an object of {kind}, which cannot travel"
     return None
+
+
+def replaced(node: ast.AST) -> str:
+    """What a check would put in the place of a program's own: its output, or a name of it."""
+    if isinstance(node, ast.Assign):
+        texts = [ast.unparse(t) for t in node.targets if isinstance(t, ast.Attribute)]
+        return next((t for t in texts if t.startswith(("sys.std", "builtins."))), "")
+    if isinstance(node, ast.ImportFrom):
+        names = {f"{node.module}.{alias.name}" for alias in node.names}
+    else:
+        names = {ast.unparse(node)} if isinstance(node, ast.Attribute) else set()
+    if any(re.fullmatch(r"contextlib\.redirect_std(out|err)", name) for name in names):
+        return "sys.stdout"
+    return "names by a patch" * any(re.fullmatch(r"(.*\.)?mock\.patch", name) for name in names)
 
 
 def runs_answers(nodes: list[ast.AST], functions: set[str]) -> str:
@@ -397,21 +416,29 @@ def asserts_something(tree: ast.AST) -> bool:
     return False
 
 
-def calls_of(source: str, name: str) -> list[list]:
-    """Arguments of the calls name(...) in the asserts of `source`, as far as they are literals.
+def calls_of(check: str) -> list[list]:
+    """Arguments with which `check` calls the function under test, as far as they are literals.
 
     Keyword arguments are taken in their order, which in LeetCodeDataset is the signature's.
     """
-    calls = []
-    try:
-        asserts = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Assert)]
-    except (SyntaxError, RecursionError):
-        return []
-    for node in (inner for a in asserts for inner in ast.walk(a.test)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
-            try:
+    nodes, calls = list(ast.walk(ast.parse(check))), []
+    names = {name for node in nodes if is_check(node) for name in parameters(node)[:1]}
+    for node in nodes:  # `f = candidate`
+        if isinstance(node, ast.Assign) and getattr(node.value, "id", "") in names:
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    for node in nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+            with contextlib.suppress(ValueError, TypeError):  # no literal, or no set: {[]}
                 values = [*node.args, *(keyword.value for keyword in node.keywords)]
                 calls.append([ast.literal_eval(value) for value in values])
-            except ValueError:
-                continue
     return calls
+
+
+def is_check(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef) and node.name == "check"
+
+
+def parameters(function: ast.FunctionDef) -> list[str]:
+    """Those that a call fills by their place."""
+    given = function.args
+    return [x.arg for x in [*given.posonlyargs, *given.args, given.vararg] if x]

@@ -22,12 +22,22 @@ FENCED = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)\n?```", re.DOTALL)
 def tests_of(given: object, name: str | None = None) -> dict:
     """`tests` of what a mixture states, as JSON text or not. Raises Unusable.
 
-    {"inputs", "outputs", "fn_name"?}, or [{"input", "output", ...}, ...], or source: a list of
-    asserts, {"functional": source} as in code-r1, or {"pytest": source}.
+    {"inputs", "outputs", "fn_name"?}, or [{"input", "output", ...}, ...], or source: a text, a list
+    of asserts, {"functional": source} as in code-r1, {"pytest": source}, or Skywork's two forms.
     """
-    given = parsed(given)
+    try:
+        given = parsed(given)
+    except Unusable:
+        if "assert" not in given:
+            raise
+        return check_tests_of(given)
+    if isinstance(given, dict) and "test_code" in given:
+        before = given.get("import_prefix") or ""
+        tests = {"check": given["test_code"], "entry_point": given["entry_point"]}
+        return tests | {"preamble": before, "prefix": before}
     if isinstance(given, dict) and (source := given.get("functional") or given.get("pytest")):
         return check_tests_of(source)
+    given = given.get("assert_case", given) if isinstance(given, dict) else given
     if isinstance(given, list) and given and all(isinstance(x, str) for x in given):
         return check_tests_of("\n".join(given))
     return io_tests(given, name, packed=True)
@@ -61,7 +71,7 @@ def io_tests(given: object, name: str | None = None, packed: bool = False) -> di
     if not tests or not tests.get("inputs"):
         raise Unusable("no test")
     inputs, outputs = parsed(tests["inputs"]), parsed(tests["outputs"])
-    wrapped = tests.get("wrapped", True)
+    ways = {key: True for key in ("wrapped", "printed") if tests.get(key, key == "wrapped")}
     # listed_cases(), which adds "wrapped", has said already whether a function is called
     name = tests.get("fn_name") or (None if "wrapped" in tests else name)
     if not isinstance(inputs, list) or not isinstance(outputs, list):
@@ -78,7 +88,7 @@ def io_tests(given: object, name: str | None = None, packed: bool = False) -> di
             raise Unusable("arguments or results that are no JSON") from None
     tests["inputs"] = [int_keys(x) if isinstance(x, list) else [x] for x in tests["inputs"]]
     tests["outputs"] = [int_keys(x) for x in tests["outputs"]]
-    return tests | {"wrapped": True} if wrapped else tests
+    return tests | ways
 
 
 def listed_cases(cases: list, name: str | None) -> dict:
@@ -97,10 +107,12 @@ def listed_cases(cases: list, name: str | None) -> dict:
         raise Unusable("its tests do not name the function that they call")
     name = None if str(kind).startswith("stdin") else name
     inputs, outputs = ([case[key] for case in cases] for key in IO)
-    if name and kind != "functional":
+    calls = name and kind != "functional"
+    written = any(isinstance(x, str) for x in inputs)  # as in tables; else both are values
+    if calls and written:
         inputs, outputs = ([decoded(x) for x in values] for values in (inputs, outputs))
     tests = {"inputs": inputs, "outputs": outputs, "fn_name": name}
-    return tests | {"wrapped": kind != "functional"}
+    return tests | {"wrapped": kind != "functional", "printed": calls and not written}
 
 
 def case_name(case: dict) -> str | None:
@@ -156,7 +168,9 @@ def first_name(*names: object, text: str) -> str:
 
 
 def user_text(prompt: str | list[dict]) -> str:
-    """What the user says last in a chat, or the text that a prompt is."""
+    """What the user says last in a chat, which may be JSON text, or the text that a prompt is."""
+    if isinstance(prompt, str) and re.match(r'\[\s*\{\s*"(role|content)"', prompt):
+        prompt = parsed(prompt)
     if isinstance(prompt, str):
         return prompt
     users = [message["content"] for message in prompt if message["role"] == "user"]
@@ -187,8 +201,8 @@ def from_code_contests(row: dict) -> Problem:
         raise Unusable("it reads or writes a file")
     kinds = [row.get(kind) or {} for kind in ("public_tests", "private_tests", "generated_tests")]
     inputs, outputs = ([as_text(x) for kind in kinds for x in kind.get(key, ())] for key in IO)
-    if not inputs:
-        raise Unusable("no test")
+    if not inputs or len(inputs) != len(outputs):
+        raise Unusable(f"{len(inputs)} inputs and {len(outputs)} outputs" if inputs else "no test")
     tests = {"inputs": inputs, "outputs": outputs, "fn_name": None}
     told = row.get("solutions") or {}
     pairs = zip(told.get("language", ()), told.get("solution", ()), strict=True)

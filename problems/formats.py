@@ -7,9 +7,10 @@ program):
     {"inputs": [...], "outputs": [...], "fn_name": None | name}   stdin text, or argument lists
     {"check": source of check(candidate), "entry_point": name, "preamble": source, "prefix": source}
 where `preamble` runs before `check` on the trusted side and `prefix` before the program. More keys:
-    "calls"      argument lists found in the asserts of a check: inputs on which to trace
+    "calls"      argument lists with which a check calls: inputs on which to trace
     "reference"  source that gives the outputs of `inputs`, where the data set states none
     "wrapped"    outputs may be wrapped in a one-element list, as APPS and its heirs do
+    "printed"    an output that is text may be what print() makes of the result
     "oracle"     the name of an exception in answers.py
 What judging learns of a problem is kept there, too: "slow" (its solution needs more time), "room"
 (of its values), "broken" (its solution fails), "gives" and "outputs" (of its solution).
@@ -20,15 +21,17 @@ Left out: data sets of other languages, and problems whose answers need a progra
 import ast
 import re
 import textwrap
+import typing
 from collections.abc import Callable
 from dataclasses import replace
 
 from config import UserError
 from problems import contests
 from problems.answers import ORACLES
-from problems.checks import asserts_something, calls_of, parsed_code, unfit
+from problems.checks import IMPORTS, asserts_something, calls_of, parsed_code, unfit
 from problems.problem import Problem, Unusable
 
+TYPING = frozenset(typing.__all__)
 BROKEN = (SyntaxError, RecursionError, MemoryError)  # of source that is no Python
 NOTHING = "it expects nothing in every test, so that a program of one `pass` would be paid"
 
@@ -47,6 +50,9 @@ def to_problem(row: dict, where: str) -> Problem:
     try:
         problem = own(row, where) if convert is own else convert(row)
         check_tests(problem.tests, where)
+        if "check" in problem.tests:
+            calls = {"calls": calls_of(problem.tests["check"])}
+            problem = replace(problem, tests=calls | problem.tests)
         given = row.get("task_id")  # a data set that knows no such field may be given one
         if isinstance(given, str) or (
             type(given) is int and convert not in (from_mbpp, from_mbpp_plus)
@@ -59,20 +65,36 @@ def to_problem(row: dict, where: str) -> Problem:
 
 
 def own(row: dict, where: str) -> Problem:
-    """Our own format; see the README."""
-    if not all(isinstance(row.get(key, ""), str) for key in ("prompt", "starter")):
-        raise UserError(f"{where}: prompt and starter must be text")
+    """Our own format; see the README. A null is what is not there, and `tests` may be JSON text, as
+    tables need it."""
+    row = {key: value for key, value in row.items() if value is not None}
+    for key in ("prompt", "starter", "solution"):
+        if not isinstance(row.get(key, ""), str):
+            raise UserError(f"{where}: {key} must be text")
     keys = ("solution", "starter", "difficulty", "family", "date")
-    about = {key: str(row[key]) for key in keys if row.get(key) is not None}
-    return Problem(str(row["task_id"]), row["prompt"], row["tests"], **about)
+    about = {key: str(row[key]) for key in keys if key in row}
+    tests, starter = contests.parsed(row["tests"]), about.get("starter", "")
+    if isinstance(tests, dict):
+        tests = {key: value for key, value in tests.items() if value is not None}
+        if "inputs" in tests and "fn_name" not in tests:  # line ends of Windows
+            texts = [contests.as_text(x) if isinstance(x, str) else x for x in tests["inputs"]]
+            tests["inputs"] = texts
+        if TYPING & set(re.findall(r"\w+", starter)) and "import" not in starter:  # as LeetCode's
+            tests = {"prefix": IMPORTS} | tests
+    return Problem(str(row["task_id"]), row["prompt"], tests, **about)
 
 
 def check_tests(tests: dict, where: str) -> None:
     """Raises UserError for tests of neither form."""
     if not isinstance(tests, dict) or not ("check" in tests or "inputs" in tests):
         raise UserError(f"{where}: tests must be an object with inputs and outputs, or check")
+    name = tests.get("entry_point" if "check" in tests else "fn_name") or "f"
+    if not all(part.isidentifier() for part in name.replace("()", "").split(".")):
+        raise Unusable(f"{name!r} is no name of a function, such as f or Solution().f")
     if "check" in tests:
-        if not tests["check"].strip() or not tests.get("entry_point"):
+        if not isinstance(tests["check"], str) or not tests["check"].strip():
+            raise UserError(f"{where}: check must be the source of check(candidate)")
+        if not tests.get("entry_point"):
             raise UserError(f"{where}: an assert-style problem needs check and entry_point")
         check, preamble = (parsed_code(tests.get(key, "")) for key in ("check", "preamble"))
         if not (asserts_something(check) or asserts_something(preamble)):  # which may define how
@@ -115,7 +137,6 @@ def from_mbpp(row: dict) -> Problem:
     check = "def check(candidate):\n" + textwrap.indent(body, "    ")
     # the tests may make objects of classes that the reference defines
     tests = {"check": check, "entry_point": name, "preamble": row["code"]}
-    tests["calls"] = calls_of("\n".join(asserts), name)
     others = [text for text in asserts if not re.search(rf"\b{name}\b", text)]
     if others and all(text.lstrip().startswith("assert") for text in asserts):
         raise Unusable(f"{others[0]!r} tests something else than {name}")
@@ -127,7 +148,9 @@ def mbpp_name(row: dict) -> str:
     calls = [n for n in ast.walk(ast.parse("\n".join(row["test_list"]))) if isinstance(n, ast.Call)]
     called = {call.func.id for call in calls if isinstance(call.func, ast.Name)}
     defined = [n.name for n in ast.parse(row["code"]).body if isinstance(n, ast.FunctionDef)]
-    return next(name for name in reversed(defined) if name in called)
+    if not (names := [name for name in defined if name in called]):
+        raise Unusable("its reference defines no function that its asserts call")
+    return names[-1]
 
 
 def mbpp_prompt(row: dict) -> str:
@@ -139,7 +162,7 @@ def from_leetcode(row: dict) -> Problem:
     """LeetCodeDataset (Xia et al., arXiv 2504.14655): check(candidate) for a method of Solution."""
     imports = row["prompt"]  # and ListNode, TreeNode and helpers, where a problem has them
     tests = {"check": row["test"], "entry_point": row["entry_point"]}
-    tests |= {"preamble": imports, "prefix": imports, "calls": calls_of(row["test"], "candidate")}
+    tests |= {"preamble": imports, "prefix": imports}
     text, meta = row.get("query") or row["problem_description"], row.get("meta") or row
     difficulty, date = (str(meta.get(key) or "") for key in ("difficulty", "estimated_date"))
     about = {"difficulty": difficulty.lower(), "date": date[:10]}
@@ -163,7 +186,6 @@ def from_humaneval(row: dict) -> Problem:
         tests |= function_tests(found, name, solution)
     else:  # some checks call helpers that the prompt defines
         tests |= {"check": row["test"], "entry_point": name, "preamble": solution}
-        tests["calls"] = calls_of(row["test"], "candidate")
     text = f"Complete this Python function.\n\n```python\n{row['prompt']}```"
     return Problem(row["task_id"], text, tests, solution)
 

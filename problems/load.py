@@ -43,6 +43,7 @@ HUB = {  # name -> data set of the hub, and its files by split
     "livecodebench-testoutput": ("livecodebench/test_generation", {"heldout": "test*"}),
     "cruxeval": ("cruxeval-org/cruxeval", {"heldout": "test*"}),
 }
+NOT_READ = {".json", ".csv", ".tsv", ".txt", ".gz", ".zst", ".zip", ".arrow", ".jsonl", ".pkl"}
 MAX_LINE = 1 << 28  # bytes; the tests of one contest problem may take some 100 MB
 WORDS = {"train": {"train"}, "heldout": {"test", "heldout"}}  # in names of files and folders
 
@@ -94,6 +95,8 @@ def told_apart(problems: list[Problem]) -> list[Problem]:
 
 
 def load_source(source: str, split: str, cfg: Config) -> Problems:
+    if split == "train" and re.fullmatch(r"humaneval\+?|mbpp\+|livecodebench(-v[1-6])?", source):
+        print(f"{source} has no training split: these are the problems that evaluation takes")
     if source in basics.TIERS:
         return Problems(Problem(**row) for row in basics.problems(split, tier=source))
     if source == "humaneval":
@@ -107,13 +110,24 @@ def load_source(source: str, split: str, cfg: Config) -> Problems:
             unusable.setdefault(str(reason), []).append(where)
     if source == "mbpp":  # the official split, whatever the files hold
         first, last = {"train": (601, 974), "heldout": (11, 510)}[split]
-        problems = [p for p in problems if first <= int(p.task_id.split("/")[1]) <= last]
+        problems = [p for p in problems if first <= mbpp_number(p) <= last]
     if not problems:
         why = f": left out {counted(unusable)}" if unusable else "; it needs at least one"
         raise UserError(f"{source} holds no problem{why}")
     if unusable:
         print(printable(f"{source}: left out {counted(unusable)}"))
     return Problems(problems, sum(map(len, unusable.values())))
+
+
+def mbpp_number(problem: Problem) -> int:
+    """Its number in MBPP, by which splits are told apart. Raises UserError."""
+    number = problem.task_id.rpartition("/")[2]
+    if not number.isdecimal():
+        raise UserError(
+            f"{problem.where}: a row of MBPP has its number as task_id, not {problem.task_id!r}; "
+            "to take all rows of this file, give its path"
+        )
+    return int(number)
 
 
 def counted(unusable: dict[str, list[str]]) -> str:
@@ -149,6 +163,11 @@ def source_files(source: str, split: str, cfg: Config) -> list[Path]:
         path = Path(cfg.data_dir) / source
     if path.is_dir():
         return files_of(path, split)
+    if path.is_file() or path.suffix.lower() in NOT_READ:
+        raise UserError(
+            f"problems={source}: a .jsonl, .jsonl.gz or .parquet file is needed; JSON text has one "
+            "object a line there, and no list around them"
+        )
     if source not in HUB and not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", source):
         raise UserError(
             f"problems={source}: give {', '.join(basics.TIERS)}, humaneval, {', '.join(HUB)}, a "
@@ -232,7 +251,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[dict, str]]:
                         f"{path}:{number}: a line of more than {MAX_LINE >> 20} MiB, which would "
                         "fill the memory; give one object a line"
                     )
-                if (line := line.decode()).strip():
+                if (line := line.decode("utf-8-sig" if number == 1 else "utf-8")).strip():
                     row = json.loads(line)
                     if not isinstance(row, dict):
                         raise UserError(

@@ -183,7 +183,15 @@ def used_at_once(value: ast.expr) -> set[str]:
 def is_stub(node: ast.AST) -> bool:
     """A function that is shown for its signature: `def f(x): ...`"""
     return isinstance(node, FUNCTIONS) and all(
-        isinstance(inner, ast.Pass) or is_constant(inner) for inner in node.body
+        isinstance(inner, ast.Pass) or is_constant(inner) or is_refusal(inner)
+        for inner in node.body
+    )
+
+
+def is_refusal(node: ast.stmt) -> bool:
+    """raise NotImplementedError"""
+    return isinstance(node, ast.Raise) and any(
+        getattr(inner, "id", "") == "NotImplementedError" for inner in ast.walk(node)
     )
 
 
@@ -313,6 +321,9 @@ class Reader:
             block = None
             for stop, tail, after in ends:
                 source = self.source(i, stop, tail, indent, QUOTE.match(line))
+                first, _, rest = source.partition("\n")
+                if label in ("python", "") and PYTHON.fullmatch(first.strip()):  # a late label
+                    source, label = rest, "python"
                 open_text = source.count('"""') % 2 or source.count("'''") % 2
                 made = self.block(source, label, name) if known else None
                 if made:
@@ -331,7 +342,8 @@ class Reader:
         lines = self.lines[start:stop] + ([] if tail is None else [tail])
         if quote:  # the lines of a quotation start with >, as the fence does
             return "\n".join(QUOTE.sub("", line, count=1) for line in lines)
-        if indent:
+        first = next(filter(str.strip, lines), "")
+        if indent and not first[:indent].strip(" \t"):  # else the fence alone is indented
             lines = [line[min(indent, len(line) - len(line.lstrip(" \t"))) :] for line in lines]
         return "\n".join(lines)
 

@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 from config import Config, UserError
@@ -62,9 +63,51 @@ def test_missing_key_is_named(tmp_path, key):
     )
 
 
-@pytest.mark.parametrize("change", [{"prompt": 7}, {"starter": None}])
-def test_text_that_is_none_is_named(tmp_path, change):
-    assert "p.jsonl:1: prompt and starter must be text" in refusal(write(tmp_path, GOOD | change))
+@pytest.mark.parametrize("key, value", [("prompt", 7), ("starter", ["x"]), ("solution", ["x"])])
+def test_text_that_is_none_is_named(tmp_path, key, value):
+    assert f"p.jsonl:1: {key} must be text" in refusal(write(tmp_path, GOOD | {key: value}))
+
+
+@pytest.mark.parametrize("name", ["f(x)", " f", "def f", "Solution.f(x)", "3"])
+def test_a_name_that_is_none_is_left_out_by_name(tmp_path, name):
+    check = {"check": "def check(f):\n    assert f(1) == 1", "entry_point": name}
+    for tests in (GOOD["tests"] | {"fn_name": name}, check):
+        said = refusal(write(tmp_path, GOOD | {"tests": tests}))
+        assert f"{name!r} is no name of a function" in said
+
+
+def test_a_null_is_what_is_not_there_and_tests_may_be_json_text(tmp_path):
+    """A table has one schema for all of its rows, and of several dicts it makes one."""
+    nulls = dict.fromkeys(("check", "entry_point", "calls", "preamble", "prefix"))
+    io = {"inputs": ["1\r\n"], "outputs": ["1"], "fn_name": None}
+    check = {"check": "def check(f):\n    assert f(1) == 1", "entry_point": "f"}
+    counts = {"inputs": [["aab"], ["x"]], "outputs": [{"a": 2, "b": 1}, {"x": 1}], "fn_name": "f"}
+    rows = [
+        GOOD | {"starter": None, "tests": json.dumps(io | nulls)},
+        GOOD | {"tests": json.dumps(check | dict.fromkeys(("inputs", "outputs", "fn_name")))},
+        GOOD | {"tests": json.dumps(counts)},
+    ]
+    path = tmp_path / "p.parquet"
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    first, second, third = load_problems(str(path))
+    assert first.tests == {"inputs": ["1\n"], "outputs": ["1"]} and first.fn_name is None
+    assert second.tests == check | {"calls": [[1]]} and third.tests == counts
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path):
+    assert len(load_problems(write(tmp_path, "\ufeff" + json.dumps(GOOD) + "\n", GOOD))) == 2
+
+
+@pytest.mark.parametrize("name", ["p.json", "p.csv", "p.jsonl.zst", "none/p.json"])
+def test_other_files_are_not_looked_for_on_the_hub(tmp_path, name, monkeypatch):
+    def snapshot_download(*_, **__):
+        raise AssertionError("asked the hub for a file of ours")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    Path("data/p.csv").write_text("x")
+    assert "a .jsonl, .jsonl.gz or .parquet file is needed" in refusal(f"data/{name}")
 
 
 def test_a_starter_is_shown_where_a_program_is_asked_for(tmp_path):

@@ -365,6 +365,13 @@ def test_a_flag_may_have_dashes(flag, monkeypatch):
     assert seen == ["--eval_temperature=9"]
 
 
+def test_several_greedy_samples_are_refused():
+    with pytest.raises(UserError, match="3 greedy samples of a problem are one: add --temp"):
+        run(["--tasks=basics", "--n=3"])
+    with pytest.raises(UserError, match="cannot|no model|none/such"):  # it gets as far as the model
+        run(["--tasks=basics", "--n=3", "--temperature=1", "--model=none/such"])
+
+
 def test_your_own_problems_and_samples_need_no_task(tmp_path, capsys):
     test = {"inputs": [[1]], "outputs": [1], "fn_name": "f"}
     problems = tmp_path / "p.jsonl"

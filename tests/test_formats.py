@@ -188,6 +188,11 @@ EVALPLUS = {
     "atol": 0,
     "contract": "",
 }
+OURS = {
+    "task_id": "a",
+    "prompt": "Write twice(n).",
+    "tests": {"check": "def check(f):\n    assert f(2) == 4", "entry_point": "twice"},
+}
 MBPP = {
     "task_id": 601,
     "text": "Write a function to double.",
@@ -301,6 +306,81 @@ def test_asserts_give_inputs_to_trace():
 
 
 @pytest.mark.parametrize(
+    "body, calls",
+    [
+        ("assert f(2) == 4", [[2]]),
+        ("for x in range(3): assert f(x) < 9\n    assert f(f(-1), n=3) == 4", [[-1]]),
+        ("g = f\n    got = g([2], k=1)\n    assert got == 4", [[[2], 1]]),
+        ("with ignored:\n        assert f({[]: 1}) == twice(5)", []),
+    ],
+)
+def test_a_check_of_our_own_gives_inputs_to_trace(body, calls):
+    tests = {"check": f"def check(f):\n    {body}", "entry_point": "twice"}
+    tests["preamble"] = "import contextlib\nignored = contextlib.suppress(TypeError)"
+    row = {"task_id": "a", "prompt": "", "tests": tests}
+    assert to_problem(row, "").tests["calls"] == calls
+    row["tests"] = tests | {"calls": [[7]]}  # what a row says counts
+    assert to_problem(row, "").tests["calls"] == [[7]]
+
+
+@pytest.mark.parametrize(
+    "before, inner, name",
+    [
+        ("import io, contextlib", "with contextlib.redirect_stdout(io.StringIO()):", "sys.stdout"),
+        ("from contextlib import redirect_stderr", "if 1:", "sys.stdout"),
+        ("import io, sys", "sys.stdout = io.StringIO()\n    if 1:", "sys.stdout"),
+        ("import io, sys", "sys.stdin = x = io.StringIO('1')\n    if 1:", "sys.stdin"),
+        ("import builtins", "builtins.input = lambda: '3'\n    if 1:", "builtins.input"),
+        ("from unittest.mock import patch", "with patch('builtins.input'):", "names by a patch"),
+        ("from unittest import mock", "with mock.patch('builtins.input'):", "names by a patch"),
+        ("import unittest.mock", "with unittest.mock.patch.object(int, 'x'):", "names by a patch"),
+        ("from unittest.mock import Mock\nimport re", "if re.patch or stdout.write(''):", None),
+    ],
+)
+def test_a_check_that_replaces_what_the_program_has_is_left_out(before, inner, name):
+    """The program is in another process, where nothing is replaced."""
+    check = f"{before}\ndef check(f, stdout=None):\n    {inner}\n        assert f(2) == 4"
+    row = {"task_id": "a", "prompt": "", "tests": {"check": check, "entry_point": "twice"}}
+    if name is None:
+        assert to_problem(row, "").fn_name == "twice"
+    else:
+        with pytest.raises(Unusable, match=f"its check replaces {name}, of which"):
+            to_problem(row, "")
+
+
+def test_a_starter_that_leetcode_would_show_needs_no_import(sandbox):
+    starter = "class Solution:\n    def pick(self, nums: List[int], k: int) -> int:"
+    tests = {"inputs": [[[3, 1], 1]], "outputs": [1], "fn_name": "Solution().pick"}
+    row = {"task_id": "a", "prompt": "", "starter": starter, "tests": tests}
+    program = f"{starter}\n        return heapq.nsmallest(1, nums)[0] or nums[k]"
+    assert judge(sandbox, to_problem(row, ""), program).status == "passed"
+    row["starter"] = f"from typing import List\n{starter}"  # it says what it needs
+    assert judge(sandbox, to_problem(row, ""), program).status == "error"
+
+
+@pytest.mark.parametrize(
+    "check, preamble, fits",
+    [
+        ("assert twice(2) == 4", "", False),
+        ("def check():\n    assert twice(2) == 4", "", False),
+        ("def test(f):\n    assert f(2) == 4", "", False),
+        ("class check:\n    def check(self, f): assert f(2) == 4", "", True),
+        ("def test(f):\n    assert f(2) == 4\ncheck = test", "", True),
+        ("assert True", "def check(*fs):\n    assert fs[0](2) == 4", True),
+        ("def check(f, /):\n    assert f(2) == 4", "", True),
+    ],
+)
+def test_a_check_must_define_check(check, preamble, fits):
+    tests = {"check": check, "preamble": preamble, "entry_point": "twice"}
+    row = {"task_id": "a", "prompt": "", "tests": tests}
+    if fits:
+        assert to_problem(row, "").fn_name == "twice"
+    else:
+        with pytest.raises(Unusable, match=r"defines no check\(candidate\)"):
+            to_problem(row, "")
+
+
+@pytest.mark.parametrize(
     "row, program",
     [
         (LEETCODE, CLASS),
@@ -308,6 +388,7 @@ def test_asserts_give_inputs_to_trace():
         (LCB_FUNCTION, CLASS),
         (MBPP, "def twice(n):\n    x = 3 + 4\n    return x"),
         (HUMANEVAL, "def twice(n):\n    x = 3 + 4\n    return x"),
+        (OURS, "def twice(n):\n    x = 3 + 4\n    return x"),
         (APPS_FUNCTION, "def twice(n):\n    x = 3 + 4\n    return x"),
         (APPS, "n = int(input())\nx = 3 + 4\nprint(n, x)"),
     ],
@@ -339,6 +420,8 @@ def test_failed_programs_of_every_style_become_questions(row, program, pool):
         ),
         (CONTESTS | {"input_file": "in.txt"}, "file"),
         (CONTESTS | {"public_tests": {}, "generated_tests": {}}, "no test"),
+        (CONTESTS | {"public_tests": {"input": ["1"], "output": []}}, "2 inputs and 1 outputs"),
+        (MBPP | {"code": "twice = lambda n: 2 * n"}, "defines no function"),
         (OPEN_R1 | {"verification_info": {"language": "rust", "test_cases": []}}, "rust"),
         (OPEN_R1 | {"verification_info": {"language": "python", "test_cases": []}}, "no test"),
         (EVALPLUS | {"task_id": "Mbpp/2"}, "tuples"),
@@ -512,14 +595,25 @@ def test_every_oracle_survives_any_answer():
 
 
 # --------------------------------------------------------------------------- where files are found
-def test_known_names_are_found_in_data_dir(tmp_path):
+def test_known_names_are_found_in_data_dir(tmp_path, capsys):
     cfg = Config(data_dir=str(tmp_path))
     rows = [MBPP | {"task_id": n} for n in (1, 11, 510, 511, 601, 974)]
     (tmp_path / "mbpp.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     ids = [p.task_id for p in load_problems("mbpp", "train", cfg)]
-    assert ids == ["mbpp/601", "mbpp/974"]
+    assert ids == ["mbpp/601", "mbpp/974"] and "no training split" not in capsys.readouterr().out
     ids = [p.task_id for p in load_problems("mbpp", "heldout", cfg)]
     assert ids == ["mbpp/11", "mbpp/510"]
+    texts = [MBPP | {"task_id": str(n)} for n in (510, 601)]  # as some copies have them
+    (tmp_path / "mbpp.jsonl").write_text("".join(json.dumps(r) + "\n" for r in texts))
+    assert [p.task_id for p in load_problems("mbpp", "train", cfg)] == ["601"]
+    (tmp_path / "mbpp.jsonl").write_text(json.dumps(MBPP | {"task_id": "mine"}) + "\n")
+    with pytest.raises(UserError, match=r"mbpp.jsonl:1: a row .* number .*, not 'mine'; to"):
+        load_problems("mbpp", "train", cfg)
+    (tmp_path / "mbpp+.jsonl").write_text(json.dumps(MBPP_PLUS) + "\n")
+    assert len(load_problems("mbpp+", "heldout", cfg)) == 1
+    assert capsys.readouterr().out == ""
+    assert len(load_problems("mbpp+", "train", cfg)) == 1
+    assert "mbpp+ has no training split: these are the" in capsys.readouterr().out
 
 
 def test_the_split_of_a_folder_is_told_by_its_file_names(tmp_path):

@@ -244,6 +244,69 @@ def test_a_check_that_never_calls_the_function_judges_no_program(sandbox):
     assert judge(sandbox, problem, TWICE).status == "unjudged"
 
 
+CALL = {"type": "function_call", "fn_name": "digits"}
+
+
+def status(sandbox, problem, program):
+    return judge(sandbox, problem, program).status
+
+
+@pytest.mark.parametrize("name", ["digits", "minus"])
+@pytest.mark.parametrize("source", ["primeintellect", "deepcoder"])
+def test_results_of_native_calls_are_values_and_not_json(name, source, sandbox):
+    """A result "12" is a text. Its own harness prints results, so that 12 passes, too."""
+    cases = [CALL | {"input": [[1, 2]], "output": "12"}, CALL | {"input": [[]], "output": "()"}]
+    if name == "minus":
+        cases = [CALL | {"input": [[1, 2]], "output": [-12]}, CALL | {"input": [[]], "output": 0}]
+    rows = {
+        "primeintellect": {"prompt": TEXT, "verification_info": {"test_cases": cases}},
+        "deepcoder": {"problem": TEXT, "tests": json.dumps(cases)},
+    }
+    problem = to_problem(rows[source], "")
+    text = "def digits(xs):\n    return ''.join(map(str, xs)) or '()'"
+    number = "def digits(xs):\n    return -int('0' + ''.join(map(str, xs)))"
+    assert status(sandbox, problem, text) == ("passed" if name == "digits" else "failed")
+    assert status(sandbox, problem, number) == ("failed" if name == "digits" else "passed")
+    printed = "def digits(xs):\n    return 12 if xs else ()"
+    assert status(sandbox, problem, printed) == ("passed" if name == "digits" else "failed")
+
+
+def test_calls_that_a_table_writes_as_text_are_read():
+    cases = [
+        CALL | {"input": "[[1, 2]]", "output": '"12"'},
+        CALL | {"input": "[[]]", "output": "3"},
+    ]
+    row = {"prompt": TEXT, "verification_info": json.dumps({"test_cases": cases})}
+    tests = to_problem(row, "").tests
+    assert (tests["inputs"], tests["outputs"]) == ([[[1, 2]], [[]]], ["12", 3])
+    assert "printed" not in tests
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [
+        "assert twice(2) == 4\nassert twice(3) == 6",
+        "def test_it():\n    assert twice(2) == 4",
+        {"assert_case": ["assert twice(2) == 4", "assert twice(3) == 6"]},
+        {
+            "entry_point": "twice",
+            "import_prefix": "import math\n",
+            "test_code": "def check(candidate):\n    assert candidate(2) == math.floor(4.5)",
+        },
+    ],
+)
+@pytest.mark.parametrize("as_text", [False, True])
+def test_ground_truths_of_verl_may_be_source(truth, as_text, sandbox):
+    chat = [{"role": "system", "content": "Hi."}, {"role": "user", "content": TEXT}]
+    if as_text and isinstance(truth, dict):
+        truth, chat = json.dumps(truth), json.dumps(chat)
+    row = {"data_source": "code", "prompt": chat, "reward_model": {"ground_truth": truth}}
+    problem = to_problem(row | {"ability": "code"}, "")
+    assert problem.prompt.startswith(TEXT) and problem.tests["calls"][0] == [2]
+    assert status(sandbox, problem, TWICE) == "passed"
+    assert status(sandbox, problem, "def twice(n): return n") == "failed"
+
+
 def test_asserts_of_other_functions_leave_an_mbpp_row_out():
     code = "def half(n):\n    return n / 2\ndef twice(n):\n    return 2 * n"
     row = {"task_id": 1, "text": TEXT, "code": code}

@@ -141,6 +141,26 @@ def test_fences_of_all_forms_hold_the_program(text):
     check(text.replace("\n", "\r\n"), ADD)
 
 
+@pytest.mark.parametrize("info", ["", "python"])
+@pytest.mark.parametrize("label", ["python", "Python3 ", "  py"])
+def test_a_label_may_stand_on_a_line_of_its_own(info, label):
+    label = label.lower()
+    check(f"So:\n{F}{info}\n{label}\n{ADD}\n{F}\n", ADD)
+    check(f"{block(ADD)}Run it:\n{F}bash\n{label}\n{DRAFT}\n{F}\n", ADD)
+
+
+@pytest.mark.parametrize("step", ["  ", "\t", "    "])
+def test_a_fence_may_be_indented_alone(step):
+    code = ADD.replace("    ", step)
+    check(f"1. Code:\n   {F}python\n{code}\n   {F}\n", code)
+    check(f"1. Code:\n   {F}python\n{indented(code, '   ')}\n   {F}\n", code)
+    check(f"1. Code:\n   {F}python\n\n{indented(code, '     ')}\n   {F}\n", code)
+    text = 'def add(a, b):\n@"""\nsum\n@"""\n@return a + b'.replace("@", step)
+    lines = (line if line == "sum" else f"   {line}" for line in text.split("\n"))
+    shown = "\n".join(lines)
+    check(f"1. Code:\n   {F}python\n{shown}\n   {F}\n", text)
+
+
 def test_a_fence_may_follow_a_sentence():
     for start in ("Here is it: ```python", "Here is it ```py", "Here:```", "Here is it: ```"):
         check(f"{start}\n{DOC}\n```\nDone.", DOC)
@@ -267,6 +287,14 @@ def test_what_an_explanation_quotes_is_no_program(program, rest, name):
 ])  # fmt: skip
 def test_a_definition_may_look_like_a_use_or_a_stub(program):
     check(block(DRAFT) + block(program), program)
+
+
+@pytest.mark.parametrize("end", ["", "()", "('todo')"])
+def test_a_function_that_is_not_written_yet_is_a_stub(end):
+    stub = f'def add(a, b):\n    """Adds."""\n    raise NotImplementedError{end}'
+    check(f"{block(ADD)}Your skeleton was:\n{block(stub)}", ADD)
+    other = ADD.replace("return", "if a < 0: raise NotImplementedError\n    return")
+    check(f"{block(ADD)}Or:\n{block(other)}", other)
 
 
 def test_a_program_without_its_last_lines_may_be_the_better_one():

@@ -518,6 +518,16 @@ def test_the_time_of_a_program_grows_with_its_tests(box):
     assert [*runs[9:]] == late and {r.status for r in runs[:9]} == {"ok"}
 
 
+def test_a_program_that_ends_its_process_gets_no_more_time(box, monkeypatch):
+    monkeypatch.setattr(clock, "MOST_CALLS", 6)
+    program = f"{SPIN}import os\nspin(0.2)\nprint(input(), flush=True)\nos._exit(0)"
+    with limits(box, timeout_s=0.3, wall_s=99.0):  # 1.8 s for all
+        runs = box.run(program, [str(i) for i in range(30)])
+    done = [run for run in runs if run.status == "ok"]
+    assert runs[: len(done)] == done == [Run("ok", f"{i}\n") for i in range(len(done))]
+    assert 5 <= len(done) <= 20 and {run.status for run in runs[len(done) :]} == {"timeout"}
+
+
 def test_the_calls_of_a_check_have_a_limit_each_and_one_together(box, monkeypatch):
     monkeypatch.setattr(sandbox, "CHECK_CALLS", 4)
     check = "def check(candidate):\n    for _ in range(%d):\n        candidate(%s)"
