@@ -26,12 +26,13 @@ WALL_FACTOR, WALL_S = 5, 5.0  # a program of 2 s of CPU time may take 15 s besid
 class Clock:
     """Two limits of CPU time in seconds: for each input or call, and for all together.
 
-    before: the clock of a process that ended without doing all inputs, so that this one goes on.
+    before: the clock of the process before this one, which ended and left inputs to do.
     """
 
     def __init__(self, each_s: float, calls: int, before: "Clock | None" = None) -> None:
         self.limits = each_s, each_s * min(calls, MOST_CALLS)
-        self.used = (0.0, 0.0), before.taken() if before else (0.0, 0.0)  # (CPU, wall) until then
+        self.used = before.taken() if before else (0.0, 0.0)  # (CPU, wall) of those before
+        self.found_at = 0.0  # on the wall; what was before it may be our own time
         self.backstop_s = math.ceil(self.limits[1]) + 1  # RLIMIT_CPU, should we look no more
         self.clocks, self.pids = [], []  # of the processes, once they are known
         self.waited_s = 0.0  # for a core
@@ -51,6 +52,7 @@ class Clock:
             if pid > 0:  # the kernel's id for the CPU clock of a process
                 self.clocks.append(~pid << 3 | 2)
                 self.pids.append(pid)
+        self.found_at = self.now()[1]
         if self.starts[0] is not self.starts[1]:  # the inputs before this one have taken their part
             self.restart()
 
@@ -71,18 +73,19 @@ class Clock:
         self.starts[0] = self.now()
 
     def taken(self) -> tuple[float, float]:
-        """(CPU, wall) of all inputs so far, but for processes that were too short to be watched."""
-        return self._since(1) if self.clocks else self.used[1]
-
-    def _since(self, start: int) -> tuple[float, float]:
-        then, used = self.starts[start], self.used[start]
-        return used[0] + self.seen[0] - then[0], used[1] + self.seen[1] - then[1]
+        """(CPU, wall) of all processes so far, but for those that were too short to be found."""
+        if not self.clocks:
+            return self.used
+        return self.used[0] + self.seen[0], self.used[1] + self.seen[1] - self.found_at
 
     def late(self) -> bool:
         """Was a limit over at the last look?"""
         idle_s = WALL_FACTOR * self.limits[0] + WALL_S
-        for start, limit_s in enumerate(self.limits):
-            cpu, wall = self._since(start)
+        before = (0.0, 0.0), self.used
+        for start, used, limit_s in zip(self.starts, before, self.limits, strict=True):
+            cpu, wall = (
+                u + now - then for u, now, then in zip(used, self.seen, start, strict=True)
+            )
             if cpu > limit_s or wall > WALL_FACTOR * cpu + idle_s:
                 return True
         return False

@@ -19,7 +19,7 @@ from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 from jail.protocol import Run
-from problems.problem import final_answer, show
+from problems.problem import decoded, final_answer, show
 
 MAX_ANSWER = 4_000  # characters at the end of an answer that are read for values
 MAX_LITERAL = 2_000  # characters of one value
@@ -63,6 +63,7 @@ TOKEN = re.compile(
     re.DOTALL,
 )
 SEVERAL = re.compile(r"[A-Za-z_]\w*(?:[ \t]*,[ \t]*[A-Za-z_]\w*)+[ \t]*=(?!=)")  # x, y = 1, 2
+CHANGED = re.compile(r"([^\W\d]\w*+)[ \t]*+(?:[-+%&|^@]|\*\*?|//?|<<|>>)=")  # x += 1
 TAGS = re.compile(r"^[ \t]*<answer>|</answer>\s*$", re.MULTILINE)
 WORDS = re.compile(r"[^=:\n]{1,80}:[ \t*`$]*+")
 BLANK = re.compile(r"[ \t`*$]*+")
@@ -122,6 +123,10 @@ def read_items(text: str, names: list[str], printed: str) -> Iterator[Item]:
             is_word = both[0].istitle() or re.fullmatch(OPENING, both[0])  # "So, y = [7, 2]"
             if fits and (both[0] in wanted or not is_word):
                 found, at = members(dict(zip(both, value, strict=True)), wanted), stop
+            elif value is INVALID:  # x, y = y, x
+                found = [(name, INVALID, False) for name in both if name in wanted]
+        if (changed := CHANGED.match(text, at, end)) and changed[1] in wanted:
+            found.append((changed[1], INVALID, False))
         at = after_words(text, at, end, wanted)
         while named := NAME.match(text, at, end):
             name = named[1]
@@ -443,10 +448,12 @@ def right(run: Run, arguments: object, expected: object, tests: dict) -> bool:
         return same_stdout(expected, run.stdout)
     if "oracle" in tests:
         return agrees(tests["oracle"], arguments, expected, run.value)
-    if "printed" in tests and isinstance(expected, str) and show(run.value) == expected:
-        return True
-    wrapped = "wrapped" in tests and isinstance(expected, list) and len(expected) == 1
-    return same_value(expected, run.value) or (wrapped and same_value(expected[0], run.value))
+    wanted = [expected]
+    if "written" in tests and isinstance(expected, str) and run.value is not None:
+        wanted.append(decoded(expected))
+    if "wrapped" in tests:
+        wanted += [x[0] for x in wanted if isinstance(x, list) and len(x) == 1]
+    return any(same_value(value, run.value) for value in wanted)
 
 
 # --------------------------------------------------------------------------- oracles

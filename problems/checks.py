@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 from jail.objects import CARRIED
 from jail.peer import LENT
+from jail.values import NO_CAPS, encode
 from problems.problem import Unusable
 
 # What the harnesses of contest problems put before every program: answers take it for granted.
@@ -300,14 +301,13 @@ def unfit(check: ast.Module, preamble: ast.Module, entry_point: str) -> str | No
     It uses a name that nothing defines, or gives the program an object that cannot travel.
     """
     nodes, both = list(ast.walk(check)), ast.Module([*preamble.body, *check.body], [])
-    called = ast.Module([*both.body, *ast.parse("check").body], [])
-    if "check" in undefined(called) or not all(map(parameters, filter(is_check, both.body))):
+    if not defines_check(both):
         return "it defines no check(candidate)"
     functions = {"candidate", *entry_point.replace("()", "").split(".")}
     if name := runs_answers(nodes, functions):
         return f"its check runs what the program answers, by {name}()"
-    if name := next(filter(None, map(replaced, nodes)), ""):
-        return f"its check replaces {name}, of which a program in another process sees nothing"
+    if name := replaced(nodes, both):
+        return f"its check replaces {name}, but the program runs in another process"
     names = {n.id for n in nodes if type(n) is ast.Name} - functions - BUILTINS
     if names and (missing := (names & undefined(both)) - functions):
         stars = [n for n in ast.walk(both) if isinstance(n, ast.ImportFrom) and is_star(n)]
@@ -326,18 +326,47 @@ def unfit(check: ast.Module, preamble: ast.Module, entry_point: str) -> str | No
     return None
 
 
-def replaced(node: ast.AST) -> str:
-    """What a check would put in the place of a program's own: its output, or a name of it."""
-    if isinstance(node, ast.Assign):
-        texts = [ast.unparse(t) for t in node.targets if isinstance(t, ast.Attribute)]
-        return next((t for t in texts if t.startswith(("sys.std", "builtins."))), "")
-    if isinstance(node, ast.ImportFrom):
-        names = {f"{node.module}.{alias.name}" for alias in node.names}
-    else:
-        names = {ast.unparse(node)} if isinstance(node, ast.Attribute) else set()
-    if any(re.fullmatch(r"contextlib\.redirect_std(out|err)", name) for name in names):
-        return "sys.stdout"
-    return "names by a patch" * any(re.fullmatch(r"(.*\.)?mock\.patch", name) for name in names)
+def defines_check(both: ast.Module) -> bool:
+    """Whether the last definition of `check` can be called with the function under test."""
+    for node in reversed(both.body):
+        if isinstance(node, (*Function, ast.ClassDef)):
+            if node.name == "check":
+                return is_check(node) and takes_one(node.args)
+        elif any(is_check(n) or getattr(n, "id", "") == "check" for n in ast.walk(node)):
+            return not isinstance(getattr(node, "value", None), ast.Constant)  # check = test
+        elif isinstance(node, Import) and "check" in imported_names(node):
+            return True
+    return False
+
+
+def takes_one(given: ast.arguments) -> bool:
+    places = len(given.posonlyargs) + len(given.args)
+    return places - len(given.defaults) <= 1 <= places + bool(given.vararg)
+
+
+def replaced(nodes: list[ast.AST], both: ast.Module) -> str:
+    """What a check replaces of the program: its input, its output that it reads, or a name."""
+    imported = {}  # name -> what it stands for
+    for node in ast.walk(both):
+        if isinstance(node, Import):
+            module = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            imported |= {a.asname or a.name: f"{module}{a.name}" for a in node.names}
+
+    def full(node: ast.AST) -> str:
+        first, dot, rest = ast.unparse(node).partition(".")
+        return f"{imported.get(first, first)}{dot}{rest}"
+
+    attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
+    stored = {full(node) for node in attributes if isinstance(node.ctx, ast.Store)}
+    called = {full(node.func) for node in nodes if isinstance(node, ast.Call)}
+    if any(re.match(r"(unittest\.)?mock\.patch\b", name) for name in called):
+        return "names by a mock's patch"
+    gone = stored & {"sys.stdin", "builtins.input", "builtins.print", "builtins.open"}
+    if any(node.attr == "getvalue" for node in attributes):
+        gone |= stored & {"sys.stdout", "sys.stderr"}
+        for name in ("stdout", "stderr"):
+            gone |= {f"sys.{name}"} & {f"sys.{name}" * (f"contextlib.redirect_{name}" in called)}
+    return min(gone, default="")
 
 
 def runs_answers(nodes: list[ast.AST], functions: set[str]) -> str:
@@ -419,26 +448,25 @@ def asserts_something(tree: ast.AST) -> bool:
 def calls_of(check: str) -> list[list]:
     """Arguments with which `check` calls the function under test, as far as they are literals.
 
-    Keyword arguments are taken in their order, which in LeetCodeDataset is the signature's.
+    Those of asserts come first: others may be there to fail. Keyword arguments are taken in their
+    order, which in LeetCodeDataset is the signature's.
     """
     nodes, calls = list(ast.walk(ast.parse(check))), []
-    names = {name for node in nodes if is_check(node) for name in parameters(node)[:1]}
+    given = [node.args for node in nodes if is_check(node)]
+    names = {x.arg for args in given for x in [*args.posonlyargs, *args.args][:1]}
     for node in nodes:  # `f = candidate`
         if isinstance(node, ast.Assign) and getattr(node.value, "id", "") in names:
             names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-    for node in nodes:
+    asserted = [n for node in nodes if isinstance(node, ast.Assert) for n in ast.walk(node.test)]
+    for node in dict.fromkeys([*asserted, *nodes]):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
-            with contextlib.suppress(ValueError, TypeError):  # no literal, or no set: {[]}
+            with contextlib.suppress(ValueError, TypeError):  # no literal, or none that can travel
                 values = [*node.args, *(keyword.value for keyword in node.keywords)]
-                calls.append([ast.literal_eval(value) for value in values])
+                call = [ast.literal_eval(value) for value in values]
+                encode(call, **NO_CAPS)
+                calls.append(call)
     return calls
 
 
 def is_check(node: ast.AST) -> bool:
     return isinstance(node, ast.FunctionDef) and node.name == "check"
-
-
-def parameters(function: ast.FunctionDef) -> list[str]:
-    """Those that a call fills by their place."""
-    given = function.args
-    return [x.arg for x in [*given.posonlyargs, *given.args, given.vararg] if x]

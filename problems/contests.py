@@ -11,7 +11,7 @@ import zlib
 
 from problems.checks import IMPORTS, check_tests_of
 from problems.pickles import private_tests
-from problems.problem import Problem, Unusable
+from problems.problem import Problem, Unusable, decoded
 
 IO = ("input", "output")  # keys of the tests of several sources
 DEFINITION = re.compile(r"^[ \t]*(class|def)\s", re.MULTILINE)
@@ -23,24 +23,31 @@ def tests_of(given: object, name: str | None = None) -> dict:
     """`tests` of what a mixture states, as JSON text or not. Raises Unusable.
 
     {"inputs", "outputs", "fn_name"?}, or [{"input", "output", ...}, ...], or source: a text, a list
-    of asserts, {"functional": source} as in code-r1, {"pytest": source}, or Skywork's two forms.
+    of asserts, {"functional": source} as in code-r1, {"pytest": source}, {"assert_case": [...]} and
+    {"test_code", "entry_point", "import_prefix"?} as in Skywork-OR1.
     """
-    try:
-        given = parsed(given)
-    except Unusable:
-        if "assert" not in given:
-            raise
+    if isinstance(given, str) and asserts(given):
         return check_tests_of(given)
-    if isinstance(given, dict) and "test_code" in given:
-        before = given.get("import_prefix") or ""
-        tests = {"check": given["test_code"], "entry_point": given["entry_point"]}
-        return tests | {"preamble": before, "prefix": before}
-    if isinstance(given, dict) and (source := given.get("functional") or given.get("pytest")):
+    given = parsed(given)
+    stated = given if isinstance(given, dict) else {}
+    if (check := stated.get("test_code")) and (name := stated.get("entry_point")):
+        before = stated.get("import_prefix") or ""
+        return {"check": check, "entry_point": name, "preamble": before, "prefix": before}
+    if source := stated.get("functional") or stated.get("pytest"):
         return check_tests_of(source)
-    given = given.get("assert_case", given) if isinstance(given, dict) else given
+    given = stated.get("assert_case") or given
     if isinstance(given, list) and given and all(isinstance(x, str) for x in given):
         return check_tests_of("\n".join(given))
     return io_tests(given, name, packed=True)
+
+
+def asserts(text: str) -> bool:
+    """Whether it is Python source with an assert."""
+    try:
+        tree = ast.parse(text) if "assert" in text else ast.Module([], [])
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(isinstance(node, ast.Assert) for node in ast.walk(tree))
 
 
 def parsed(value: object) -> object:
@@ -71,7 +78,7 @@ def io_tests(given: object, name: str | None = None, packed: bool = False) -> di
     if not tests or not tests.get("inputs"):
         raise Unusable("no test")
     inputs, outputs = parsed(tests["inputs"]), parsed(tests["outputs"])
-    ways = {key: True for key in ("wrapped", "printed") if tests.get(key, key == "wrapped")}
+    flags = {"wrapped": tests.get("wrapped", True), "written": tests.get("written", False)}
     # listed_cases(), which adds "wrapped", has said already whether a function is called
     name = tests.get("fn_name") or (None if "wrapped" in tests else name)
     if not isinstance(inputs, list) or not isinstance(outputs, list):
@@ -88,7 +95,7 @@ def io_tests(given: object, name: str | None = None, packed: bool = False) -> di
             raise Unusable("arguments or results that are no JSON") from None
     tests["inputs"] = [int_keys(x) if isinstance(x, list) else [x] for x in tests["inputs"]]
     tests["outputs"] = [int_keys(x) for x in tests["outputs"]]
-    return tests | ways
+    return tests | {key: True for key, is_set in flags.items() if is_set}
 
 
 def listed_cases(cases: list, name: str | None) -> dict:
@@ -107,12 +114,11 @@ def listed_cases(cases: list, name: str | None) -> dict:
         raise Unusable("its tests do not name the function that they call")
     name = None if str(kind).startswith("stdin") else name
     inputs, outputs = ([case[key] for case in cases] for key in IO)
-    calls = name and kind != "functional"
-    written = any(isinstance(x, str) for x in inputs)  # as in tables; else both are values
-    if calls and written:
+    native = not any(isinstance(x, str) for x in inputs)  # else all is JSON text, as in tables
+    if name and kind != "functional" and not native:
         inputs, outputs = ([decoded(x) for x in values] for values in (inputs, outputs))
     tests = {"inputs": inputs, "outputs": outputs, "fn_name": name}
-    return tests | {"wrapped": kind != "functional", "printed": calls and not written}
+    return tests | {"wrapped": kind != "functional", "written": native and kind != "functional"}
 
 
 def case_name(case: dict) -> str | None:
@@ -150,17 +156,6 @@ def how_to_answer(tests: dict, starter: str) -> str:
     return "\n\nRead from standard input and print to standard output."
 
 
-def decoded(text: object) -> object:
-    """A value written as JSON or as a Python literal; what is neither is itself."""
-    if isinstance(text, str):
-        for read in (json.loads, ast.literal_eval):
-            try:
-                return read(text)
-            except (ValueError, SyntaxError, RecursionError, MemoryError):
-                continue
-    return text
-
-
 def first_name(*names: object, text: str) -> str:
     """The first name that is one, or a digest of the text; some sets leave their names empty."""
     given = (str(name) for name in names if name is not None and str(name).strip())
@@ -169,17 +164,23 @@ def first_name(*names: object, text: str) -> str:
 
 def user_text(prompt: str | list[dict]) -> str:
     """What the user says last in a chat, which may be JSON text, or the text that a prompt is."""
-    if isinstance(prompt, str) and re.match(r'\[\s*\{\s*"(role|content)"', prompt):
-        prompt = parsed(prompt)
-    if isinstance(prompt, str):
+    is_text = isinstance(prompt, str)
+    chat = decoded(prompt) if is_text and prompt.startswith("[") else prompt
+    if is_text and not is_chat(chat):
         return prompt
-    users = [message["content"] for message in prompt if message["role"] == "user"]
+    users = [message["content"] for message in chat if message["role"] == "user"]
     last = users[-1] if users else ""
     if isinstance(last, list):  # in parts, as some interfaces have it
         last = "".join(part.get("text") or "" for part in last)
     if not last:
         raise Unusable("its prompt holds no text of a user")
     return last
+
+
+def is_chat(value: object) -> bool:
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(turn, dict) and {"role", "content"} <= turn.keys() for turn in value)
 
 
 # --------------------------------------------------------------------------- sets of problems

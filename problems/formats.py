@@ -10,7 +10,7 @@ where `preamble` runs before `check` on the trusted side and `prefix` before the
     "calls"      argument lists with which a check calls: inputs on which to trace
     "reference"  source that gives the outputs of `inputs`, where the data set states none
     "wrapped"    outputs may be wrapped in a one-element list, as APPS and its heirs do
-    "printed"    an output that is text may be what print() makes of the result
+    "written"    an output that is text may be a value, written as JSON or as Python
     "oracle"     the name of an exception in answers.py
 What judging learns of a problem is kept there, too: "slow" (its solution needs more time), "room"
 (of its values), "broken" (its solution fails), "gives" and "outputs" (of its solution).
@@ -28,7 +28,7 @@ from dataclasses import replace
 from config import UserError
 from problems import contests
 from problems.answers import ORACLES
-from problems.checks import IMPORTS, asserts_something, calls_of, parsed_code, unfit
+from problems.checks import asserts_something, calls_of, parsed_code, unfit
 from problems.problem import Problem, Unusable
 
 TYPING = frozenset(typing.__all__)
@@ -67,20 +67,22 @@ def to_problem(row: dict, where: str) -> Problem:
 def own(row: dict, where: str) -> Problem:
     """Our own format; see the README. A null is what is not there, and `tests` may be JSON text, as
     tables need it."""
-    row = {key: value for key, value in row.items() if value is not None}
-    for key in ("prompt", "starter", "solution"):
-        if not isinstance(row.get(key, ""), str):
-            raise UserError(f"{where}: {key} must be text")
     keys = ("solution", "starter", "difficulty", "family", "date")
-    about = {key: str(row[key]) for key in keys if key in row}
+    about = {key: row[key] for key in keys if row.get(key) is not None}
+    for key, value in (about | {"prompt": row["prompt"]}).items():
+        if key in ("prompt", "solution", "starter") and not isinstance(value, str):
+            raise UserError(f"{where}: {key} must be text")
+    about = {key: str(value) for key, value in about.items()}
     tests, starter = contests.parsed(row["tests"]), about.get("starter", "")
     if isinstance(tests, dict):
         tests = {key: value for key, value in tests.items() if value is not None}
         if "inputs" in tests and "fn_name" not in tests:  # line ends of Windows
             texts = [contests.as_text(x) if isinstance(x, str) else x for x in tests["inputs"]]
             tests["inputs"] = texts
-        if TYPING & set(re.findall(r"\w+", starter)) and "import" not in starter:  # as LeetCode's
-            tests = {"prefix": IMPORTS} | tests
+        if TYPING & set(re.findall(r"\w+(?=\[)", starter)) and not re.search(
+            r"\bimport\b", starter
+        ):
+            tests = {"prefix": "from typing import *\n"} | tests  # such as LeetCode's List[int]
     return Problem(str(row["task_id"]), row["prompt"], tests, **about)
 
 
@@ -89,7 +91,7 @@ def check_tests(tests: dict, where: str) -> None:
     if not isinstance(tests, dict) or not ("check" in tests or "inputs" in tests):
         raise UserError(f"{where}: tests must be an object with inputs and outputs, or check")
     name = tests.get("entry_point" if "check" in tests else "fn_name") or "f"
-    if not all(part.isidentifier() for part in name.replace("()", "").split(".")):
+    if not all(part.isidentifier() for part in str(name).replace("()", "").split(".")):
         raise Unusable(f"{name!r} is no name of a function, such as f or Solution().f")
     if "check" in tests:
         if not isinstance(tests["check"], str) or not tests["check"].strip():

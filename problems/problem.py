@@ -3,7 +3,9 @@
 What a model thinks aloud is no answer, so final_answer() leaves it away.
 """
 
+import ast
 import hashlib
+import json
 import random
 import re
 from dataclasses import dataclass, field
@@ -88,6 +90,17 @@ class Question:
     def shown_target(self) -> dict[str, str]:
         """Item -> its true value as Python would print it."""
         return {name: show(decode(value)) for name, value in self.target.items()}
+
+
+def decoded(text: object) -> object:
+    """A value written as JSON or as a Python literal; what is neither is itself."""
+    if isinstance(text, str):
+        for read in (json.loads, ast.literal_eval):
+            try:
+                return read(text)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+    return text
 
 
 def show_call(input: object, fn_name: str | None) -> str:

@@ -293,7 +293,11 @@ class Reader:
         return tree and facts_of(tree)
 
     def block(self, source: str, label: str, name: str | None) -> Block:
-        """Dedented where that makes it parse; but the body of a function stays as it is."""
+        """Dedented where that makes it parse; but the body of a function stays as it is. A label
+        that stands on the first line is taken off."""
+        first, _, rest = source.partition("\n")
+        if rest.strip() and PYTHON.fullmatch(first.strip().lower()):
+            source, label = rest, label or "python"
         facts = self.facts(source)
         if facts is None and source[:1] in (" ", "\t", "\n"):
             flat = textwrap.dedent(source)
@@ -321,11 +325,12 @@ class Reader:
             block = None
             for stop, tail, after in ends:
                 source = self.source(i, stop, tail, indent, QUOTE.match(line))
-                first, _, rest = source.partition("\n")
-                if label in ("python", "") and PYTHON.fullmatch(first.strip()):  # a late label
-                    source, label = rest, "python"
                 open_text = source.count('"""') % 2 or source.count("'''") % 2
                 made = self.block(source, label, name) if known else None
+                flat = self.source(i, stop, tail, 0, QUOTE.match(line))
+                if made and indent and (flat[:1].strip() or not made.facts):
+                    other = self.block(flat, label, name)  # the fence alone is indented
+                    made = other if other.facts else made
                 if made:
                     made.cut = tail is None and stop == len(self.lines)
                 block = block or (made, after)
@@ -342,8 +347,7 @@ class Reader:
         lines = self.lines[start:stop] + ([] if tail is None else [tail])
         if quote:  # the lines of a quotation start with >, as the fence does
             return "\n".join(QUOTE.sub("", line, count=1) for line in lines)
-        first = next(filter(str.strip, lines), "")
-        if indent and not first[:indent].strip(" \t"):  # else the fence alone is indented
+        if indent:
             lines = [line[min(indent, len(line) - len(line.lstrip(" \t"))) :] for line in lines]
         return "\n".join(lines)
 

@@ -311,7 +311,8 @@ def test_asserts_give_inputs_to_trace():
         ("assert f(2) == 4", [[2]]),
         ("for x in range(3): assert f(x) < 9\n    assert f(f(-1), n=3) == 4", [[-1]]),
         ("g = f\n    got = g([2], k=1)\n    assert got == 4", [[[2], 1]]),
-        ("with ignored:\n        assert f({[]: 1}) == twice(5)", []),
+        ("with ignored:\n        assert f({[]: 1}) == twice(5) == f(...)", []),
+        ("with ignored: f(-1)\n    assert f(2) == 4", [[2], [-1]]),  # which may be there to fail
     ],
 )
 def test_a_check_of_our_own_gives_inputs_to_trace(body, calls):
@@ -323,28 +324,44 @@ def test_a_check_of_our_own_gives_inputs_to_trace(body, calls):
     assert to_problem(row, "").tests["calls"] == [[7]]
 
 
+IO_ = "import builtins, contextlib, io, sys\n"
+PATCH = "from unittest.mock import patch\n"
+GREETS = "with contextlib.redirect_stdout(io.StringIO()) as b: f(2)\n    assert b.getvalue() == ''"
+
+
 @pytest.mark.parametrize(
-    "before, inner, name",
+    "before, body, name",
     [
-        ("import io, contextlib", "with contextlib.redirect_stdout(io.StringIO()):", "sys.stdout"),
-        ("from contextlib import redirect_stderr", "if 1:", "sys.stdout"),
-        ("import io, sys", "sys.stdout = io.StringIO()\n    if 1:", "sys.stdout"),
-        ("import io, sys", "sys.stdin = x = io.StringIO('1')\n    if 1:", "sys.stdin"),
-        ("import builtins", "builtins.input = lambda: '3'\n    if 1:", "builtins.input"),
-        ("from unittest.mock import patch", "with patch('builtins.input'):", "names by a patch"),
-        ("from unittest import mock", "with mock.patch('builtins.input'):", "names by a patch"),
-        ("import unittest.mock", "with unittest.mock.patch.object(int, 'x'):", "names by a patch"),
-        ("from unittest.mock import Mock\nimport re", "if re.patch or stdout.write(''):", None),
+        (IO_, GREETS, "sys.stdout"),
+        ("import contextlib as c, io", GREETS.replace("contextlib", "c"), "sys.stdout"),
+        (IO_, GREETS.replace("out(", "err("), "sys.stderr"),
+        (IO_, "old, sys.stdout = sys.stdout, b\n    f(2)\n    assert b.getvalue()", "sys.stdout"),
+        (IO_, "sys.stdin = x = io.StringIO('1')", "sys.stdin"),
+        (IO_, "builtins.input = lambda: '3'", "builtins.input"),
+        (PATCH, "with patch('builtins.input'): f(3)", "names by a mock's patch"),
+        ("from unittest import mock", "mock.patch('random.random').start()", "names by a mock's"),
+        ("import unittest.mock as m", "with m.patch.object(int, 'x'): f(3)", "names by a mock's"),
+        (PATCH + "from contextlib import redirect_stdout", "pass", None),
+        (IO_, "with contextlib.redirect_stdout(io.StringIO()): f(3)", None),  # quiet is fine
+        (IO_, "sys.stderr = io.StringIO()\n    builtins.mine = sys.stdlib = 3", None),
+        ("import re", "re.patch = stdout = 3\n    stdout.getvalue", None),
     ],
 )
-def test_a_check_that_replaces_what_the_program_has_is_left_out(before, inner, name):
+@pytest.mark.parametrize("style", ["own", "pytest"])
+def test_a_check_that_replaces_what_the_program_has_is_left_out(before, body, name, style):
     """The program is in another process, where nothing is replaced."""
-    check = f"{before}\ndef check(f, stdout=None):\n    {inner}\n        assert f(2) == 4"
+    check = f"{before}\ndef check(f):\n    b = None\n    {body}\n    assert f(2) == 4"
     row = {"task_id": "a", "prompt": "", "tests": {"check": check, "entry_point": "twice"}}
+    if style == "pytest":
+        source = check.replace("f(", "twice(").replace("check(f)", "test_it()")
+        source = (
+            f"from solution import twice\n{source.replace('def check(twice)', 'def test_it()')}"
+        )
+        row = {"question": "", "question_id": "a", "test": source, "solution": TWICE}
     if name is None:
         assert to_problem(row, "").fn_name == "twice"
     else:
-        with pytest.raises(Unusable, match=f"its check replaces {name}, of which"):
+        with pytest.raises(Unusable, match=f"its check replaces {name}.*another process"):
             to_problem(row, "")
 
 
@@ -352,10 +369,13 @@ def test_a_starter_that_leetcode_would_show_needs_no_import(sandbox):
     starter = "class Solution:\n    def pick(self, nums: List[int], k: int) -> int:"
     tests = {"inputs": [[[3, 1], 1]], "outputs": [1], "fn_name": "Solution().pick"}
     row = {"task_id": "a", "prompt": "", "starter": starter, "tests": tests}
-    program = f"{starter}\n        return heapq.nsmallest(1, nums)[0] or nums[k]"
-    assert judge(sandbox, to_problem(row, ""), program).status == "passed"
-    row["starter"] = f"from typing import List\n{starter}"  # it says what it needs
-    assert judge(sandbox, to_problem(row, ""), program).status == "error"
+    program = f"{starter}\n        return nums[k]"
+    for doc in ("", '\n        """The most important."""'):
+        row["starter"] = starter + doc
+        assert judge(sandbox, to_problem(row, ""), program).status == "passed"
+    for other in (f"from typing import List\n{starter}", "class Solution:  # Any List"):
+        row["starter"] = other  # it says what it needs, or needs nothing
+        assert judge(sandbox, to_problem(row, ""), program).status == "error"
 
 
 @pytest.mark.parametrize(
@@ -364,7 +384,13 @@ def test_a_starter_that_leetcode_would_show_needs_no_import(sandbox):
         ("assert twice(2) == 4", "", False),
         ("def check():\n    assert twice(2) == 4", "", False),
         ("def test(f):\n    assert f(2) == 4", "", False),
-        ("class check:\n    def check(self, f): assert f(2) == 4", "", True),
+        ("class check:\n    def check(self, f): assert f(2) == 4", "", False),
+        ("async def check(f):\n    assert f(2) == 4", "", False),
+        ("def check(f, g):\n    assert f(2) == g(2)", "", False),
+        ("check = 3\ndef test(f):\n    assert f(2) == 4", "", False),
+        ("def check(f, n=2):\n    assert f(n) == 4", "def check(): pass", True),
+        ("if True:\n    def check(f):\n        assert f(2) == 4", "", True),
+        ("from c import check\nassert 1", "", True),
         ("def test(f):\n    assert f(2) == 4\ncheck = test", "", True),
         ("assert True", "def check(*fs):\n    assert fs[0](2) == 4", True),
         ("def check(f, /):\n    assert f(2) == 4", "", True),

@@ -267,8 +267,30 @@ def test_results_of_native_calls_are_values_and_not_json(name, source, sandbox):
     number = "def digits(xs):\n    return -int('0' + ''.join(map(str, xs)))"
     assert status(sandbox, problem, text) == ("passed" if name == "digits" else "failed")
     assert status(sandbox, problem, number) == ("failed" if name == "digits" else "passed")
-    printed = "def digits(xs):\n    return 12 if xs else ()"
-    assert status(sandbox, problem, printed) == ("passed" if name == "digits" else "failed")
+    value = "def digits(xs):\n    return 12 if xs else ()"
+    assert status(sandbox, problem, value) == ("passed" if name == "digits" else "failed")
+
+
+@pytest.mark.parametrize(
+    "text, result",
+    [
+        ("[1,2]", "(1, 2)"),
+        ("true", "True"),
+        ("[3]", "3"),
+        ("0.50", "0.5"),
+        ('{"a": 1}', "{'a': 1}"),
+    ],
+)
+def test_a_result_that_is_text_may_be_a_value(text, result, sandbox):
+    cases = [CALL | {"input": [1], "output": text}, CALL | {"input": [2], "output": "None"}]
+    problem = to_problem({"prompt": TEXT, "verification_info": {"test_cases": cases}}, "")
+    program = "def digits(x):\n    return %s if x == 1 else 'None'"
+    assert status(sandbox, problem, program % result) == "passed"
+    assert status(sandbox, problem, program % repr(text)) == "passed"
+    assert status(sandbox, problem, program % "4") == "failed"
+    cases[0]["output"] = "None"
+    problem = to_problem({"prompt": TEXT, "verification_info": {"test_cases": cases}}, "")
+    assert status(sandbox, problem, "def digits(x): pass") == "failed"
 
 
 def test_calls_that_a_table_writes_as_text_are_read():
@@ -279,7 +301,7 @@ def test_calls_that_a_table_writes_as_text_are_read():
     row = {"prompt": TEXT, "verification_info": json.dumps({"test_cases": cases})}
     tests = to_problem(row, "").tests
     assert (tests["inputs"], tests["outputs"]) == ([[[1, 2]], [[]]], ["12", 3])
-    assert "printed" not in tests
+    assert "written" not in tests
 
 
 @pytest.mark.parametrize(
@@ -298,6 +320,8 @@ def test_calls_that_a_table_writes_as_text_are_read():
 @pytest.mark.parametrize("as_text", [False, True])
 def test_ground_truths_of_verl_may_be_source(truth, as_text, sandbox):
     chat = [{"role": "system", "content": "Hi."}, {"role": "user", "content": TEXT}]
+    if isinstance(truth, dict):  # a table has all keys in all rows
+        truth = dict.fromkeys(("inputs", "test_code", "assert_case")) | truth
     if as_text and isinstance(truth, dict):
         truth, chat = json.dumps(truth), json.dumps(chat)
     row = {"data_source": "code", "prompt": chat, "reward_model": {"ground_truth": truth}}
@@ -305,6 +329,22 @@ def test_ground_truths_of_verl_may_be_source(truth, as_text, sandbox):
     assert problem.prompt.startswith(TEXT) and problem.tests["calls"][0] == [2]
     assert status(sandbox, problem, TWICE) == "passed"
     assert status(sandbox, problem, "def twice(n): return n") == "failed"
+
+
+@pytest.mark.parametrize(
+    "prompt", ['[{"role": "user"}] is a chat.', "[1, 2] is a list.", "[]", "[x"]
+)
+def test_a_prompt_may_begin_like_a_chat(prompt):
+    io = IO | dict.fromkeys(("test_code", "entry_point", "assert_case"))
+    row = {"data_source": "code", "prompt": prompt, "reward_model": {"ground_truth": io}}
+    assert to_problem(row, "").prompt == prompt
+
+
+def test_broken_json_that_speaks_of_an_assert_is_no_source():
+    truth = '{"inputs": ["assert x"], "outputs": ["1"'
+    row = {"data_source": "code", "prompt": TEXT, "reward_model": {"ground_truth": truth}}
+    with pytest.raises(Unusable, match="its tests are no JSON"):
+        to_problem(row, "")
 
 
 def test_asserts_of_other_functions_leave_an_mbpp_row_out():

@@ -144,9 +144,13 @@ def test_fences_of_all_forms_hold_the_program(text):
 @pytest.mark.parametrize("info", ["", "python"])
 @pytest.mark.parametrize("label", ["python", "Python3 ", "  py"])
 def test_a_label_may_stand_on_a_line_of_its_own(info, label):
-    label = label.lower()
     check(f"So:\n{F}{info}\n{label}\n{ADD}\n{F}\n", ADD)
     check(f"{block(ADD)}Run it:\n{F}bash\n{label}\n{DRAFT}\n{F}\n", ADD)
+
+
+def test_a_block_that_only_names_python_is_no_program():
+    text = f"The program:\n\n{READS}\n\nStart it:\n{F}\npython\n{F}\n"
+    assert extract_program(text, None).strip() == READS
 
 
 @pytest.mark.parametrize("step", ["  ", "\t", "    "])
@@ -159,6 +163,8 @@ def test_a_fence_may_be_indented_alone(step):
     lines = (line if line == "sum" else f"   {line}" for line in text.split("\n"))
     shown = "\n".join(lines)
     check(f"1. Code:\n   {F}python\n{shown}\n   {F}\n", text)
+    rest = indented(ADD, "   ")
+    check(f"1. Code:\n   {F}python\nimport math\n{rest}\n   {F}\n", f"import math\n{ADD}")
 
 
 def test_a_fence_may_follow_a_sentence():

@@ -500,6 +500,16 @@ def test_stars_that_were_printed_are_no_decoration():
     assert score_answer("output = * **", question, 0.1).reward == 1
 
 
+@pytest.mark.parametrize(
+    "line", ["x, y = y, x", "y += 1", "  y -= x", "y **= 2", "y //= 2", "y <<= 1", "x, y = f(0)"]
+)
+def test_a_line_that_changes_a_value_takes_it_back(line):
+    assert parse_answer(f"y = 0\n{line}", ["y"]) == {}
+    assert parse_answer(f"y = 0\n{line}\ny = 3", ["y"]) == {"y": 3}
+    assert parse_answer(f"y = 0\n{line.replace('y', 'z')}", ["y"]) == {"y": 0}
+    assert parse_answer("y == 0\ny <= 1", ["y"]) == {"y": 0}
+
+
 def test_last_answer_counts_and_strangers_do_not():
     assert parse_answer("x = 1\nz = 5\nx = 2", ["x"]) == {"x": 2}
 
