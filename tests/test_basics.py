@@ -6,10 +6,12 @@ import itertools
 import json
 import random
 import re
+import sys
 
 import pytest
 
 from problems import basics
+from problems.basics.family import N_TESTS
 
 TIERS = {
     tier: {split: basics.problems(split, tier=tier) for split in ("train", "heldout")}
@@ -156,13 +158,40 @@ def test_every_reference_passes_its_own_tests():
             assert solve(*copy.deepcopy(args)) == value, problem["task_id"]
 
 
-def test_every_example_in_a_prompt_is_right_and_is_not_a_hidden_test():
+def test_every_example_in_a_prompt_is_right_and_one_of_the_last_tests():
     for problem in ALL:
         shown = examples(problem)
         assert len(shown) in (1, 2) and problem["prompt"].count("Example:") == len(shown)
         for args, value in shown:
             assert function(problem)(*copy.deepcopy(args)) == value, problem["task_id"]
-            assert args not in problem["tests"]["inputs"], problem["task_id"]
+        assert cases(problem)[-len(shown) :] == shown, problem["task_id"]
+        assert len(cases(problem)) >= N_TESTS, problem["task_id"]
+
+
+def test_the_tests_reach_every_line_of_the_reference():
+    """Else a program may leave out a clause of the task and pass."""
+    for problem in ALL:
+        code, reached = compile(problem["solution"], "reference", "exec"), set()
+
+        def look(frame, event, arg, reached=reached):
+            if frame.f_code.co_filename == "reference":
+                reached.add(frame.f_lineno)
+            return look
+
+        namespace = {}
+        exec(code, namespace)
+        before = sys.gettrace()
+        sys.settrace(look)
+        try:
+            for args, _ in cases(problem):
+                namespace[problem["tests"]["fn_name"]](*copy.deepcopy(args))
+        finally:
+            sys.settrace(before)
+        statements = [
+            n for n in ast.walk(ast.parse(problem["solution"])) if isinstance(n, ast.stmt)
+        ]
+        lines = {node.lineno for node in statements[1:]}
+        assert lines <= reached, (problem["task_id"], lines - reached)
 
 
 def test_the_frame_names_the_function_gives_the_type_and_does_not_pass():

@@ -183,7 +183,8 @@ class Family:
         )
         for args, value in shown:
             prompt += f"\nExample: {self.name}({', '.join(map(repr, args))}) returns {value!r}"
-        inputs, outputs = map(list, zip(*tests, strict=True))
+        # What contradicts an example is wrong. They come last: alignment asks about the first.
+        inputs, outputs = map(list, zip(*tests, *shown, strict=True))
         return {
             "task_id": task_id,
             "prompt": prompt,
@@ -203,7 +204,7 @@ class Family:
         return f"{self.head}\n    result = {type(value)()!r}\n    ...\n    return result"
 
     def _cases(self, reference: Callable, constants: dict, rng: random.Random) -> tuple[list, list]:
-        """Shown examples and hidden tests, each a list of (arguments, value); they share none."""
+        """Shown examples and further tests, each a list of (arguments, value); they share none."""
 
         def draw() -> list:
             return [kind.draw(rng, list(constants.values())) for kind in self.kinds.values()]

@@ -64,7 +64,7 @@ def first_or_last(words: LONG_WORDS, *, k):
     return result
 
 
-@hard(k=[0, 1, 3])
+@hard(edges=lambda k: [[[[k, 2], [-3, 2]]]], k=[0, 1, 3])
 def row_values(grid: GRID, *, k):
     """returns a list with one number for each row of `grid`, a list of lists of numbers: the
     largest number of the row if its sum is greater than {k}, and its smallest number otherwise"""

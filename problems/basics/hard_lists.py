@@ -116,7 +116,7 @@ def position_score(nums: LONG_INTS, *, k):
     return score
 
 
-@hard(k=[2, 3, 4])
+@hard(edges=lambda k: [[[3, -2, 1, 4, 5]]], k=[2, 3, 4])
 def change_by_place(nums: LONG_INTS, *, k):
     """returns a list in which each number of the list `nums` at an even index is multiplied by {k},
     and each number at an odd index is replaced by 0 if it is negative, and is unchanged otherwise;

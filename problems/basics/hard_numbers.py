@@ -83,7 +83,7 @@ def factor_pairs(n: NATURAL, *, k):
     return result
 
 
-@hard(start=[10, 12, 9], loss=[3, 4, 2])
+@hard(edges=lambda start, loss: [[20]], start=[10, 12, 9], loss=[3, 4, 2])
 def battery_left(hours: COUNT, *, start, loss):
     """goes through the numbers i from 1 to `hours` with a charge that is {start} at first: if i is
     even, 1 is added to the charge, and if i is odd, {loss} is subtracted from it; it returns the

@@ -31,7 +31,7 @@ def depth_letters(text: BRACKETS, *, k):
     return count
 
 
-@hard(k=[0, 5, 10])
+@hard(edges=lambda k: [[[-k - 2, 4, -1, 3, 5]]], k=[0, 5, 10])
 def account_after(changes: LONG_INTS, *, k):
     """goes through the list `changes` with a balance that is {k} at first: if the balance plus the
     number is at least 0, the number is added to the balance, and otherwise the number is skipped;

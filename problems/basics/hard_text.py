@@ -84,7 +84,7 @@ def often_letters(text: STUTTER, *, k):
     return result
 
 
-@hard(k=[3, 4])
+@hard(edges=lambda k: [[["go", "hat", "moon", "apple"]]], k=[3, 4])
 def ends_upper(words: LONG_WORDS, *, k):
     """goes through the list `words` and builds a new list: a word with fewer than {k} letters is
     left out, a word with exactly {k} letters is appended in upper case, and any longer word is

@@ -262,7 +262,7 @@ def count_long_words(line: SENTENCE, *, k):
     return count
 
 
-@hard(sep=["-", ":"])
+@hard(edges=lambda sep: [["aabccc"]], sep=["-", ":"])
 def run_lengths(text: TEXT, *, sep):
     """returns the string `text` with each stretch of equal characters replaced by the character,
     then {sep!r}, then the length of the stretch; the empty string gives the empty string"""
