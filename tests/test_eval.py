@@ -365,11 +365,16 @@ def test_a_flag_may_have_dashes(flag, monkeypatch):
     assert seen == ["--eval_temperature=9"]
 
 
-def test_several_greedy_samples_are_refused():
+def test_several_greedy_samples_are_refused(monkeypatch):
+    def evaluate_model(cfg, pool, out, scope):
+        raise UserError(f"{scope.n} samples at {cfg.eval_temperature}")
+
+    monkeypatch.setattr("eval.evaluate_model", evaluate_model)
     with pytest.raises(UserError, match="3 greedy samples of a problem are one: add --temp"):
         run(["--tasks=basics", "--n=3"])
-    with pytest.raises(UserError, match="cannot|no model|none/such"):  # it gets as far as the model
-        run(["--tasks=basics", "--n=3", "--temperature=1", "--model=none/such"])
+    for flags in (["--n=3", "--temperature=0.5"], ["--samples_per_problem=1"]):
+        with pytest.raises(UserError, match=r"3 samples at 0.5|1 samples at 0.0"):
+            run(["--tasks=basics", *flags])
 
 
 def test_your_own_problems_and_samples_need_no_task(tmp_path, capsys):
