@@ -88,6 +88,7 @@ OTHER_STEPS = {"setup_module", "teardown_module", "setUpModule", "tearDownModule
 OTHER_STEPS |= {"setup_function", "teardown_function", "setup_class", "teardown_class"}
 OTHER_STEPS |= {"setUpClass", "tearDownClass", "addCleanup", "load_tests"}
 RUNNERS = re.compile(r"(sys\.exit\()?(unittest|pytest)\.(main|TextTestRunner)\b")
+STREAMS = ("stdout", "stderr")
 RUNS_TEXT = ("eval", "exec", "compile", "pickle.loads", "pickle.load", "marshal.loads")
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 Import = (ast.Import, ast.ImportFrom)
@@ -298,7 +299,8 @@ def uses_pytest(tree: ast.Module) -> bool:
 def unfit(check: ast.Module, preamble: ast.Module, entry_point: str) -> str | None:
     """Why a check can judge no program, as far as its text says; jail/peer.py finds the rest.
 
-    It uses a name that nothing defines, or gives the program an object that cannot travel.
+    It defines no check, runs what is answered, replaces what is the program's, uses a name that
+    nothing defines, or gives the program an object that cannot travel.
     """
     nodes, both = list(ast.walk(check)), ast.Module([*preamble.body, *check.body], [])
     if not defines_check(both):
@@ -363,9 +365,8 @@ def replaced(nodes: list[ast.AST], both: ast.Module) -> str:
         return "names by a mock's patch"
     gone = stored & {"sys.stdin", "builtins.input", "builtins.print", "builtins.open"}
     if any(node.attr == "getvalue" for node in attributes):
-        gone |= stored & {"sys.stdout", "sys.stderr"}
-        for name in ("stdout", "stderr"):
-            gone |= {f"sys.{name}"} & {f"sys.{name}" * (f"contextlib.redirect_{name}" in called)}
+        redirected = {f"sys.{x}" for x in STREAMS if f"contextlib.redirect_{x}" in called}
+        gone |= redirected | stored & {f"sys.{x}" for x in STREAMS}
     return min(gone, default="")
 
 

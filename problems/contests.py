@@ -4,12 +4,12 @@ A mixture may also state its tests as source, which checks.py reads, and may hol
 tests (mathematics, say), which are left out. formats.py knows each format by its fields.
 """
 
-import ast
+import contextlib
 import json
 import re
 import zlib
 
-from problems.checks import IMPORTS, check_tests_of
+from problems.checks import IMPORTS, asserts_something, check_tests_of, parsed_code
 from problems.pickles import private_tests
 from problems.problem import Problem, Unusable, decoded
 
@@ -26,7 +26,7 @@ def tests_of(given: object, name: str | None = None) -> dict:
     of asserts, {"functional": source} as in code-r1, {"pytest": source}, {"assert_case": [...]} and
     {"test_code", "entry_point", "import_prefix"?} as in Skywork-OR1.
     """
-    if isinstance(given, str) and asserts(given):
+    if isinstance(given, str) and is_test_source(given):
         return check_tests_of(given)
     given = parsed(given)
     stated = given if isinstance(given, dict) else {}
@@ -41,13 +41,10 @@ def tests_of(given: object, name: str | None = None) -> dict:
     return io_tests(given, name, packed=True)
 
 
-def asserts(text: str) -> bool:
-    """Whether it is Python source with an assert."""
-    try:
-        tree = ast.parse(text) if "assert" in text else ast.Module([], [])
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return any(isinstance(node, ast.Assert) for node in ast.walk(tree))
+def is_test_source(text: str) -> bool:
+    with contextlib.suppress(Unusable):  # it is no Python
+        return "assert" in text and asserts_something(parsed_code(text))
+    return False
 
 
 def parsed(value: object) -> object:

@@ -43,7 +43,7 @@ HUB = {  # name -> data set of the hub, and its files by split
     "livecodebench-testoutput": ("livecodebench/test_generation", {"heldout": "test*"}),
     "cruxeval": ("cruxeval-org/cruxeval", {"heldout": "test*"}),
 }
-# What is no file of problems, nor a data set of the hub; .jsonl, too, for .JSONL is none
+# Suffixes of files that are not read; .jsonl stands for .JSONL, and .gz for .json.gz
 NOT_READ = {".json", ".csv", ".tsv", ".txt", ".gz", ".zst", ".zip", ".arrow", ".jsonl", ".pkl"}
 MAX_LINE = 1 << 28  # bytes; the tests of one contest problem may take some 100 MB
 WORDS = {"train": {"train"}, "heldout": {"test", "heldout"}}  # in names of files and folders

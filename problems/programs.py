@@ -327,10 +327,11 @@ class Reader:
                 source = self.source(i, stop, tail, indent, QUOTE.match(line))
                 open_text = source.count('"""') % 2 or source.count("'''") % 2
                 made = self.block(source, label, name) if known else None
-                flat = self.source(i, stop, tail, 0, QUOTE.match(line))
-                if made and indent and (flat[:1].strip() or not made.facts):
-                    other = self.block(flat, label, name)  # the fence alone is indented
-                    made = other if other.facts else made
+                if made and indent:  # perhaps the fence alone is
+                    flat = self.source(i, stop, tail, 0, QUOTE.match(line))
+                    if flat[:1].strip() or not made.facts:
+                        other = self.block(flat, label, name)
+                        made = other if other.facts else made
                 if made:
                     made.cut = tail is None and stop == len(self.lines)
                 block = block or (made, after)
