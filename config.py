@@ -28,6 +28,11 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
+def whole_text(error: BaseException) -> str:
+    """Of the message, on one line: the first of a hub's or of vLLM's may be a number alone."""
+    return " ".join(str(error).split())[:400] or type(error).__name__
+
+
 CPUINFO = Path("/proc/cpuinfo")  # where Linux says which instructions a CPU has
 # What the model sees as a code prompt, and as an alignment prompt ({...} are filled in).
 CODE_TEMPLATE = "{prompt}\n\nAnswer with one Python code block and nothing else."
@@ -66,7 +71,7 @@ class Config:
     code_template: str = CODE_TEMPLATE  # {prompt}
     chat_kwargs: tuple = ()  # what a chat template is told, such as enable_thinking=False
     # --- code reward
-    reward: str = "binary"  # binary: 1 if all tests pass; fraction: share of tests that pass
+    reward: str = "binary"  # binary: 1 if all tests pass; fraction: share that pass; a check is 1
     timeout_s: float = 2.0  # CPU time that a program may take for one test
     memory_mb: int = 512  # memory limit of a program
     sandbox: str = "auto"  # auto: isolate or refuse to start; weak: resource limits only
@@ -85,7 +90,7 @@ class Config:
     clip: tuple = ()  # PPO clips the ratio to (1 - low, 1 + high); () is what algo's row says
     tis_cap: float = 2.0  # cap of the importance weight trainer/sampler; 0 turns it off
     kl_coef: float = 0.0  # weight of the KL to the starting model; 0 loads no reference
-    lr: float = 1e-6  # AdamW's peak learning rate
+    lr: float = 1e-6  # AdamW's learning rate, constant after the warm-up
     warmup_steps: int = 0  # optimizer steps of linear warm-up
     grad_clip: float = 1.0  # largest gradient norm
     optimizer_steps: int = 1  # updates per rollout; above 1 the PPO clip starts to matter
@@ -131,12 +136,12 @@ LISTS = ("eval_tasks", "sandbox_packages", "chat_kwargs")  # may be a,b,c on the
 AT_LEAST_ONE = [
     "steps", "prompts_per_step", "samples_per_prompt", "max_tokens", "max_prompt_tokens",
     "optimizer_steps", "sandbox_workers", "max_variables", "align_inputs", "micro_tokens",
-    "rollout_tp", "save_every",
+    "rollout_tp", "save_every", "memory_mb",
 ]  # fmt: skip
 SHARE = ("between 0 and 1", lambda x: 0 <= x <= 1)
 POSITIVE, AT_LEAST_0 = ("above 0", lambda x: x > 0), ("at least 0", lambda x: x >= 0)
-BOUNDS = {"align_ratio": SHARE, "format_bonus": SHARE}
-BOUNDS |= dict.fromkeys(("temperature", "timeout_s", "grad_clip"), POSITIVE)
+BOUNDS = dict.fromkeys(("align_ratio", "format_bonus", "gpu_memory"), SHARE)
+BOUNDS |= dict.fromkeys(("temperature", "timeout_s", "grad_clip", "kv_cache_gb"), POSITIVE)
 BOUNDS |= dict.fromkeys(("lr", "tis_cap", "kl_coef", "warmup_steps", "eval_every"), AT_LEAST_0)
 BOUNDS["eval_temperature"] = AT_LEAST_0
 
@@ -150,6 +155,8 @@ def load_config(argv: list[str]) -> Config:
         if arg.startswith("--"):
             key, equals, text = arg[2:].partition("=")
             key = check_key(key.replace("-", "_"), where=f"argument {arg!r}")
+            if not equals and FIELDS[key].type is not bool:
+                raise UserError(f"argument {arg!r} has no value: write {arg}=VALUE as one word")
             value = literal(text, FIELDS[key].type) if equals else True
             values[key] = convert(key, value, where=f"argument {arg!r}")
         elif number == 0:
@@ -168,14 +175,15 @@ def read_config_file(path: Path) -> dict[str, object]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read config file {path}: {error}") from error
     except (SyntaxError, ValueError) as error:
-        where = f"{path}:{getattr(error, 'lineno', 1)}"
+        where = f"{path}:{getattr(error, 'lineno', None) or 1}"
         raise UserError(f"{where}: not `key = literal`: {error}") from error
     values: dict[str, object] = {}
     for node in tree.body:
         where = f"{path}:{node.lineno}"
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             continue  # a docstring
-        if not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)):
+        one = isinstance(node, ast.Assign) and len(node.targets) == 1
+        if not (one and isinstance(node.targets[0], ast.Name)):
             raise UserError(f"{where}: only lines `key = literal` are allowed in a config file")
         key = check_key(node.targets[0].id, where)
         if key in values:
@@ -202,10 +210,11 @@ def literal(text: str, wanted: type) -> object:
         return text
 
 
-def check_key(key: str, where: str) -> str:
+def check_key(key: str, where: str, more: Iterable[str] = ()) -> str:
+    """`key`, if it is a field. Raises UserError, whose hint may be one of `more`, too."""
     if key in FIELDS:
         return key
-    near = difflib.get_close_matches(key, FIELDS, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(key, [*FIELDS, *more], n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else "see --help for all keys"
     raise UserError(f"{where}: unknown key {key}; {hint}")
 
@@ -215,12 +224,15 @@ def convert(key: str, value: object, where: str) -> object:
     wanted = FIELDS[key].type
     if wanted is float and type(value) is int:
         return float(value)
+    if wanted is tuple and value == "" and key != "eval_tasks":  # --stop= is none
+        return ()
     if wanted is tuple and isinstance(value, str):
-        return tuple(value.split(",")) if key in LISTS else (value,)
+        return tuple(map(str.strip, value.split(","))) if key in LISTS else (value,)
     if wanted is tuple and isinstance(value, list):
         return tuple(value)
     if type(value) is not wanted:
-        raise UserError(f"{where}: {key} must be {wanted.__name__}, not {value!r}")
+        kind = "a list" if wanted is tuple else wanted.__name__
+        raise UserError(f"{where}: {key} must be {kind}, not {value!r}")
     return value
 
 
@@ -237,12 +249,15 @@ def check(cfg: Config) -> None:
     if 0 < cfg.align_ratio * cfg.prompts_per_step <= 0.5:
         asked = f"align_ratio={cfg.align_ratio} of prompts_per_step={cfg.prompts_per_step}"
         raise UserError(f"{asked} is no question in any step; 0 is plain GRPO")
-    if cfg.clip and not (len(cfg.clip) == 2 and all(type(x) in (int, float) for x in cfg.clip)):
-        raise UserError(f"clip must be two numbers, such as 0.2,0.28, not {cfg.clip}")
-    if cfg.clip and (cfg.clip[0] < 0 or cfg.clip[0] < 1 < cfg.clip[1]):
-        raise UserError(
-            f"clip is how far the ratio may go from 1, such as 0.2,0.28, not {cfg.clip}"
-        )
+    numbers = all(type(x) in (int, float) and x >= 0 for x in cfg.clip)
+    if not numbers or cfg.clip and (len(cfg.clip) != 2 or 0.5 < cfg.clip[0] < 1 < cfg.clip[1] < 2):
+        how = "two numbers, how far the ratio may go from 1 on either side, such as 0.2,0.28"
+        raise UserError(f"clip must be {how}, not {cfg.clip}")
+    if not cfg.eval_tasks:
+        raise UserError("eval_tasks must name a task; eval_every=0 evaluates nothing")
+    for key in (*LISTS, "stop"):
+        if not all(isinstance(text, str) and text for text in getattr(cfg, key)):
+            raise UserError(f"{key} must be texts, none empty, not {getattr(cfg, key)}")
     if not all(text.partition("=")[2] for text in cfg.chat_kwargs):
         raise UserError(f"chat_kwargs must be texts such as 'key=value', not {cfg.chat_kwargs}")
     if "/" in cfg.name or cfg.name in ("", ".", ".."):

@@ -46,8 +46,9 @@ from rollout import Request, make_engine
 from run import gather, leave_ranks, set_up_ranks
 from sandbox import Pool, Sandbox, SandboxUnavailable
 from startup.directory import write_whole
+from startup.model import load_tokenizer
 from startup.samples import Samples, describe
-from startup.start import check_device, check_world, find_model, worked_examples
+from startup.start import check_device, check_sandbox, check_world, find_model, worked_examples
 
 TOOLS = {"--compare": "compare.py", "--show": "show.py", "--tasks=probe": "probe.py"}
 TOO_LONG = {"passed": False, "status": "too long", "score": 0.0}  # no room left for an answer
@@ -265,20 +266,8 @@ def run(argv: list[str]) -> None:
         if flag in argv:  # a script of its own, as all of tools/ are
             path = str(Path(__file__).parent / "tools" / tool)
             os.execv(sys.executable, [sys.executable, path, *(a for a in argv if a != flag)])
-    own, rest = dict.fromkeys(benchmarks.FLAGS, ""), []
-    for arg in argv:
-        flag, equals, text = arg.partition("=")
-        name = flag[2:].replace("-", "_") if flag.startswith("--") else ""
-        if name in own:
-            own[name] = text
-        else:
-            rest.append(f"--{benchmarks.SHORT.get(name, name)}{equals}{text}" if name else arg)
-    own["n"] = own.pop("samples_per_problem") or own["n"]
-    for name in ("limit", "max_tokens", "n"):
-        if not (own[name] or "0").isdigit():
-            raise UserError(f"--{name} must be a whole number, not {own[name]!r}")
-    limit, max_tokens, n = (int(own[key] or 0) for key in ("limit", "max_tokens", "n"))
-    scope = Scope(own["since"], own["until"], limit, max_tokens, n or 1)
+    own, rest = benchmarks.read_flags(argv)
+    scope = Scope(own["since"], own["until"], own["limit"], own["max_tokens"], own["n"] or 1)
     keys = {arg.partition("=")[0] for arg in rest}
     if own["samples"] and "--problems" in keys and "--eval_tasks" not in keys:
         rest.append("--eval_tasks=problems")
@@ -286,9 +275,14 @@ def run(argv: list[str]) -> None:
     if scope.n > 1 and not cfg.eval_temperature and not own["samples"]:
         raise UserError(f"{scope.n} greedy samples of a problem are one: add --temperature=0.6")
     out = Path(own["out"]) if own["out"] or own["samples"] else default_out(cfg, scope)
-    if own["out"]:
+    if own["out"] and out.is_dir():
+        raise UserError(f"--out={out} is a folder; give a file, such as {out}/result.json")
+    try:
         out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}") from error
     with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
+        pool.submit(check_sandbox).result()
         if own["samples"]:
             rows = [grade_samples(cfg, Path(own["samples"]), pool, scope)]
             print(row_text(rows[0]))
@@ -308,13 +302,13 @@ def default_out(cfg: Config, scope: Scope) -> Path:
 
 def evaluate_model(cfg: Config, pool: Pool, out: Path, scope: Scope) -> list[dict]:
     """Load cfg.model into the sampler and run the tasks."""
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoConfig
 
     check_device(cfg, device := set_up_ranks())
     directory = find_model(cfg.model)
     check_world(dataclasses.replace(cfg, prompts_per_step=0), dist.get_world_size())  # no steps
     tasks = make_tasks(cfg, pool, pool.submit(worked_examples, cfg).result(), scope)
-    tokenizer = AutoTokenizer.from_pretrained(directory)
+    tokenizer = load_tokenizer(directory)
     needed = max(
         len(benchmarks.prompt_ids(tokenizer, item, cfg)[0]) + longest_answer(task, cfg, scope)
         for task, items in tasks.items()

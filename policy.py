@@ -185,9 +185,10 @@ def split_batch(
     """This rank's share of one optimizer step, as many micro-batches as every other rank's.
 
     groups: those of all ranks. A group without advantages moves nothing unless there is a KL term,
-    so it is left out: its tokens still count in the denominator.
+    so it is left out: its tokens still count in the denominator. Where all are such, the first
+    stays, so that the mismatch is measured.
     """
-    groups = [g for g in groups if cfg.kl_coef or g.teaches]
+    groups = [g for g in groups if cfg.kl_coef or g.teaches] or groups[:1]
     shares = deal(groups, cfg.micro_tokens, dist.get_world_size(), layout.cost)
     return [make_batch(part, layout, device) for part in shares[dist.get_rank()]]
 

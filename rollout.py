@@ -20,13 +20,13 @@ from functools import partial
 import torch
 import torch.distributed as dist
 
-from config import Config, UserError
+from config import Config, UserError, whole_text
 from problems.failures import given_up, guarded
 from problems.problem import Problem, Question
 from run import Stopwatch, gather
 from sandbox import Pool
-from startup.files import expected_names
-from startup.model import fix_rope, load_sampler
+from startup.files import check_names, expected_names
+from startup.model import fix_rope, load_sampler, load_tokenizer
 
 WeightStream = Iterable[tuple[str, torch.Tensor]]
 
@@ -147,19 +147,9 @@ def rollout(
 OnFinish = Callable[[int, Response], None]
 
 
-def check_names(sent: set[str], expected: set[str]) -> None:
-    """A sync that forgets a tensor would leave the sampler stale for ever: stop the run."""
-    tied = {"lm_head.weight"}  # absent where it is the embedding itself
-    missing, unknown = sorted(expected - sent - tied), sorted(sent - expected - tied)
-    if missing or unknown:
-        raise RuntimeError(
-            "weight sync: the trainer and the checkpoint disagree on tensor names; "
-            f"missing {missing[:3]}, unknown {unknown[:3]}"
-        )
-
-
 def make_engine(cfg: Config, directory: str, device: torch.device) -> "VllmEngine | HfEngine":
     """The sampler that cfg.engine names. Raises UserError when vLLM is asked for and not there."""
+    gather(None, "loading the model")  # vLLM would wait ten minutes for a slow rank, and fail
     if cfg.engine == "hf":
         return HfEngine(cfg, directory, device)
     # vLLM reads these when it is imported; without nobind the trainer is left with one thread.
@@ -175,7 +165,7 @@ def make_engine(cfg: Config, directory: str, device: torch.device) -> "VllmEngin
         how = "install it with `make install`, or use --engine=hf"
         raise UserError(f"no sampler: vLLM cannot be imported ({error}); {how}") from error
     except Exception as error:  # each model that it does not know fails in its own way
-        why = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        why = f"{type(error).__name__}: {whole_text(error)}"
         how = "if memory is short, change --gpu_memory or --kv_cache_gb; else take --engine=hf"
         raise UserError(f"vLLM does not start with this model ({why}); {how}") from error
 
@@ -215,6 +205,7 @@ class VllmEngine:
             self.llm = LLM(directory, **settings, enable_prefix_caching=False)
         torch.set_num_threads(threads)  # on GPUs the constructor leaves torch one
         self.asleep, self.calls = False, 0
+        self.special = self.llm.get_tokenizer().get_added_vocab()
 
     def sample(self, requests: list[Request], on_finish: OnFinish | None = None) -> list[Response]:
         """One Response per request, in order; `on_finish(index, response)` as each one ends."""
@@ -247,6 +238,7 @@ class VllmEngine:
                     seed=r.seed,
                     logprobs=0,  # the sampled token's only
                     stop=list(r.stop),
+                    stop_token_ids=[self.special[s] for s in r.stop if s in self.special],
                     include_stop_str_in_output=True,
                 )
                 prompt = {"prompt_token_ids": r.prompt_ids}
@@ -309,11 +301,10 @@ class HfEngine:
     """transformers only: slow, exact, and the reference that the tests compare vLLM with."""
 
     def __init__(self, cfg: Config, directory: str, device: torch.device) -> None:
-        from transformers import AutoTokenizer
-
         self.model = load_sampler(cfg, directory).to(device).eval()
         self.longest = cfg.max_prompt_tokens + cfg.max_tokens
-        self.tokenizer = AutoTokenizer.from_pretrained(directory)
+        self.tokenizer = load_tokenizer(directory)
+        self.special = self.tokenizer.get_added_vocab()
         self.names, self.device = expected_names(directory), device
 
     def sample(self, requests: list[Request], on_finish: OnFinish | None = None) -> list[Response]:
@@ -370,8 +361,9 @@ class HfEngine:
         response.logprobs.append(float(logp[token]))
         response.text = self.tokenizer.decode(response.token_ids, skip_special_tokens=True)
         eos = self.model.generation_config.eos_token_id
-        eos = eos if isinstance(eos, list) else [eos, self.tokenizer.eos_token_id]
-        response.finished = token in eos or any(stop in response.text for stop in r.stop)
+        ends = [*(eos if isinstance(eos, list) else [eos]), self.tokenizer.eos_token_id]
+        ends += [self.special[stop] for stop in r.stop if stop in self.special]  # not in the text
+        response.finished = token in ends or any(stop in response.text for stop in r.stop)
         return token
 
     @torch.no_grad()
@@ -380,7 +372,9 @@ class HfEngine:
         if self.model._weight_conversions:  # transformers renames or fuses some as it loads them
             whole = {name: tensor.to(self.model.dtype) for name, tensor in named_weights}
             kind, config, sent = type(self.model), self.model.config, set(whole)
+            ends = self.model.generation_config
             self.model = kind.from_pretrained(None, config=config, state_dict=whole)
+            self.model.generation_config = ends
             fix_rope(self.model.to(self.device).eval(), self.longest)
         else:
             own, sent = dict(self.model.named_parameters()), set()

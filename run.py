@@ -410,6 +410,9 @@ def console_line(m: dict, waiting: dict, steps: int) -> str:
         if name in waiting:
             long = f", {n} too long" if (n := m[f"{name}/too_long"]) else ""
             line += f" ({m[f'{name}/share']:.0%}, buffer {m[f'{name}/buffer']}{long})"
+    if (m["truncated"] or 0) > 0.5:
+        line += f" | {m['truncated']:.0%} cut at max_tokens"
+    line += f" | {n} judge errors" if (n := m["judge_errors"]) else ""
     line += f" | grad {shown('grad_norm', 2)} | mismatch {shown('mismatch/mean', 3)}"
     times = " ".join(f"{phase} {m[f'time/{phase}']:.1f}" for phase in ("sample", "judge", "train"))
     return f"{line} | {m['time/step']:.1f} s: {times}"

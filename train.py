@@ -29,7 +29,6 @@ if __name__ == "__main__" and {"--help", "-h"} & set(sys.argv):
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from transformers import AutoTokenizer
 
 import reward
 from eval import evaluate, make_tasks
@@ -41,8 +40,8 @@ from reward import Score, Verdict
 from rollout import Group, Response, Sample, make_engine, rollout
 from run import RunDir, Stopwatch, leave_ranks, return_freed_memory, set_up_ranks
 from sandbox import Pool, Sandbox, SandboxUnavailable
-from startup.model import load_policy, make_optimizer
-from startup.start import check_examples, check_start, check_world, worked_examples
+from startup import start
+from startup.model import load_policy, load_tokenizer, make_optimizer
 
 BUFFER_SIZE = 20_000  # questions kept: the newest
 RESAMPLE_ROUNDS = 3  # how often DAPO replaces flat groups by others
@@ -55,15 +54,15 @@ def train(cfg: Config) -> None:
     check_choice(cfg, "algo", ALGORITHMS)
     check_choice(cfg, "reward", reward.REWARDS)
     device, world = set_up_ranks(), dist.get_world_size()
-    check_world(cfg, world)
+    start.check_world(cfg, world)
+    model_dir = start.check_start(cfg, device, compares=bool(ALGORITHMS[cfg.algo].advantage))
+    tokenizer = load_tokenizer(model_dir)
     run = RunDir(cfg)
-    model_dir = check_start(cfg, device, compares=bool(ALGORITHMS[cfg.algo].advantage))
-    tokenizer = AutoTokenizer.from_pretrained(model_dir)
     with Pool(cfg.sandbox_workers, **cfg.limits) as pool:
+        layers = pool.submit(start.check_sandbox).result()
         problems = fitting(load_problems(cfg.problems, "train", cfg, pool), tokenizer, cfg)
-        examples = pool.submit(worked_examples, cfg).result()
-        check_examples(cfg, tokenizer, examples)
-        layers = pool.submit(lambda sandbox: sandbox.layers).result()
+        examples = pool.submit(start.worked_examples, cfg).result()
+        start.check_examples(cfg, tokenizer, examples)
         where = f"{world} process(es) on {device.type} in {cfg.compute_dtype}"
         run.check_same_problems(problems)
         run.say(f"{len(problems)} problems, {where}; sandbox: {layers}")
@@ -81,7 +80,7 @@ def train(cfg: Config) -> None:
             run.log_evaluation(evaluate(cfg, engine, tokenizer, pool, tasks), step)
             return run.asked_to_stop()
 
-        stop = run.evaluation_due(step) and evaluate_now()
+        stop = run.asked_to_stop() or (run.evaluation_due(step) and evaluate_now())
         while step < cfg.steps and not stop:
             step += 1
             clock = Stopwatch()
@@ -175,7 +174,8 @@ class Prompts:
         them, or fewer if the buffer is short; problems fill up. Indices begin at `first`."""
         rng = random.Random(f"batch/{self.cfg.seed}/{step}")
         ties = {id(question): rng.random() for question in self.buffer}
-        questions = [q for name, s in share.items() for q in self._newest(name, round(s * n), ties)]
+        each = (self._newest(name, round(s * n), ties) for name, s in share.items())
+        questions = [question for part in each for question in part][:n]
         taken = set(map(id, questions))
         self.buffer = [question for question in self.buffer if id(question) not in taken]
         self.asked += [question.key for question in questions]
@@ -380,7 +380,8 @@ def update(
     divides gradients by the number of ranks, so losses are multiplied by it.
     """
     if cfg.algo == "dapo":
-        groups = [group for group in groups if group.teaches]
+        taught = [group for group in groups if group.teaches]
+        groups = taught or ([] if cfg.kl_coef else groups[:1])  # one, to measure the mismatch
     parts = [groups[k :: cfg.optimizer_steps] for k in range(cfg.optimizer_steps)]
     steps = [split_batch(cfg, part, policy.layout, policy.device) for part in parts]
     if cfg.optimizer_steps > 1:  # with one step pi_old = pi: rho is 1
@@ -417,17 +418,16 @@ def batch_loss(
     """
     logp = policy(batch.pack)  # (N,)
     old_logp = logp.detach() if batch.old_logp is None else batch.old_logp
-    mu, lengths = batch.sampler_logp, batch.pack.lengths
+    known = batch.sampler_logp.isfinite()  # vLLM gives NaN at times; each counts as 1 nat off
+    mu, lengths = torch.where(known, batch.sampler_logp, old_logp), batch.pack.lengths
     loss, clipped = policy_loss(
         cfg.algo, logp, old_logp, mu, batch.advantages, lengths, cfg.clip, cfg.tis_cap
     )
-    kl = torch.zeros_like(logp)
-    if reference:
-        kl = kl_estimate(logp, reference.no_grad_logp(batch.pack))
-        loss = loss + cfg.kl_coef * kl
+    kl = kl_estimate(logp, reference.no_grad_logp(batch.pack)) if reference else 0 * logp.detach()
+    loss = loss + cfg.kl_coef * kl
     if not batch.samples:  # FSDP needs as many passes of this rank as of the others
         return 0.0 * loss.sum()
-    mismatch = (old_logp - mu).abs()  # of the same weights, so rounding, unless a sync was lost
+    mismatch = torch.where(known, (old_logp - mu).abs(), 1.0)  # rounding, unless a sync was lost
     sums = {"clipped": clipped, "kl": kl, "mismatch": mismatch}
     sums |= {"mismatch_kl": kl_estimate(mu, old_logp)}  # KL(sampler || trainer)
     stats.update({name: float(value.detach().sum()) for name, value in sums.items()})  # adds

@@ -20,6 +20,7 @@ import io
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -34,6 +35,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from config import UserError
 from jail import instrument
 from jail.packages import PACKAGES, locate
 from jail.values import encode
@@ -41,6 +43,7 @@ from problems.load import load_problems
 from problems.problem import Problem
 from reward import judge
 from sandbox import Pool
+from tools.command import options
 
 SECONDS, MEMORY_MB = 10, 1024  # for one program, in either way
 OPPOSITE = {
@@ -399,12 +402,11 @@ def compare_traces(problems: list[Problem]) -> int:
 
 
 def main() -> None:
-    sources = [a for a in sys.argv[1:] if not a.startswith("--")]
-    options = dict(a[2:].partition("=")[::2] for a in sys.argv[1:] if a.startswith("--"))
-    if not sources:
-        sys.exit("usage: python bench/agreement.py humaneval mbpp.jsonl leetcode.jsonl.gz")
-    n_mutants = int(options.get("mutants", 1))
-    part, parts = map(int, options.get("part", "1/1").split("/"))
+    sources, flags = options(__doc__, mutants=1, part="1/1")
+    if not sources or not re.fullmatch(r"[1-9]\d*/[1-9]\d*", flags["part"]):
+        sys.exit(__doc__)
+    n_mutants = flags["mutants"]
+    part, parts = map(int, flags["part"].split("/"))
     bad = 0
     for source in sources:
         start = time.monotonic()
@@ -416,4 +418,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

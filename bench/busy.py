@@ -20,11 +20,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench.agreement import mutants
-from config import Config
+from config import Config, UserError
 from problems.load import load_problems
 from problems.problem import Problem
 from reward import judge
 from sandbox import Pool
+from tools.command import options
 
 Work = list[tuple[Problem, str]]
 
@@ -68,11 +69,11 @@ def verdicts(work: Work, burners: int) -> list[str]:
 
 
 def main() -> None:
-    sources = [a for a in sys.argv[1:] if not a.startswith("--")]
-    options = dict(a[2:].partition("=")[::2] for a in sys.argv[1:] if a.startswith("--"))
-    work = programs(sources, int(options.get("programs", 1000)))
-    idle = verdicts(work, 0)
-    busy = verdicts(work, int(options.get("burners", 5)))
+    sources, flags = options(__doc__, programs=1000, burners=5)
+    if not sources:
+        sys.exit(__doc__)
+    work = programs(sources, flags["programs"])
+    idle, busy = verdicts(work, 0), verdicts(work, flags["burners"])
     differ = [i for i, pair in enumerate(zip(idle, busy, strict=True)) if len(set(pair)) > 1]
     for i in differ:
         print(f"  {work[i][0].task_id}: {idle[i]} alone, {busy[i]} beside the others")
@@ -81,4 +82,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -20,6 +20,7 @@ from config import Config, UserError  # noqa: E402
 from problems.load import load_problems  # noqa: E402
 from problems.problem import Problem  # noqa: E402
 from sandbox import Pool, Sandbox  # noqa: E402
+from tools.command import options  # noqa: E402
 
 
 def reason(sandbox: Sandbox, problem: Problem) -> str:
@@ -34,9 +35,11 @@ def reason(sandbox: Sandbox, problem: Problem) -> str:
 
 
 def main() -> None:
-    options = [arg for arg in sys.argv[1:] if arg.startswith("--")]
-    limit = int(options[0].removeprefix("--limit=")) if options else None
-    for path in (arg for arg in sys.argv[1:] if not arg.startswith("--")):
+    paths, flags = options(__doc__, limit=0)
+    limit = flags["limit"] or None
+    if not paths:
+        sys.exit(__doc__)
+    for path in paths:
         problems = load_problems(path)
         given = ("inputs", "calls")
         have = [p for p in problems if p.solution and any(map(p.tests.get, given))]
@@ -53,4 +56,4 @@ if __name__ == "__main__":
     try:
         main()
     except UserError as error:
-        sys.exit(str(error))
+        sys.exit(f"error: {error}")

@@ -22,6 +22,7 @@ from problems.problem import Question
 from reward import Verdict
 from rollout import HfEngine, Sample
 from run import RunDir
+from tools.command import options
 
 KEYS = """--engine=hf --dtype=float32 --prompts_per_step=4 --samples_per_prompt=4 --max_tokens=48
     --max_prompt_tokens=900 --lr=1e-3 --align_ratio=0.25 --eval_every=0 --save_every=1000
@@ -155,13 +156,11 @@ def compare(folder: Path, model: Path, problems: Path, steps: int, device) -> tu
 def main() -> None:
     import tiny
 
-    options = dict(a.lstrip("-").partition("=")[::2] for a in sys.argv[1:])
-    if options.keys() - {"steps"}:
-        sys.exit("usage: python bench/hostile.py [--steps=N]")
+    _, flags = options(__doc__, steps=30)
     with tempfile.TemporaryDirectory() as folder:
         model = tiny.make_taught_directory(Path(folder) / "model")
         problems = tiny.write_problems(Path(folder) / "problems.jsonl")
-        steps, device = int(options.get("steps", 30)), train.set_up_ranks()
+        steps, device = flags["steps"], train.set_up_ranks()
         watch, rows, metrics, equal = compare(Path(folder), model, problems, steps, device)
     train.leave_ranks()
     for title, values in (("at the end of a step", watch.ends), ("peak of a step", watch.peaks)):

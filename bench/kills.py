@@ -27,6 +27,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import tiny  # noqa: E402
 
+from tools.command import options  # noqa: E402
+
 KEYS = """--dtype=float32 --prompts_per_step=4 --samples_per_prompt=4 --max_prompt_tokens=400
     --max_tokens=48 --kv_cache_gb=0.1 --lr=1e-3 --align_ratio=0.5 --eval_every=0 --save_every=2"""
 
@@ -104,10 +106,8 @@ def rows(path: Path) -> list[dict]:
 
 
 def main() -> None:
-    options = dict(a.lstrip("-").partition("=")[::2] for a in sys.argv[1:])
-    if options.keys() - {"kills", "steps"}:
-        sys.exit("usage: python bench/kills.py [--kills=N] [--steps=N]")
-    kills, steps = int(options.get("kills", 20)), int(options.get("steps", 40))
+    _, flags = options(__doc__, kills=20, steps=40)
+    kills, steps = flags.values()
     rng = random.Random(0)
     with tempfile.TemporaryDirectory() as name:
         folder, made, runs = Path(name), 0, 0

@@ -25,6 +25,7 @@ from jail import instrument
 from problems.problem import Problem
 from reward import judge
 from sandbox import Pool
+from tools.command import options
 
 PROGRAM = "def add(a, b):\n    total = a + b\n    return total\n"
 TESTS, WORKERS = (1, 10, 50), (1, 2)
@@ -251,12 +252,9 @@ def compare_traces(rounds: int) -> None:
 
 
 def main() -> None:
-    options = dict(a.lstrip("-").partition("=")[::2] for a in sys.argv[1:])
-    if options.keys() - {"programs", "rounds"}:
-        sys.exit("usage: python bench/sandbox.py [--programs=N] [--rounds=N]")
-    rounds = int(options.get("rounds", 3))
-    compare_traces(rounds)
-    compare(int(options.get("programs", 800)), rounds)
+    _, flags = options(__doc__, programs=800, rounds=3)
+    compare_traces(flags["rounds"])
+    compare(flags["programs"], flags["rounds"])
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from jail.forgery import forgeable  # noqa: E402
 from jail.instrument import FILENAME, HOOK, compile_traced  # noqa: E402
 from jail.recorder import UNFIT, plain  # noqa: E402
+from tools.command import options  # noqa: E402
 
 CLEANS_UP = "a generator that cleans up"
 SECONDS = 2.0  # for one program
@@ -357,10 +358,12 @@ def check_attacks(attacks: list[str], n: int, rng: random.Random) -> Counter:
 
 
 def main() -> None:
-    options = dict(a.lstrip("-").partition("=")[::2] for a in sys.argv[2:])
+    what, flags = options(__doc__, n=20_000, seed=0)
+    if what not in (["attacks"], ["values"]):
+        sys.exit(__doc__)
     warnings.simplefilter("ignore", SyntaxWarning)  # of the random programs
-    n, seed = int(options.get("n", 20_000)), int(options.get("seed", 0))
-    if sys.argv[1] == "attacks":
+    n, seed = flags.values()
+    if what == ["attacks"]:
         from test_forgery import ATTACKS
 
         seen = check_attacks(list(ATTACKS.values()), n, random.Random(seed))

@@ -80,6 +80,10 @@ def forgeable(program: str, prefix: str = "") -> str:
             "close" in names or any(isinstance(node, makers) for node in ast.walk(tree))
         ):
             raise Refused("heapq.merge, which closes the generators that it reads")
+        catches = (ast.Try, ast.TryStar, ast.With)
+        if any(isinstance(node, catches) for node in ast.walk(given)):
+            # What it catches may be the end of the stack, which a traced run meets later.
+            raise Refused("a prefix that catches exceptions")
         if makes_sets(tree) and "cmp_to_key" in names:
             raise Refused("a comparison of its own, beside sets that may come in any order")
     except Refused as refused:

@@ -255,4 +255,7 @@ def limit_resources(memory_mb: int, cpu_s: int, file_bytes: int) -> None:
         ("NPROC", tasks, tasks),
         ("CORE", 0, 0),
     ):
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (soft, hard))
+        kind = getattr(resource, f"RLIMIT_{name}")
+        most = resource.getrlimit(kind)[1]  # what this shell allows; only root may go above
+        most = hard if most == resource.RLIM_INFINITY else min(hard, most)
+        resource.setrlimit(kind, (min(soft, most), most))

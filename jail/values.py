@@ -23,6 +23,7 @@ from math import isfinite
 CAPS = {"max_nodes": 100_000, "max_chars": 1_000_000, "max_bits": 4_000_000, "max_depth": 150}
 NO_CAPS = dict.fromkeys(CAPS, 1 << 40)  # for our own values
 MAX_COMPARISONS = 500_000  # of items with equal hashes in one value: less than 0.1 s
+SHOWN_ITEMS = 10_000  # no call with as many is shown
 MAX_BUILD_S = 1.0  # of CPU time, for one set or dict; 200,000 items take 0.02 s
 OUTPUT_BYTES = 4 << 20  # a program may print as much per input; some contests want 1e5 numbers
 TYPES = (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict)  # as values
@@ -249,6 +250,9 @@ class Comparisons:
 def built(kind: type, items: Iterable) -> set | frozenset | dict:
     """kind(items). ValueError if it takes longer than any honest value: keys can lie in each
     other's way though their hashes differ, and building a set in one go lets no other thread run.
+
+    A set has a table as large as Python gives its text, such as `{1, 2, 3}`: of three constants or
+    more it makes a frozenset, and copies that. So the order is that of the call which we show.
     """
     whole: set | dict = {} if kind is dict else set()
     items, end = iter(items), time.thread_time() + MAX_BUILD_S
@@ -256,7 +260,18 @@ def built(kind: type, items: Iterable) -> set | frozenset | dict:
         whole.update(part)
         if time.thread_time() > end:
             raise ValueError("not an encoded value: keys in each other's way")
+    if kind is set and 2 < len(whole) < SHOWN_ITEMS and all(map(is_constant, whole)):
+        display = set()
+        display.update(frozenset(whole))
+        return display
     return frozenset(whole) if kind is frozenset else whole
+
+
+def is_constant(x: object) -> bool:
+    """Whether its text is one to the compiler: inf and frozenset({1}) are none."""
+    if isinstance(x, float | complex):
+        return isfinite(x.real) and isfinite(x.imag)
+    return all(map(is_constant, x)) if isinstance(x, tuple) else not isinstance(x, frozenset)
 
 
 def by_hash(items: Iterable) -> Iterable[list]:

@@ -62,13 +62,17 @@ TOKEN = re.compile(
     + r"|[\[\](){}]",
     re.DOTALL,
 )
-SEVERAL = re.compile(r"[A-Za-z_]\w*(?:[ \t]*,[ \t]*[A-Za-z_]\w*)+[ \t]*=(?!=)")  # x, y = 1, 2
-CHANGED = re.compile(r"([^\W\d]\w*+)[ \t]*+(?:[-+%&|^@]|\*\*?|//?|<<|>>)=")  # x += 1
+SEVERAL = re.compile(  # x, y = 1, 2
+    rf"(?:{OPENING}[ \t]++)?([A-Za-z_]\w*(?:[ \t]*,[ \t]*[A-Za-z_]\w*)+)[ \t]*=(?!=)",
+    re.IGNORECASE,
+)
+CHANGED = re.compile(r"([^\W\d]\w*+)[ \t]*+([-+%&|^@]|\*\*?|//?|<<|>>)=")  # x += 1
 TAGS = re.compile(r"^[ \t]*<answer>|</answer>\s*$", re.MULTILINE)
 WORDS = re.compile(r"[^=:\n]{1,80}:[ \t*`$]*+")
 BLANK = re.compile(r"[ \t`*$]*+")
 # What may follow a value on its line: decoration, a comment, a remark in parentheses; a new item.
 TAIL = re.compile(r"[`*$\"' \t]*+[.,;|]?[`*$| \t]*(?:(?<![\w\])}'\"])[(#].*)?(?:\n|\Z)")
+REASON = re.compile(r"[, \t]+(?:because|since)\b")
 NEXT = re.compile(r"[`*$\"' \t]*+(?:,? ?and\b|[,;|])[ \t]*")
 EQUALS = re.compile(r"(?<![=<>!])=(?!=)")
 
@@ -89,7 +93,9 @@ def parse_answer(text: str, names: list[str], printed: str = "") -> dict[str, ob
 
 def last_part(text: str) -> str:
     """The end of the answer, without the tags of a model that puts it between two."""
-    return TAGS.sub("", final_answer(text))[-MAX_ANSWER:].replace("\xa0", " ")
+    text = TAGS.sub("", final_answer(text))[-MAX_ANSWER:].replace("\xa0", " ")
+    names = re.sub(r"(?m)^[^'\"=:\n]+", lambda part: part[0].replace("\\_", "_"), text)  # max\_len
+    return re.sub(r"([=:(\[,][ \t]*+)\u2212(?=[\d.])", r"\1-", names)
 
 
 def ends_with_values(text: str, names: list[str], printed: str = "") -> bool:
@@ -118,15 +124,17 @@ def read_items(text: str, names: list[str], printed: str) -> Iterator[Item]:
             found = members(value, wanted)
         if several := SEVERAL.match(text, at, end):
             value, stop = read_value(text, several.end(), end)
-            both = re.findall(r"\w+", several[0])
+            both = re.findall(r"\w+", several[1])
             fits = isinstance(value, list | tuple) and len(value) == len(both)
             is_word = both[0].istitle() or re.fullmatch(OPENING, both[0])  # "So, y = [7, 2]"
             if fits and (both[0] in wanted or not is_word):
                 found, at = members(dict(zip(both, value, strict=True)), wanted), stop
-            elif value is INVALID:  # x, y = y, x
+            elif value is INVALID and several.start(1) == at:  # x, y = y, x
                 found = [(name, INVALID, False) for name in both if name in wanted]
-        if (changed := CHANGED.match(text, at, end)) and changed[1] in wanted:
+        changed = CHANGED.match(text, at, end)
+        if changed and changed[1] in wanted and not text[at - 1 : at] == "*" == changed[2][:1]:
             found.append((changed[1], INVALID, False))
+            at = end  # what follows is no new value
         at = after_words(text, at, end, wanted)
         while named := NAME.match(text, at, end):
             name = named[1]
@@ -135,6 +143,10 @@ def read_items(text: str, names: list[str], printed: str) -> Iterator[Item]:
                 found.append((name, value, True))
             else:
                 value, stop = read_value(text, named.end(), end)
+                reason = named[2].endswith("=") and REASON.search(text, named.end(), end)
+                if value is INVALID and reason:  # x = 3 because it counts
+                    value, _ = read_value(text[: reason.start()], named.end(), reason.start())
+                    stop = end
                 remark = re.match(OPENING, text[at : named.start(1)], re.IGNORECASE)
                 states = named[2].endswith("=") and not remark
                 if name in wanted and (value is not INVALID or states):
@@ -184,10 +196,12 @@ def members(value: object, wanted: set[str]) -> list[tuple[str, object, bool]]:
 def read_value(text: str, at: int, end: int) -> tuple[object, int]:
     """The literal that begins at `at`, and where it ends; INVALID and `at` for anything else.
 
-    `end` is that of the line. Where nothing else stands on it, the value may be on the next.
+    `end` is that of the line. Where nothing else stands on it, the value may be on the next; no sum
+    is, for there `x = 5` under `Answer:` is an item of its own.
     """
     start, at = at, BLANK.match(text, at, end).end()
-    if at == end:
+    below = at == end
+    if below:
         at = BELOW.match(text, at).end()
         end = line_end(text, at)
     stop = literal_end(text, at)
@@ -201,7 +215,7 @@ def read_value(text: str, at: int, end: int) -> tuple[object, int]:
             return read_literal(text[at:stop]), stop
         except ValueError:
             continue
-    *terms, result = EQUALS.split(whole) if len(whole) < 300 else [whole]
+    *terms, result = EQUALS.split(whole) if len(whole) < 300 and not below else [whole]
     if terms and all(map(is_sum, terms)):
         with contextlib.suppress(ValueError):
             return read_literal(result.strip()), at + len(whole)
@@ -450,10 +464,29 @@ def right(run: Run, arguments: object, expected: object, tests: dict) -> bool:
         return agrees(tests["oracle"], arguments, expected, run.value)
     wanted = [expected]
     if "written" in tests and isinstance(expected, str) and run.value is not None:
-        wanted.append(decoded(expected))
+        wanted += spelled(expected)
     if "wrapped" in tests:
         wanted += [x[0] for x in wanted if isinstance(x, list) and len(x) == 1]
+    if isinstance(expected, str):  # 1 is not how "true" is written, nor 5 how "5.0" is
+        kinds = (list, tuple) if isinstance(run.value, list | tuple) else (type(run.value),)
+        wanted = [value for value in wanted if type(value) in kinds]
     return any(same_value(value, run.value) for value in wanted)
+
+
+def spelled(text: str) -> list:
+    """The value, no text, that `text` is the usual form of: 3.5 for "3.5", none for "3.50" or
+    "0b11". There a task may ask for just this form, and the value alone has not done it."""
+    value = decoded(text)
+    if isinstance(value, str):
+        return []
+    if isinstance(value, set):  # whose text has any order
+        return [value]
+    forms = []
+    with contextlib.suppress(TypeError, ValueError):  # ValueError: 4,300 digits
+        forms.append(repr(value))
+        forms.append(json.dumps(value))
+        forms.append(json.dumps(value, ensure_ascii=False))
+    return [value] * ("".join(text.split()) in ["".join(form.split()) for form in forms])
 
 
 # --------------------------------------------------------------------------- oracles

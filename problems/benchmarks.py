@@ -22,7 +22,7 @@ import re
 from dataclasses import dataclass, field
 from functools import partial
 
-from config import Config, UserError
+from config import Config, UserError, check_key
 from problems import basics
 from problems.assertions import Assertion
 from problems.load import load_problems, source_rows
@@ -52,6 +52,32 @@ FLAGS = {  # of eval.py, which has those of config.py, too
     "max_tokens": "longest answer; else what problems/benchmarks.py says for the task",
 }
 SHORT = {"tasks": "eval_tasks", "temperature": "eval_temperature"}
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def read_flags(argv: list[str]) -> tuple[dict, list[str]]:
+    """The values of FLAGS, and what is left for load_config(). Raises UserError."""
+    own, rest = dict.fromkeys(FLAGS, ""), []
+    for arg in argv:
+        flag, equals, text = arg.partition("=")
+        name = flag[2:].replace("-", "_") if flag.startswith("--") else ""
+        if name not in own:
+            known = SHORT.get(name) or name and check_key(name, f"argument {arg!r}", own | SHORT)
+            rest.append(f"--{known}{equals}{text}" if name else arg)
+        elif not text:
+            raise UserError(f"{flag} needs a value: {flag}=...")
+        else:
+            own[name] = text
+    own["n"] = own.pop("samples_per_problem") or own["n"]
+    for name in ("limit", "max_tokens", "n"):
+        if not (own[name] or "0").isdigit():
+            raise UserError(f"--{name} must be a whole number, not {own[name]!r}")
+        own[name] = int(own[name] or 0)
+    for name in ("since", "until"):  # days are compared as texts
+        if own[name] and not DAY.fullmatch(own[name]):
+            raise UserError(f"--{name} must be a day such as 2024-08-01, not {own[name]!r}")
+    return own, rest
+
 
 # A base model goes on where a program starts, and would go on after its end.
 FILE_STOPS = ('\n"""', "\n```")  # of a whole file,

@@ -46,11 +46,11 @@ class pytest:
             return True
     class approx:
         __array_ufunc__ = None  # an array leaves == to it
-        def __init__(self, expected, rel=None, abs=None):
-            self.limits = {"rel": rel, "abs": abs}
+        def __init__(self, expected, rel=None, abs=None, nan_ok=False):
+            self.limits, self.nan_ok = {"rel": rel, "abs": abs}, nan_ok
             self.expected = expected.tolist() if hasattr(type(expected), "tolist") else expected
         def __eq__(self, got):
-            near = lambda x: pytest.approx(x, **self.limits)
+            near = lambda x: pytest.approx(x, **self.limits, nan_ok=self.nan_ok)
             got = got.tolist() if hasattr(type(got), "tolist") else got
             if isinstance(self.expected, dict):
                 keys = isinstance(got, dict) and got.keys() == self.expected.keys()
@@ -61,12 +61,15 @@ class pytest:
             numbers = (int, float, complex)
             if not isinstance(self.expected, numbers) or not isinstance(got, numbers):
                 return got == self.expected
+            if self.nan_ok and got != got and self.expected != self.expected:
+                return True
             rel, atol, size = *self.limits.values(), abs(self.expected)
             rel = (1e-6 if atol is None else 0.0) if rel is None else rel
             limit = max(rel * size, 1e-12 if atol is None else atol)
             return got == self.expected or size < float("inf") and abs(got - self.expected) <= limit
     class mark:
-        def parametrize(names, rows, **options):
+        def parametrize(argnames, argvalues, **options):
+            names, rows = argnames, argvalues
             names = [n.strip() for n in names.split(",")] if isinstance(names, str) else names
             def fill(row):
                 return dict(zip(names, row if len(names) > 1 else [row]))

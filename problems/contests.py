@@ -217,6 +217,10 @@ def from_codeforces(row: dict) -> Problem:
         raise Unusable("it reads or writes a file")
     if row.get("language", "python") != "python":
         raise Unusable(f"its language is {row['language']}")
+    if row.get("official_tests_complete") is False:  # the large ones, which the site cuts off
+        raise Unusable("its official tests are incomplete")
+    if row.get("executable") is False:
+        raise Unusable("it says that no program can be judged by it")
     tests = io_tests(parsed(row["official_tests"]))
     parts = [row.get("title"), row["description"]]
     titles = {"Input": row.get("input_format"), "Output": row.get("output_format")}
@@ -250,10 +254,14 @@ def from_deepcoder(row: dict) -> Problem:
     about = parsed(row.get("metadata")) or {}
     tests, starter = tests_of(row["tests"], about.get("func_name")), row.get("starter_code") or ""
     solutions = parsed(row.get("solutions")) or [""]
-    solution = FENCED.search(solutions[0]) or [0, solutions[0]]
     text = row["problem"]
     full = text + how_to_answer(tests, starter)
-    return Problem(first_name(text=text), full, tests, solution[1], starter=starter)
+    return Problem(first_name(text=text), full, tests, unfenced(solutions[0]), starter=starter)
+
+
+def unfenced(solution: str) -> str:
+    found = FENCED.search(solution)
+    return found[1] if found else solution
 
 
 def from_rstar(row: dict) -> Problem:
@@ -283,12 +291,19 @@ def from_verifiable(row: dict) -> Problem:
     """open-r1's verifiable-coding-problems-python, SYNTHETIC-1 and -2, and INTELLECT-2."""
     info, kind = parsed(row["verification_info"]), row.get("task_type")
     if not isinstance(info, dict) or "test_cases" not in info:
-        raise Unusable(f"its task_type is {kind}" if kind else "no test cases to verify it")
+        other = kind and kind != "verifiable_code"
+        raise Unusable(f"its task_type is {kind}" if other else "no test cases to verify it")
     if (info.get("language") or "python") != "python":
         raise Unusable(f"its language is {info['language']}")
-    tests, text = tests_of(info["test_cases"], info.get("fn_name")), user_text(row["prompt"])
+    stated, bare = row.get("problem_statement") or row.get("problem"), not row.get("prompt")
+    text = user_text(row.get("prompt") or stated)
+    tests, gold = (
+        tests_of(info["test_cases"], info.get("fn_name")),
+        row.get("gold_standard_solution"),
+    )
     name = first_name(row.get("problem_id"), row.get("in_source_id"), text=text)
-    return Problem(name, text, tests, str(row.get("gold_standard_solution") or ""))
+    full = text + how_to_answer(tests, "") if bare else text
+    return Problem(name, full, tests, unfenced(str(gold or "")))
 
 
 def from_nemotron(row: dict) -> Problem:

@@ -76,6 +76,9 @@ def own(row: dict, where: str) -> Problem:
     tests, starter = contests.parsed(row["tests"]), about.get("starter", "")
     if isinstance(tests, dict):
         tests = {key: value for key, value in tests.items() if value is not None}
+        for key in ("inputs", "outputs"):
+            if not isinstance(tests.get(key, []), list | tuple):
+                raise UserError(f"{where}: {key} must be a list with one item for each test")
         if "inputs" in tests and "fn_name" not in tests:  # line ends of Windows
             texts = [contests.as_text(x) if isinstance(x, str) else x for x in tests["inputs"]]
             tests["inputs"] = texts
@@ -260,6 +263,8 @@ FORMATS: list[tuple[tuple[str, ...], Callable]] = [
     (("description", "public_tests"), contests.from_code_contests),
     (("description", "official_tests"), contests.from_codeforces),
     (("verification_info", "prompt"), contests.from_verifiable),
+    (("verification_info", "problem_statement"), contests.from_verifiable),
+    (("verification_info", "problem"), contests.from_verifiable),
     (("responses_create_params", "verifier_metadata"), contests.from_nemotron),
     (("input_output", "question"), contests.from_apps),
     (("problem", "tests"), contests.from_deepcoder),

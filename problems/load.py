@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from config import Config, UserError, first_line
+from config import Config, UserError, whole_text
 from jail.terminal import printable
 from problems import basics
 from problems.failures import with_outputs
@@ -64,7 +64,10 @@ def load_problems(
 
     pool: where to run the references of data sets that state no outputs; None: when one is judged.
     """
-    parts = [load_source(part.strip(), split, cfg or Config()) for part in sources.split(",")]
+    names = [name.strip() for name in sources.split(",")]
+    if not all(names):
+        raise UserError(f"problems={sources}: a name is empty; leave out the comma, or give a name")
+    parts = [load_source(name, split, cfg or Config()) for name in names]
     found = told_apart([problem for part in parts for problem in part])
     kept = with_outputs(found, pool) if pool else found
     if not kept:
@@ -169,13 +172,19 @@ def source_files(source: str, split: str, cfg: Config) -> list[Path]:
             f"problems={source}: a .jsonl, .jsonl.gz or .parquet file is needed; JSON text has one "
             "object a line there, and no list around them"
         )
-    if source not in HUB and not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", source):
+    hub = re.fullmatch(r"([\w-][\w.-]*/[\w.-]+)(/[\w./-]+)?", source)  # owner/name/folder
+    if source not in HUB and not hub:
         raise UserError(
             f"problems={source}: give {', '.join(basics.TIERS)}, humaneval, {', '.join(HUB)}, a "
-            "data set of the hub (owner/name), a folder, or a .jsonl, .jsonl.gz or .parquet file"
+            "data set of the hub (owner/name or owner/name/folder), a folder, or a .jsonl, "
+            ".jsonl.gz or .parquet file"
         )
     _, files = HUB.get(source, (source, {}))
     patterns = [files[split]] if split in files else [f"*{suffix}" for suffix in SUFFIXES]
+    if hub and hub[2]:
+        name, inner = hub[1], hub[2][1:]
+        folder = download(name, [f"{inner}/{pattern}" for pattern in patterns], cfg)
+        return files_of(folder / inner, split)
     return files_of(download(source, patterns, cfg), split)
 
 
@@ -215,11 +224,12 @@ def download(source: str, patterns: list[str], cfg: Config) -> Path:
     try:
         return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
     except Exception as error:  # the hub's client has a dozen exceptions of its own
+        why = whole_text(error)
         place = f"{source}.jsonl, .jsonl.gz or .parquet into data_dir={cfg.data_dir}"
         if source == "leetcode":
             place = f"its files, with train and test in their names, into {cfg.data_dir}/leetcode"
         raise UserError(
-            f"cannot download {name} from the hub ({first_line(error)}); without it, put {place}"
+            f"cannot download {name} from the hub ({why}); without it, put {place}"
         ) from error
 
 

@@ -9,6 +9,7 @@ import json
 import random
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Self
 
@@ -202,6 +203,7 @@ def chat_ids(tokenizer, messages: list[dict], cfg: Config) -> tuple[list[int], s
     told = [text.partition("=") for text in cfg.chat_kwargs]
     keys = {key.strip(): literal(value.strip(), object) for key, _, value in told}
     keys |= {"add_generation_prompt": True, "return_dict": False}
+    keys.setdefault("strftime_now", TODAY.strftime)
     if spelled:
         ids = ids_apart(tokenizer, messages, keys)
     else:
@@ -210,6 +212,9 @@ def chat_ids(tokenizer, messages: list[dict], cfg: Config) -> tuple[list[int], s
 
 
 AS_TEXT = {"split_special_tokens": True}  # of tokenizer.encode()
+# The date that some templates put into each prompt (Llama 3, Granite): a run resumed on another day
+# has the same prompts.
+TODAY = datetime(2024, 7, 26)
 
 
 def ids_apart(tokenizer, messages: list[dict], keys: dict) -> list[int]:
@@ -233,6 +238,8 @@ THOUGHT = re.compile(  # in the tags of several families of models; a group says
     r"|<\|channel\|>analysis<\|message\|>|(<\|channel\|>final<\|message\|>)",
     re.IGNORECASE | re.MULTILINE,
 )
+# Of the cookbooks' prompts, which begin with it: anywhere else <reason> may be XML of a program.
+REASONING = re.compile(r"\A\s*<(reason(?:ing)?)>(?:.*?</\1>|.*)", re.DOTALL | re.IGNORECASE)
 # Tokens that end the turn of a model, where its sampler leaves them in the text.
 TURN_END = re.compile(
     r"(?<![\"'])(?:<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id)\|>|<｜end▁of▁sentence｜>"
@@ -248,6 +255,7 @@ def final_answer(text: str) -> str:
             text = text[start : end.start()]
             break
         start = end.end()
+    text = REASONING.sub("", text)
     for tag in reversed(list(THOUGHT.finditer(text))):
         if not quoted(text, tag):
             return text[tag.end() :] if any(tag.groups()) else ""

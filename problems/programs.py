@@ -416,6 +416,9 @@ def opening(line: str) -> tuple[int, str, str]:
 
 
 # --------------------------------------------------------------------------- the program
+ANSWER_TAG = re.compile(r"\A\s*<answer>|</answer>\s*\Z")
+
+
 def extract_program(text: str, name: str | None = None) -> str | None:
     """The program of an answer, or None. `name` is the function under test, such as "f" or
     "Solution().f"; without one the program reads standard input.
@@ -423,6 +426,7 @@ def extract_program(text: str, name: str | None = None) -> str | None:
     A block that max_tokens cut counts: what stands there is all that was written.
     """
     text = final_answer(text)[-MAX_READ:].replace("\r\n", "\n").removeprefix("\ufeff")
+    text = ANSWER_TAG.sub("", text)
     text = wrapped[2] if (wrapped := WRAPPED.fullmatch(text)) else text
     reader = Reader(text)
     if not text.lstrip().startswith(("```", "~~~")):
@@ -492,7 +496,12 @@ def defining(blocks: list[Block], name: str) -> Block | None:
 def read_completion(text: str, name: str | None) -> str | None:
     """The program of a samples file's `completion`: an answer, or what goes on from the prompt."""
     found = extract_program(text, name)
-    return found if found is not None else final_answer(text) or None
+    if found is not None:
+        return found
+    whole = final_answer(text)
+    body = whole.partition("\n```")[0]
+    is_open = body.count('"""') % 2 or body.count("'''") % 2  # the fence stands in a docstring
+    return (whole if is_open else body) or None
 
 
 # --------------------------------------------------------------------------- what is run

@@ -149,6 +149,8 @@ def with_table(page: str, name: str, rows: str) -> str:
 
 
 def main() -> None:
+    if sys.argv[1:] not in ([], ["--check"]):
+        sys.exit(__doc__)
     runs, readme, page = read_runs(ROOT / "results"), ROOT / "README.md", ROOT / "docs/evidence.md"
     evidence = with_table(page.read_text(), "gains", gains(runs))
     wanted = {page: with_table(evidence, "forms", forms(runs))}

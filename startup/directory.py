@@ -30,8 +30,10 @@ from transformers import GenerationConfig, PreTrainedModel
 from config import Config, UserError, first_line
 from jail.values import NO_CAPS, encode
 from problems.problem import Problem
+from startup.files import TIED, checkpoint_names
 
 KEEP_CHECKPOINTS = 2  # older ones are deleted
+COPIED = {".json", ".jinja", ".txt", ".model"}  # suffixes of the files of a model but its weights
 # Keys that may differ on --resume, for they change no number of any step, or by rounding only.
 FREE_KEYS = {"resume", "steps", "wandb", "out_dir", "name", "data_dir", "sandbox_workers"}
 FREE_KEYS |= {"save_every", "eval_tasks", "eval_every", "eval_temperature"}
@@ -49,7 +51,8 @@ def check_config(cfg: Config) -> None:
         return
     try:
         old = json.loads((cfg.run_dir / "config.json").read_text())
-    except (OSError, ValueError) as error:
+        old = dict(old)
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(f"nothing to resume in {cfg.run_dir}: {error}") from error
     new, default = (json.loads(settings(config)) for config in (cfg, Config()))
     old = default | old  # a run may be older than a key
@@ -137,8 +140,10 @@ def wandb_log(cfg: Config) -> Callable[[dict], None]:
 
     Steps are an axis of their own: wandb's count cannot go back, as a resumed run does.
     """
-    import wandb
-
+    try:
+        import wandb
+    except ImportError as error:
+        raise UserError("--wandb needs the package wandb: install it, or leave it out") from error
     where = {"dir": str(cfg.run_dir), "resume": "allow"}
     kept = cfg.run_dir / "wandb_id"
     if not kept.exists():
@@ -175,6 +180,8 @@ def checkpoints(ckpt: Path) -> list[Path]:
     steps = [path for path in ckpt.glob("step_*") if re.fullmatch(r"step_\d+", path.name)]
     latest = ckpt / "latest"
     if latest.is_symlink():
+        if not re.fullmatch(r"step_\d+", latest.readlink().name):
+            raise UserError(f"{latest} points to {latest.readlink()}, which is no step_N beside it")
         steps = [path for path in steps if number(path) <= number(latest.readlink())]
     return sorted(steps, key=number, reverse=True)
 
@@ -223,7 +230,7 @@ def publish(scratch: Path, final: Path) -> None:
     os.replace(scratch, final)
     point_latest(final)
     for old in checkpoints(final.parent)[KEEP_CHECKPOINTS:]:
-        shutil.rmtree(old)
+        shutil.rmtree(old, ignore_errors=True)  # NFS keeps a file that is open; the next one tries
 
 
 def point_latest(checkpoint: Path) -> None:
@@ -239,7 +246,7 @@ def go_on_from(checkpoint: Path) -> None:
     of a history that was left, get another name; what was never finished is deleted."""
     ckpt = checkpoint.parent
     for path in ckpt.glob(".writing_*"):
-        shutil.rmtree(path)
+        shutil.rmtree(path, ignore_errors=True)
     point_latest(checkpoint)
     for path in sorted(ckpt.glob("step_*")):
         if re.fullmatch(r"step_\d+", path.name) and number(path) > number(checkpoint):
@@ -251,23 +258,31 @@ def go_on_from(checkpoint: Path) -> None:
 
 
 def export(model: PreTrainedModel, tokenizer, weights: dict, folder: Path, dtype: str) -> None:
-    """Write a model for everybody else: weights (name -> tensor), tokenizer, and configs as they
-    came, but for the type of the tensors.
+    """Write a model for everybody else: weights (name -> tensor), and all other files as they came
+    (tokenizer, templates, processors, configs), but for the type of the tensors.
 
-    transformers refuses to write a generation config in which it finds a fault, such as a
-    temperature without do_sample; many models have one, so the file is copied.
+    Another version of transformers may not understand what this one writes (4 ignores the RoPE of
+    5, without a word), and it refuses to write generation configs in which it finds a fault.
     """
-    given = Path(model.name_or_path, "generation_config.json")
-    if given.exists():
+    source = Path(model.name_or_path)
+    files = source.iterdir() if source.is_dir() else ()  # it may be gone since the start
+    kept = [path for path in files if path.suffix in COPIED]
+    if checkpoint_names(str(source)) - weights.keys() - TIED:  # a text model out of one with eyes
+        kept = [path for path in kept if path.name != "config.json"]  # which asks for these, too
+    if (source / "generation_config.json").exists():
         model.generation_config = GenerationConfig()  # this one it writes
     model.save_pretrained(folder, state_dict=weights, save_original_format=False)  # they have it
-    if given.exists():
-        shutil.copyfile(given, folder / given.name)
     tokenizer.save_pretrained(folder)
+    for path in kept:
+        if not path.name.endswith(".index.json"):
+            shutil.copyfile(path, folder / path.name)
+    types = ("dtype", "torch_dtype")  # 5's name and 4's
     config = json.loads(
         (folder / "config.json").read_text(),  # of the model, and of its parts where it has some
-        object_hook=lambda part: part | {"dtype": dtype} if "dtype" in part else part,
+        object_hook=lambda part: part | {key: dtype for key in types if key in part},
     )
+    if not config.keys() & set(types):
+        config["torch_dtype"] = dtype
     (folder / "config.json").write_text(json.dumps(config, indent=2))
 
 

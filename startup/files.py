@@ -13,9 +13,10 @@ from pathlib import Path
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
-from config import UserError, first_line
+from config import UserError, whole_text
 from policy import own_tensors
 
+TIED = {"lm_head.weight"}  # absent where it is the embedding itself
 WEIGHTS = "model*.safetensors"  # and not the consolidated copy that some repositories hold, too
 
 
@@ -31,10 +32,10 @@ def model_directory(model: str) -> str:
         from huggingface_hub import snapshot_download
 
         try:
-            patterns = ["*.json", WEIGHTS, "*.txt", "*.jinja"]
+            patterns = ["*.json", WEIGHTS, "*.txt", "*.jinja", "*.model"]
             path = Path(snapshot_download(model, allow_patterns=patterns))
         except Exception as error:  # the hub's client has a dozen exceptions of its own
-            why = first_line(error)
+            why = whole_text(error)
             raise UserError(f"cannot download model {model} from the hub: {why}") from error
     if not (path / "config.json").exists() or not list(path.glob(WEIGHTS)):
         raise UserError(f"model directory {path} holds no config.json or no {WEIGHTS}")
@@ -58,14 +59,23 @@ def expected_names(directory: str) -> set[str]:
     return {n for n in checkpoint_names(directory) if not any(re.search(a, n) for a in aside)}
 
 
+def check_names(sent: set[str], expected: set[str]) -> None:
+    """A sync that forgets a tensor would leave the sampler stale for ever: stop the run."""
+    missing, unknown = sorted(expected - sent - TIED), sorted(sent - expected - TIED)
+    if missing or unknown:
+        raise RuntimeError(
+            "weight sync: the trainer and the checkpoint disagree on tensor names; "
+            f"missing {missing[:3]}, unknown {unknown[:3]}"
+        )
+
+
 def check_own_names(model: PreTrainedModel, directory: str) -> None:
     """Raises UserError if `model` would send tensors that the checkpoint has not, or none for one
     that it has. On the meta device, so that nothing is computed."""
     sent: set[str] = set()
     for name, tensor in own_tensors(model).items():
         sent |= revert_weight_conversion(model, {name: tensor.to("meta")}).keys()
-    tied = {"lm_head.weight"}  # absent where it is the embedding itself
-    if differ := sorted((sent ^ expected_names(directory)) - tied):
+    if differ := sorted((sent ^ expected_names(directory)) - TIED):
         raise UserError(
             f"{directory}: trainer and checkpoint disagree on {len(differ)} names of tensors, such "
             f"as {differ[0]}, so that no sampler could be given its weights; use another model"

@@ -27,16 +27,37 @@ from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, fully_shard
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from config import Config, UserError, first_line
+from config import Config, UserError, first_line, whole_text
 from policy import Pack, Policy, Rows
 from startup.files import check_own_names
 
 TOLERANCE = 1e-3  # nats; fp32 rounds them by 5e-5 where keys are as large as in Qwen2.5
 # Two prompts with a common beginning, and their answers: numbers of tokens.
 BEGINNING, PROMPTS, ANSWERS = 6, (4, 9), ((3, 8), (12,))
+
+
+LAYOUT = "def f(x):\n    return x + 1"  # what a tokenizer has to give back
+
+
+def load_tokenizer(directory: str):
+    """The tokenizer of `directory`. Raises UserError if there is none, or if it loses the layout of
+    programs: some models (DeepSeek-Coder's) name a class that drops spaces and newlines."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(directory)
+    except Exception as error:  # ValueError, OSError, or what a broken file makes of it
+        why = whole_text(error)
+        raise UserError(f"cannot load the tokenizer in {directory}: {why}") from error
+    back = tokenizer.decode(tokenizer.encode(LAYOUT, add_special_tokens=False))
+    if back.strip() != LAYOUT:
+        how = '"tokenizer_class": "PreTrainedTokenizerFast" in its tokenizer_config.json'
+        raise UserError(
+            f"the tokenizer in {directory} makes {back!r} of {LAYOUT!r}, so that it could neither "
+            f"read nor write programs; put {how}, in a copy of the directory"
+        )
+    return tokenizer
 
 
 def load_policy(

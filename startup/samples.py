@@ -6,10 +6,20 @@ import threading
 import zlib
 from pathlib import Path
 
-from config import Config, UserError
+from config import FIELDS, Config, UserError
 from problems.benchmarks import Item
 from problems.load import read_jsonl
 from run import gather
+
+# Keys that change no sample, or that `about` names. A key that a fork adds is hashed.
+NOT_HASHED = {
+    "name", "out_dir", "resume", "wandb", "steps", "prompts_per_step", "samples_per_prompt",
+    "max_prompt_tokens", "reward", "align_ratio", "align_inputs", "format_bonus", "algo", "clip",
+    "tis_cap", "kl_coef", "lr", "warmup_steps", "grad_clip", "optimizer_steps", "micro_tokens",
+    "checkpoint_layers", "states", "eval_every", "save_every", "kv_cache_gb", "gpu_memory",
+    "rollout_tp", "sandbox_workers", "dtype", "model", "seed", "eval_temperature", "eval_tasks",
+    "temperature",
+}  # fmt: skip
 
 
 class Samples:
@@ -41,16 +51,20 @@ class Samples:
 
     def add(self, task: str, result: dict) -> None:
         line = json.dumps({"task": task} | result | {"settings": self.settings}) + "\n"
-        with self.lock, self.path.open("a", encoding="utf-8") as file:
-            file.write(line)
+        try:
+            with self.lock, self.path.open("a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self.path} ({error.strerror}); earlier samples are whole: free "
+                "some disk if it is full, then give the same command"
+            ) from error
 
 
 def describe(cfg: Config, directory: str, tasks: dict[str, list[Item]], scope: object) -> dict:
     """What a sample depends on, as rank 0 sees it; `digest` is of all that, the weights (size and
     time) and the problems with their tests included. scope: an eval.Scope."""
-    keys = ("compute_dtype", "engine", "stop", "code_template", "problems", "data_dir")
-    keys += ("align_template", "align_examples", "align_output", "max_variables", "max_tokens")
-    keys += ("timeout_s", "memory_mb", "sandbox", "sandbox_packages", "chat_kwargs")
+    keys = [key for key in FIELDS if key not in NOT_HASHED] + ["compute_dtype"]
     files = [path.stat() for path in sorted(Path(directory).glob("*.safetensors"))]
     all_ = [getattr(cfg, key) for key in keys] + [(s.st_size, s.st_mtime_ns) for s in files]
     all_ += [(task, item.messages, item.asked) for task in tasks for item in tasks[task]]

@@ -4,6 +4,7 @@ Each refusal is one sentence. Left out: what config.py finds in the configuratio
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -113,6 +114,16 @@ def context_length(directory: str) -> int | None:
     return max(getattr(config, "max_position_embeddings", None) or 0, int(scaled)) or None
 
 
+def check_sandbox(sandbox: Sandbox) -> str:
+    """The walls of the sandbox, in a line. Raises UserError if it ends whatever it runs: then all
+    programs would fail, without a word."""
+    (run,) = sandbox.run("print(1)", [""])
+    if run.status != "ok":
+        how = "raise memory_mb, timeout_s, or this shell's limits (ulimit -a)"
+        raise UserError(f"the sandbox cannot run `print(1)` ({run.status}: {run.error}); {how}")
+    return sandbox.layers
+
+
 def worked_examples(sandbox: Sandbox, cfg: Config) -> list[Question]:
     """cfg.align_examples with their true answers, from a real trace. Raises UserError."""
     examples = []
@@ -122,7 +133,10 @@ def worked_examples(sandbox: Sandbox, cfg: Config) -> list[Question]:
             form = "(program, call) or (program, call, thought), all of them texts"
             raise UserError(f"align_examples: example {number} is not of the form {form}")
         program, call, *thought = parts
-        fn_name, arguments = parse_call(call, program) if call else (None, "")
+        try:
+            fn_name, arguments = parse_call(call, program) if call else (None, "")
+        except ValueError as error:
+            raise UserError(f"align_examples: example {number}: {error}") from error
         given = (sandbox, program.strip(), arguments, fn_name, cfg)
         made = tried_again(lambda given=given: make_question(*given), str)
         if isinstance(made, str):
@@ -133,10 +147,20 @@ def worked_examples(sandbox: Sandbox, cfg: Config) -> list[Question]:
 
 
 def check_examples(cfg: Config, tokenizer, examples: list[Question]) -> None:
-    """Raises UserError if no question fits into a prompt beside the worked examples."""
+    """Raises UserError if no question fits into a prompt beside the worked examples, or if the chat
+    template leaves their thoughts out, as Qwen3's does with those of earlier turns."""
     if cfg.align_ratio and examples:
         chats = [question_messages(example, cfg, examples) for example in examples]
-        shortest = min(len(chat_ids(tokenizer, chat, cfg)[0]) for chat in chats)
+        prompts = [chat_ids(tokenizer, chat, cfg)[0] for chat in chats]
+        shortest = min(map(len, prompts))
+        others = [replace(e, thought=e.thought and f"Other: {e.thought}") for e in examples]
+        other = chat_ids(tokenizer, question_messages(examples[0], cfg, others), cfg)[0]
+        if any(example.thought for example in examples) and other == prompts[0]:
+            raise UserError(
+                "align_examples: the chat template of this model leaves out the thoughts of earlier"
+                " turns, so that none would be shown; give (program, call) alone, or tell it to "
+                "keep them with --chat_kwargs"
+            )
         if shortest > cfg.max_prompt_tokens:
             raise UserError(
                 f"align_examples leave no room for a question: a short one makes {shortest} tokens "

@@ -23,6 +23,9 @@ REWARDS = [0.0, 1.0, 0.25, 1.0, 0.0]
 FROZEN = json.loads((Path(__file__).parent / "trl.json").read_text())
 
 
+OURS = ("grpo", "dr_grpo", "dapo", "rloo", "gspo", "cispo")  # and reinforce++; a fork has more
+
+
 def plain_advantages(algo: str, rewards: list[float]) -> list[float]:
     mean = sum(rewards) / len(rewards)
     std = math.sqrt(sum((r - mean) ** 2 for r in rewards) / (len(rewards) - 1))
@@ -81,7 +84,7 @@ def advantages(algo: str, *groups: list[float], lengths=None, penalties=None) ->
     return [[sample.advantage for sample in group.samples] for group in made]
 
 
-@pytest.mark.parametrize("algo", sorted(set(ALGORITHMS) - {"reinforce++"}))
+@pytest.mark.parametrize("algo", OURS)
 def test_advantages_equal_the_formula(algo):
     (ours,) = advantages(algo, REWARDS)
     assert ours == pytest.approx(plain_advantages(algo, REWARDS), rel=1e-5)
@@ -120,10 +123,9 @@ def test_a_step_in_which_nothing_was_judged_has_no_advantage(algo):
 
 
 def test_an_algorithm_brings_its_own_clip():
-    assert {name: row.clip for name, row in ALGORITHMS.items()} == {
-        "grpo": (0.2, 0.2), "dr_grpo": (0.2, 0.2), "dapo": (0.2, 0.28), "rloo": (0.2, 0.2),
-        "reinforce++": (0.2, 0.2), "gspo": (3e-4, 4e-4), "cispo": (1.0, 4.0),
-    }  # fmt: skip
+    clips = {"dapo": (0.2, 0.28), "gspo": (3e-4, 4e-4), "cispo": (1.0, 4.0)}
+    for algo in (*OURS, "reinforce++"):
+        assert ALGORITHMS[algo].clip == clips.get(algo, (0.2, 0.2))
     one = torch.ones(1)
     for algo, held in (("grpo", 1.0), ("dapo", 0.0)):  # a ratio of 1.25
         logp = torch.tensor([math.log(1.25)])

@@ -126,6 +126,9 @@ def test_a_starter_is_shown_where_a_program_is_asked_for(tmp_path):
         {"inputs": [1], "outputs": [1], "fn_name": "f"},
         {"inputs": ["3"], "outputs": [9], "fn_name": None},
         {"inputs": None},
+        {"inputs": "5\n", "outputs": "6\n", "fn_name": None},
+        {"inputs": [[1], [2]], "outputs": "12", "fn_name": "f"},
+        {"inputs": [[1]], "outputs": {"0": 1}, "fn_name": "f"},
         {"check": "", "entry_point": "f"},
         {"check": None},
         [],
@@ -140,9 +143,13 @@ def test_the_labels_of_a_row_become_words(tmp_path):
     assert (problem.difficulty, problem.family) == ("3", "")
 
 
-def test_several_sources_are_one_list(tmp_path):
-    both = load_problems(f"{write(tmp_path, GOOD)}, humaneval")
+def test_several_sources_are_one_list_and_none_is_without_a_name(tmp_path, monkeypatch):
+    path = write(tmp_path, GOOD)
+    both = load_problems(f"{path}, humaneval")
     assert [p.task_id for p in both[:2]] == ["a", "HumanEval/0"] and len(both) == 165
+    monkeypatch.chdir(tmp_path)  # whose files "" would read
+    for sources in ("", "humaneval,", f"{path}, ,humaneval"):
+        assert "a name is empty" in refusal(sources)
 
 
 def test_a_number_that_python_will_not_read_is_named_by_line(tmp_path):

@@ -11,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 import tiny
 import torch
-from test_failures import RIGHT, STATS, group
+from safetensors.torch import load_file, save_file
+from test_failures import FAILURE, RIGHT, STATS, group
 from test_ranks import ranks
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
@@ -80,6 +82,18 @@ def test_a_disk_that_is_full_at_a_row_ends_the_run_with_one_sentence(one_process
     (run.path / "samples.jsonl").unlink()
     directory.keep_rows(run.path / "metrics.jsonl", last_step=1)  # as a resume does
     assert (run.path / "metrics.jsonl").read_text() == whole
+
+
+def test_the_console_says_when_answers_are_cut_and_when_we_cannot_judge(one_process, cfg, capsys):
+    run, part = RunDir(cfg), group(RIGHT, FAILURE)
+    part.task = SimpleNamespace(task_id="a")
+    for sample in part.samples:
+        sample.response.finished = False
+    run.log_step(1, [part], {}, STATS, LAPS)
+    said = capsys.readouterr().out
+    assert "| 100% cut at max_tokens | 1 judge errors |" in said
+    log(run, 2)
+    assert "cut at" not in (said := capsys.readouterr().out) and "judge errors" not in said
 
 
 def test_five_steps_without_a_finite_gradient_end_the_run(one_process, cfg):
@@ -195,6 +209,36 @@ def test_a_damaged_checkpoint_falls_back_to_the_newest_whole_one(tmp_path, capsy
         directory.newest_whole(tmp_path)
 
 
+def test_an_old_checkpoint_that_cannot_be_deleted_ends_no_run(tmp_path, monkeypatch):
+    """NFS keeps a folder of which somebody reads a file."""
+
+    def refuse(path, ignore_errors=False):
+        if not ignore_errors:
+            raise OSError(39, "Directory not empty", str(path))
+
+    for step in (1, 2, 3):
+        scratch = tmp_path / f".writing_{step}"
+        scratch.mkdir()
+        (scratch / "state.json").write_text("{}")
+        if step == 3:
+            monkeypatch.setattr("shutil.rmtree", refuse)
+        directory.publish(scratch, tmp_path / f"step_{step}")
+    assert (tmp_path / "latest").readlink() == Path("step_3") and (tmp_path / "step_1").exists()
+
+
+def test_a_latest_that_names_no_step_is_one_sentence(tmp_path):
+    (tmp_path / "latest").symlink_to("best")
+    with pytest.raises(UserError, match="latest points to best, which is no step_N"):
+        directory.newest_whole(tmp_path)
+
+
+def test_a_config_that_is_no_object_is_one_sentence(one_process, cfg):
+    cfg.run_dir.mkdir()
+    (cfg.run_dir / "config.json").write_text("[1]")
+    with pytest.raises(UserError, match="nothing to resume in"):
+        RunDir(dataclasses.replace(cfg, resume=True))
+
+
 def test_a_stale_higher_step_is_not_taken_for_the_latest(tmp_path, capsys):
     """Somebody went back to step 4 by pointing `latest` there."""
     (tmp_path / "ckpt").mkdir()
@@ -241,6 +285,11 @@ def saved(one_process, tmp_path_factory):
     given = tiny.make_directory(folder / "model")
     settings = {"temperature": 0.9, "top_p": 0.6, "eos_token_id": [0, 3]}
     (given / "generation_config.json").write_text(json.dumps(settings))
+    (given / "preprocessor_config.json").write_text("{}")
+    (given / "model.safetensors.index.json").write_text('{"weight_map": {}}')
+    config = json.loads((given / "config.json").read_text())
+    config |= {"rope_theta": 5e5, "torch_dtype": "float32"}
+    (given / "config.json").write_text(json.dumps(config))
     cfg = Config(name="x", out_dir=str(folder), dtype="bfloat16", steps=9)
     policy = load_policy(cfg, str(given), torch.device("cpu"))
     optimizer = torch.optim.AdamW(policy.parameters())
@@ -263,6 +312,33 @@ def test_the_export_says_what_its_tensors_are_and_comes_with_its_settings(saved)
     settings = GenerationConfig.from_pretrained(run.path / "hf")
     assert (settings.temperature, settings.eos_token_id) == (0.9, [0, 3])
     assert AutoTokenizer.from_pretrained(run.path / "hf").chat_template == tiny.CHAT
+
+
+def test_the_export_comes_with_the_files_of_its_model_as_they_were(saved):
+    """Those that transformers 5 writes itself, transformers 4 does not understand."""
+    run, policy, _ = saved
+    given, made = Path(policy.model.name_or_path), run.path / "hf"
+    theirs, ours = (json.loads((path / "config.json").read_text()) for path in (given, made))
+    assert (theirs["rope_theta"], theirs["torch_dtype"]) == (5e5, "float32")  # of transformers 4
+    assert ours == theirs | {"dtype": "bfloat16", "torch_dtype": "bfloat16"}
+    for name in ("tokenizer_config.json", "generation_config.json", "preprocessor_config.json"):
+        assert (made / name).read_bytes() == (given / name).read_bytes()
+    assert not (made / "model.safetensors.index.json").exists()
+
+
+def test_a_part_of_a_model_is_exported_with_a_config_of_its_own(saved, tmp_path):
+    """A text model out of one with eyes: the config of the whole would ask for these, too."""
+    run, policy, _ = saved
+    whole = tmp_path / "whole"
+    shutil.copytree(policy.model.name_or_path, whole)
+    tensors = load_file(whole / "model.safetensors") | {"eyes.weight": torch.zeros(1)}
+    save_file(tensors, whole / "model.safetensors")
+    (whole / "config.json").write_text('{"model_type": "with_eyes"}')
+    tokenizer, weights = AutoTokenizer.from_pretrained(run.path / "hf"), policy.model.state_dict()
+    with patch.object(policy.model, "name_or_path", str(whole)):
+        directory.export(policy.model, tokenizer, weights, tmp_path / "part", "bfloat16")
+    assert json.loads((tmp_path / "part/config.json").read_text())["model_type"] == "llama"
+    assert (tmp_path / "part/preprocessor_config.json").exists()
 
 
 def test_a_resume_computes_in_the_type_that_the_run_began_with(cfg, monkeypatch):
@@ -400,3 +476,9 @@ def test_wandb_is_offline_only_where_nobody_says_and_a_resume_is_the_same_run(
     first, second = ((s["id"], s["resume"]) for s in started)
     assert first == second and first[0] and first[1] == "allow"
     assert axes[0] == (("*",), {"step_metric": "step"})  # wandb's own count cannot go back
+
+
+def test_a_missing_wandb_is_one_sentence(one_process, cfg, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(UserError, match="--wandb needs the package wandb"):
+        RunDir(dataclasses.replace(cfg, wandb=True))

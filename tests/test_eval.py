@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import re
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from forked import Python, finish_ranks
 
-from config import Config, UserError
+from config import FIELDS, Config, UserError
 from eval import Scope, evaluate, grade, grade_samples, make_tasks, run, run_task
 from problems import basics
 from problems.benchmarks import Item
@@ -20,7 +21,7 @@ from problems.problem import Problem
 from problems.stats import summarise
 from rollout import make_engine
 from sandbox import Pool
-from startup.samples import Samples, describe
+from startup.samples import NOT_HASHED, Samples, describe
 from tools.show import show
 
 ROOT = Path(__file__).parent.parent
@@ -261,7 +262,13 @@ def test_what_a_sample_depends_on_changes_the_digest(one_process, tiny_model, tm
 
     seen = [digest(), digest(tmp_path), digest(max_tokens=9), digest(stop=("x",))]
     seen += [digest(code_template="{prompt}!"), digest(asked=mended), digest(text="Write g.")]
-    assert len({*seen}) == len(seen) and digest() == seen[0]
+    assert FIELDS.keys() >= NOT_HASHED
+    for key in FIELDS.keys() - NOT_HASHED:  # those that a fork adds, too
+        now = getattr(cfg, key)
+        other = now + type(now)(1) if isinstance(now, str | int | float) else ("y",)
+        other = not now if isinstance(now, bool) else other
+        seen.append(digest(**{key: other}))
+    assert len({*seen}) == len(seen) > 20 and digest() == seen[0]
 
 
 def test_results_are_told_by_difficulty_and_by_month():
@@ -363,6 +370,44 @@ def test_a_flag_may_have_dashes(flag, monkeypatch):
     with pytest.raises(UserError, match="seen"):
         run([flag])
     assert seen == ["--eval_temperature=9"]
+
+
+@pytest.mark.parametrize(
+    "flag, words",
+    [
+        ("--samples", "--samples needs a value: --samples=..."),
+        ("--limit=", "needs a value"),
+        ("--limit=ten", "a whole number"),
+        ("--since=2024/08/01", "a day such as 2024-08-01"),
+        ("--until=2024-08", "a day such as 2024-08-01"),
+        ("--task=basics", "did you mean tasks?"),
+        ("--out=", "needs a value"),
+    ],
+)
+def test_a_mistyped_flag_is_one_sentence(flag, words, monkeypatch):
+    monkeypatch.setattr("eval.evaluate_model", lambda *_: pytest.fail("was evaluated"))
+    with pytest.raises(UserError, match=re.escape(words)):
+        run([flag])
+
+
+def test_a_result_that_cannot_be_written_is_told_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("eval.evaluate_model", lambda *_: pytest.fail("was evaluated"))
+    with pytest.raises(UserError, match="is a folder; give a file"):
+        run(["--tasks=basics", f"--out={tmp_path}"])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="is a folder; give a file"):
+        run(["--tasks=basics", "--out=."])
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "eval.py", "--tasks=basics", f"--out={tmp_path}/file/x.json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("error: cannot write")
+
+
+def test_samples_that_find_a_full_disk_end_in_a_sentence(one_process, tmp_path):
+    samples = Samples(tmp_path / "s.jsonl", {})
+    (tmp_path / "s.jsonl").symlink_to("/dev/full")
+    with pytest.raises(UserError, match="cannot write .*s.jsonl .No space left on device"):
+        samples.add("basics", {"item": 0})
 
 
 def test_several_greedy_samples_are_refused(monkeypatch):

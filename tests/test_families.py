@@ -4,7 +4,10 @@ Tiny models with random weights stand for them. docs/models.md has the table.
 """
 
 import dataclasses
+import json
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny
@@ -13,12 +16,14 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 from config import Config, UserError
+from jail.protocol import Run
 from policy import Pack, Rows, named_weights
 from problems.problem import Question
 from rollout import Group, Request, Response, Sample, make_engine
+from sandbox import Sandbox
 from startup.files import expected_names
-from startup.model import fix_rope, load_policy, refuse_what_is_not_done
-from startup.start import check_examples, check_start, context_length
+from startup.model import fix_rope, load_policy, load_tokenizer, refuse_what_is_not_done
+from startup.start import check_examples, check_sandbox, check_start, context_length
 from train import update
 
 CPU = torch.device("cpu")
@@ -320,6 +325,48 @@ def test_worked_examples_must_leave_room_for_a_question():
     with pytest.raises(UserError, match="leave no room for a question"):
         check_examples(Config(max_prompt_tokens=64), tokenizer, [example] * 2)
     check_examples(Config(max_prompt_tokens=64, align_ratio=0.0), tokenizer, [example] * 2)
+
+
+def test_a_template_that_drops_the_thoughts_of_worked_examples_is_refused():
+    """Qwen3's shows no thought of an earlier turn."""
+    thought = "y is 1"
+    example = Question("def f(x):\n    y = x\n    return y", [1], "f", {"y": 1}, thought=thought)
+    tokenizer, cfg = tiny.make_tokenizer(), Config(max_prompt_tokens=512)
+    check_examples(cfg, tokenizer, [example])
+    last = "m['content'].split('</think>')[-1]"
+    tokenizer.chat_template = tokenizer.chat_template.replace("m['content']", last)
+    with pytest.raises(UserError, match="leaves out the thoughts of earlier turns"):
+        check_examples(cfg, tokenizer, [example])
+    example.thought = ""
+    check_examples(cfg, tokenizer, [example])
+
+
+def test_a_tokenizer_that_loses_blanks_is_refused(tiny_model, tmp_path):
+    """DeepSeek-Coder names Llama's class, which takes blanks and line ends for something else."""
+    load_tokenizer(str(tiny_model))
+    for path in Path(tiny_model).iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    settings["tokenizer_class"] = "LlamaTokenizerFast"
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(UserError, match=r"could neither read nor write programs; put .*Pre") as why:
+        load_tokenizer(str(tmp_path))
+    assert "\n" not in str(why.value)
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # as the sentence says
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    load_tokenizer(str(tmp_path))
+    for path in tmp_path.glob("*token*"):
+        path.unlink()
+    with pytest.raises(UserError, match="cannot load the tokenizer in"):
+        load_tokenizer(str(tmp_path))
+
+
+def test_a_sandbox_that_ends_whatever_it_runs_is_told_at_the_start():
+    with closing(Sandbox()) as fine:
+        assert check_sandbox(fine) == fine.layers
+    broken = SimpleNamespace(run=lambda *_: [Run("killed", error="it ended")])
+    with pytest.raises(UserError, match=r"cannot run `print\(1\)` .killed: it ended.; raise"):
+        check_sandbox(broken)
 
 
 def test_names_that_no_sampler_knows_are_refused(llama, tmp_path):

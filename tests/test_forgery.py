@@ -14,6 +14,7 @@ from jail.forgery import forgeable
 from jail.idle import without_remarks
 from jail.instrument import compile_traced
 from jail.remarks import claims
+from jail.values import NO_CAPS, decode, encode
 from problems.problem import Problem, Question, question_text
 from reward import Verdict, ask, make_question, score_answer
 from sandbox import Sandbox
@@ -567,6 +568,32 @@ def test_a_prefix_lends_only_what_the_tables_list(use):
     prefix += "from os import path\ndef helper(x):\n    return os.sep + x\n"
     assert forgeable(f"def f(x):\n    y = {use}\n    return y", prefix)
     assert not forgeable("def f(x):\n    path = add(len(helper('a')), x)\n    return path", prefix)
+
+
+@pytest.mark.parametrize("head", ["try", "with suppress(Exception)"])
+def test_a_prefix_that_catches_the_end_of_the_stack_gives_no_target(sandbox, head):
+    """Its helper calls what the program calls `int`, at a depth that a plain run has not."""
+    end = "\n    except Exception:\n        return 0" if head == "try" else ""
+    prefix = "from contextlib import suppress\n"
+    prefix += f"def to_int(text):\n    {head}:\n        return int(text){end}\n"
+    program = "def deep(n):\n    return 0 if n == 0 else deep(n - 1)\n"
+    program += "def int(text):\n    deep(1040)\n    return 259\n"
+    program += "def f(x):\n    y = to_int('5')\n    z = y * 3\n    return x"
+    assert make_question(sandbox, program, [4], "f", CFG, prefix) == "forgeable"
+    assert not forgeable(program.replace("to_int", "abs"), "def to_int(text):\n    return 1\n")
+
+
+@pytest.mark.parametrize("items", [(3, 9), (9, 20), (20, 70), (150, 400)])
+def test_a_set_that_is_sent_has_the_places_of_the_display_that_is_shown(items):
+    rng = random.Random(0)
+    made = [set(rng.choices(range(-9, 200), k=k)) for k in range(*items)] + [{1, 2, 3, 4, 48}]
+    made += [{(x, str(x)) for x in numbers} for numbers in made]
+    made += [{float("inf"), 1, 2, 3, 48}, {frozenset({1}), 2, 3, 4, 48}, {48, 2}]
+    for xs in made:
+        sent = decode(encode(xs, **NO_CAPS))
+        display = eval(repr(sent), {"inf": float("inf")})  # as the call in a question says it
+        assert sent == display and sys.getsizeof(sent) == sys.getsizeof(display), sent
+    assert [*decode(encode({1, 2, 3, 4, 48}))] == [*eval("{1, 2, 3, 4, 48}")]
 
 
 def test_a_comment_gives_no_value_away(sandbox):

@@ -683,9 +683,26 @@ def test_the_hub_is_asked_for_the_files_of_the_split_alone(tmp_path, monkeypatch
     assert asked["patterns"] == ["full/train*"]
 
 
+def test_a_folder_of_a_hub_data_set_is_asked_for_and_read_alone(tmp_path, monkeypatch):
+    asked = []
+
+    def snapshot_download(name, repo_type, allow_patterns):
+        asked.append((name, allow_patterns))
+        for folder in ("seed", "other"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / "train.jsonl").write_text(json.dumps(PRIME) + "\n")
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    assert len(load_problems("some-lab/set-1/seed")) == 1
+    ((name, patterns),) = asked
+    assert name == "some-lab/set-1" and "seed/*.parquet" in patterns
+    assert all(pattern.startswith("seed/") for pattern in patterns)
+
+
 def test_a_hub_that_cannot_be_reached_is_one_sentence(tmp_path, monkeypatch):
     def snapshot_download(*args, **options):
-        raise OSError("no network\nat all")
+        raise OSError("401\n\nno network\nat all")  # the reason is seldom in the first line
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     with pytest.raises(

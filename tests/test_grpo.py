@@ -116,6 +116,37 @@ def test_a_step_of_flat_groups_moves_nothing_momentum_neither(one_process):
     assert moved == [True, False, True]
 
 
+def test_a_sampler_of_other_weights_shows_where_every_answer_is_wrong(one_process):
+    """All groups are flat then, so that nothing would be computed and no gap be seen."""
+    policy = tiny.make_policy(PLAIN)
+    optimizer = torch.optim.AdamW(policy.parameters())
+    for algo in ("grpo", "dapo"):
+        groups = make_groups(flat=True)
+        for sample in groups[0].samples:
+            sample.response.logprobs = [-50.0] * len(sample.response.token_ids)
+        stats = update(dataclasses.replace(PLAIN, algo=algo), 1, groups, policy, None, optimizer)
+        assert stats["mismatch"] / stats["trained"] > 30 and stats["grad_norm"] == 0
+
+
+def test_a_log_probability_that_the_sampler_does_not_know_counts_as_the_trainers(one_process):
+    policy = tiny.make_policy(PLAIN)
+    optimizer = torch.optim.AdamW(policy.parameters())
+    groups = make_groups()
+    cfg = dataclasses.replace(PLAIN, tis_cap=2.0)
+    (answer, *_), tokens = (
+        groups[0].samples,
+        sum(len(s.response.token_ids) for g in groups for s in g.samples),
+    )
+    answer.response.logprobs = [float("nan"), *answer.response.logprobs[1:]]
+    stats = update(cfg, 1, groups, policy, None, optimizer)
+    assert stats["grad_norm"] > 0 and stats["skipped"] == 0
+    for group in groups:
+        for sample in group.samples:
+            sample.response.logprobs = [float("nan")] * len(sample.response.token_ids)
+    stats = update(cfg, 2, groups, policy, None, optimizer)
+    assert stats["mismatch"] == stats["trained"] == tokens  # one nat each, which ends the run
+
+
 def test_a_gradient_that_is_not_finite_moves_nothing_and_is_counted(one_process):
     cfg = dataclasses.replace(PLAIN, lr=0.01, optimizer_steps=2)
     policy = tiny.make_policy(cfg)

@@ -113,6 +113,8 @@ def test_a_chat_in_which_no_user_speaks_gives_no_problem(prompt):
         ({"input_mode": "file"}, "a file"),
         ({"language": "cpp"}, "cpp"),
         ({"official_tests": []}, "no test"),
+        ({"official_tests_complete": False}, "incomplete"),
+        ({"executable": False}, "no program can be judged"),
     ],
 )
 def test_rows_of_codeforces_that_we_cannot_judge_say_why(change, reason):
@@ -197,6 +199,10 @@ def test_a_test_that_would_fail_every_program_leaves_its_row_out(test, reason):
         "        twice(None)\n    assert 'None' in str(caught.value)",
         PYTEST + MARK + "@pytest.mark.parametrize('k', [0, 3])\ndef test_a(n, k):\n"
         "    assert [twice(n + k)] == pytest.approx([2 * n + 2 * k])",
+        PYTEST + "@pytest.mark.parametrize(argnames='n', argvalues=[0, 4])\ndef test_a(n):\n"
+        "    nan = float('nan')\n"
+        "    assert [twice(n), nan] == pytest.approx([2 * n, nan], nan_ok=True)\n"
+        "    assert [twice(n), nan] != pytest.approx([2 * n, nan])",
         PYTEST + "@pytest.mark.parametrize('k', [0, 1])\n"
         "@pytest.mark.parametrize('n', iter([0, 4]))\ndef test_a(n, k):\n"
         "    assert not k or twice(n) == 2 * n",
@@ -277,7 +283,7 @@ def test_results_of_native_calls_are_values_and_not_json(name, source, sandbox):
         ("[1,2]", "(1, 2)"),
         ("true", "True"),
         ("[3]", "3"),
-        ("0.50", "0.5"),
+        ("0.5", "0.5"),
         ('{"a": 1}', "{'a': 1}"),
     ],
 )
@@ -291,6 +297,25 @@ def test_a_result_that_is_text_may_be_a_value(text, result, sandbox):
     cases[0]["output"] = "None"
     problem = to_problem({"prompt": TEXT, "verification_info": {"test_cases": cases}}, "")
     assert status(sandbox, problem, "def digits(x): pass") == "failed"
+
+
+@pytest.mark.parametrize("text", ["0b101", "0x5", "5.00", "5e0", "0_5", '"5"'])
+def test_a_value_is_not_the_form_that_a_task_may_ask_for(text, sandbox):
+    """Else `return x` would do for "in binary", "with two decimals", "in quotation marks"."""
+    cases = [CALL | {"input": [5], "output": text}]
+    problem = to_problem({"prompt": TEXT, "verification_info": {"test_cases": cases}}, "")
+    assert status(sandbox, problem, "def digits(x):\n    return x") == "failed"
+    assert status(sandbox, problem, f"def digits(x):\n    return {text!r}") == "passed"
+
+
+@pytest.mark.parametrize("column", ["prompt", "problem_statement", "problem"])
+def test_a_verifiable_row_may_state_its_problem_elsewhere_and_fence_its_solution(column):
+    cases = [CALL | {"input": [5], "output": 5}]
+    row = {column: TEXT, "verification_info": {"language": "python", "test_cases": cases}}
+    row |= {"gold_standard_solution": f"Thus:\n```python\n{TWICE}\n```", "task_type": "t"}
+    problem = to_problem(row, "")
+    assert problem.solution == TWICE and problem.prompt.startswith(TEXT)
+    assert (problem.prompt == TEXT) == (column == "prompt")  # others say how to answer
 
 
 def test_calls_that_a_table_writes_as_text_are_read():

@@ -3,6 +3,7 @@
 import ast
 
 import pytest
+import tiny
 
 from config import Config
 from problems.checks import IMPORTS
@@ -374,6 +375,8 @@ def test_the_last_of_two_programs_that_read_counts():
         f"<think>a</think>{block(ADD)}<think>No.</think>",
         f"<thinking>\n{block(ADD)}</thinking>\n",
         f"<seed:think>\n{block(ADD)}</seed:think>",
+        f"<reasoning>\n{block(ADD)}No.\n</reasoning>\n",
+        f"<reason>{block(ADD)}</reason>",
         f"[THINK]{block(ADD)}[/THINK]",
         f"◁think▷{block(ADD)}◁/think▷",
         f"<|begin_of_thought|>{block(ADD)}<|end_of_thought|>",
@@ -386,6 +389,13 @@ def test_a_draft_in_a_thought_is_no_answer(thought):
     assert extract_program(thought, "add") is None
     assert extract_program(f"{thought}<think>\n{block(ADD)}", "add") is None
     assert read_completion(f"<think>\n{block(ADD)}", "add") is None
+
+
+def test_a_program_may_begin_on_the_line_of_a_tag_that_says_answer():
+    check(f"<think>so</think><answer>{DRAFT}</answer>", DRAFT)
+    check(f"<answer>\n{block(DRAFT)}</answer>", DRAFT)
+    inside = "def add(a, b):\n    return '<answer>' + a + '</answer>'"
+    check(block(inside), inside)
 
 
 def test_a_program_and_a_sentence_may_speak_of_the_tag():
@@ -428,6 +438,8 @@ def test_a_body_alone_goes_on_from_the_prompt(sandbox, row):
             judge(sandbox, problem, read_completion(block(body.strip("\n")), "inc")).status
             == "passed"
         )
+        closed = read_completion(f"{body}\n{F}\nIt adds one.", "inc")
+        assert judge(sandbox, problem, closed).status == "passed", body
         wrong = body.replace("1", "2")
         assert judge(sandbox, problem, read_completion(wrong, "inc")).status == "failed"
     whole = judge(sandbox, problem, "def inc(x):\n    return x + 1")
@@ -539,7 +551,9 @@ class Tokenizer:
     def __init__(self, ending=""):
         self.ending = ending
 
-    def apply_chat_template(self, messages, add_generation_prompt, return_dict, **keys):
+    def apply_chat_template(
+        self, messages, add_generation_prompt, return_dict, strftime_now, **keys
+    ):
         return [*map(repr, keys.items()), self.ending]
 
     def decode(self, ids):
@@ -551,6 +565,13 @@ def test_what_the_config_says_reaches_the_chat_template():
     said = "".join(code_ids(Tokenizer(), stdin_problem(), Config(chat_kwargs=told)))
     assert "'enable_thinking', False" in said and "'effort', 'low'" in said and "3" in said
     assert code_ids(Tokenizer(), stdin_problem(), Config()) == [""]
+
+
+def test_a_template_that_tells_the_date_tells_the_same_one_on_each_day():
+    """Llama 3's and Granite's do: else a run that is resumed tomorrow had other prompts."""
+    tokenizer = tiny.make_tokenizer()
+    tokenizer.chat_template = "{{ strftime_now('%d %b %Y') }}"
+    assert tokenizer.decode(code_ids(tokenizer, stdin_problem(), Config())) == "26 Jul 2024"
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,12 @@ def test_the_tables_and_the_plot_are_what_the_runs_say():
     assert done.returncode == 0, done.stderr
 
 
+def test_a_mistyped_check_writes_nothing():
+    command = [sys.executable, str(ROOT / "results/table.py"), "--chekc"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode and "written" not in done.stdout
+
+
 def test_a_number_in_a_page_that_no_run_gave_is_found(tmp_path, monkeypatch):
     for name in ("README.md", "docs/evidence.md", "results/curves.svg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
 """Text to reward: extraction, comparison, and the score of an answer about variables."""
 
+import ast
 import contextlib
 import json
 import math
@@ -354,6 +355,8 @@ FORMS = [
     "x = 3; y = [1, 2]",
     "`x = 3`, `y = [1, 2]`",
     "x, y = 3, [1, 2]",
+    "So x, y = 3, [1, 2]",
+    "So, y = [1, 2]\nx = 3",
     "y, x = ([1, 2], 3)",
     "Final values: x = 3, y = [1, 2]",
     "**Answer:** `x = 3`\n**And:** y = [1, 2]",
@@ -379,6 +382,11 @@ FORMS = [
     "<answer>x = 3\ny = [1, 2]</answer>",
     "<answer>\nx = 3\ny = [1, 2]\n</answer>",
     "<think>\nx = 9\ny = []\n</think>\nx = 3\ny = [1, 2]",
+    "Answer:\nx = 3\ny = [1, 2]",
+    "**Answer:**\n- x = 3\n- y = [1, 2]",
+    "Output =\n```\nx = 3\ny = [1, 2]\n```",
+    "x = 3 because it counts\ny = [1, 2], since two are left",
+    "**x**=3\n*y*=[1, 2]",
     "y = [9]\nx = 3\nno: y = 1\ny = [1, 2]<|im_end|>",
 ]
 
@@ -418,7 +426,7 @@ def test_nothing_is_computed_to_find_a_value(said):
     assert parse_answer(f"x = {said}", ["x"]) == {}
 
 
-@pytest.mark.parametrize("text", [*FORMS[:-4], FORMS[-2]])
+@pytest.mark.parametrize("text", FORMS[:-1])
 def test_those_forms_are_in_form_unless_something_follows(text):
     assert score_answer(text, asked(XY), 0.1).reward == 1
     assert score_answer(f"{text}\nThat is all.", asked(XY), 0.1).reward == pytest.approx(0.9)
@@ -501,13 +509,34 @@ def test_stars_that_were_printed_are_no_decoration():
 
 
 @pytest.mark.parametrize(
-    "line", ["x, y = y, x", "y += 1", "  y -= x", "y **= 2", "y //= 2", "y <<= 1", "x, y = f(0)"]
+    "line",
+    ["x, y = y, x", "y += 1", "  y -= x", "y **= 2", "y*=5", "y**=5", "y <<= 1", "x, y = f(0)"],
 )
 def test_a_line_that_changes_a_value_takes_it_back(line):
     assert parse_answer(f"y = 0\n{line}", ["y"]) == {}
     assert parse_answer(f"y = 0\n{line}\ny = 3", ["y"]) == {"y": 3}
     assert parse_answer(f"y = 0\n{line.replace('y', 'z')}", ["y"]) == {"y": 0}
     assert parse_answer("y == 0\ny <= 1", ["y"]) == {"y": 0}
+
+
+def test_a_remark_behind_an_answer_takes_nothing_back():
+    said = "x = 1\ny = 2\n"
+    for remark in ("Thus x, y = 1, 2 as expected.", "Here x, y = the two values", "x is 1 since"):
+        assert parse_answer(said + remark, ["x", "y"]) == {"x": 1, "y": 2}
+    assert parse_answer('output = "a" since b', ["output"], "output") == {"output": '"a" since b'}
+
+
+def test_a_heading_of_one_word_hides_no_later_value():
+    assert parse_answer("x = 9\nWait.\nAnswer:\nx = 3", ["x"]) == {"x": 3}
+
+
+def test_names_and_numbers_may_be_written_as_markdown_and_print_write_them():
+    assert parse_answer("max\\_so\\_far = \u22123", ["max_so_far"]) == {"max_so_far": -3}
+    for said in ("'a\u22123'", r"'a\\_b'"):  # texts stay as they are
+        assert parse_answer(f"x = {said}", ["x"]) == {"x": ast.literal_eval(said)}
+    assert parse_answer("output = a\\_b \u2212 1", ["output"], "output") == {
+        "output": "a\\_b \u2212 1"
+    }
 
 
 def test_last_answer_counts_and_strangers_do_not():

@@ -20,13 +20,12 @@ from rollout import (
     Response,
     Sample,
     VllmEngine,
-    check_names,
     make_engine,
     rollout,
 )
 from run import Stopwatch
 from sandbox import Pool
-from startup.files import checkpoint_names, model_directory
+from startup.files import check_names, checkpoint_names, model_directory
 from startup.model import load_policy
 
 
@@ -186,6 +185,17 @@ def test_a_stop_text_ends_the_response_and_stays_in_it(engine):
     assert len(stopped.token_ids) < len(plain.token_ids)
 
 
+def test_a_stop_that_is_a_special_token_ends_the_response_unseen(engines, monkeypatch):
+    """Such as the end of a turn, for a base model whose own EOS is another token."""
+    for engine in engines.values():
+        ids = engine.sample(requests(n=1))[0].token_ids
+        place = next(i for i, token in enumerate(ids) if i > 4 and token not in ids[:i])
+        monkeypatch.setattr(engine, "special", {"<|im_end|>": ids[place]})
+        stopped = engine.sample(requests(n=1, stop=("<|im_end|>",)))[0]
+        assert stopped.finished and stopped.token_ids == ids[: place + 1]
+        assert len(stopped.logprobs) == place + 1
+
+
 def test_each_response_is_handed_over_once_with_its_index(engine):
     seen = {}
     responses = engine.sample(requests(), lambda i, r: seen.setdefault(i, r))
@@ -287,6 +297,9 @@ class Llm:
         self.asked.append(settings)
         if "enable_prefix_caching" not in settings:
             raise ValueError("chunked prefill is required")
+
+    def get_tokenizer(self):
+        return tiny.make_tokenizer()
 
 
 def test_a_hybrid_starts_on_a_cpu_without_cached_prefixes(random_model, monkeypatch):

@@ -19,7 +19,7 @@ import pytest
 
 import sandbox
 from config import Config
-from jail import clock, seccomp
+from jail import clock, isolation, seccomp
 from jail.isolation import LIBRARY
 from jail.protocol import RUN_STATUSES, parse_run
 from jail.values import decode, encode, room_for
@@ -600,6 +600,19 @@ def test_a_program_of_very_many_tests_has_the_time_of_a_hundred(box, monkeypatch
     with limits(box, timeout_s=0.3, wall_s=99.0):
         runs = box.run(f"{SPIN}spin(0.2)", [""] * 12)
     assert {r.status for r in runs[:5]} == {"ok"} and runs[7].status == "timeout"
+
+
+def test_a_shell_may_have_lower_limits_than_ours(monkeypatch):
+    """Nobody but root may raise them: the child of another user would end there."""
+    got = {}
+    monkeypatch.setattr(isolation.resource, "setrlimit", got.__setitem__)
+    monkeypatch.setattr(isolation.resource, "getrlimit", lambda kind: (3, 5))
+    isolation.limit_resources(512, 10, 1 << 20)
+    assert len(got) == 6 and all(soft <= hard <= 5 for soft, hard in got.values())
+    free = resource.RLIM_INFINITY
+    monkeypatch.setattr(isolation.resource, "getrlimit", lambda kind: (free, free))
+    isolation.limit_resources(512, 10, 1 << 20)
+    assert got[resource.RLIMIT_CPU] == (10, 11) and got[resource.RLIMIT_AS][0] == 512 << 20
 
 
 def test_a_memory_bomb_runs_out_of_memory(box):

@@ -64,6 +64,26 @@ train.main()
 """
 
 
+STOPPED_WHILE_STARTING = """
+import os, signal, sys; sys.path.insert(0, {root!r}); sys.argv[0] = "train.py"
+import train
+made = train.make_engine
+def make_engine(*arguments):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return made(*arguments)
+train.make_engine = make_engine
+train.main()
+"""
+
+
+def test_a_signal_while_the_run_starts_ends_it_before_a_step(tiny_model, tiny_problems, tmp_path):
+    script = tmp_path / "stopped.py"
+    script.write_text(STOPPED_WHILE_STARTING.format(root=str(ROOT)))
+    made = start(tiny_model, tiny_problems, tmp_path, "--name=s", engine="hf", script=script)
+    assert made.finish().splitlines()[-1] == "stopped after step 0"
+    assert not (tmp_path / "s/metrics.jsonl").exists()
+
+
 def test_a_signal_during_an_evaluation_ends_the_run_behind_it(tiny_model, tiny_problems, tmp_path):
     script = tmp_path / "stopped.py"
     script.write_text(STOPPED_WHILE_EVALUATING.format(root=str(ROOT)))

@@ -326,11 +326,13 @@ def spread(
 
 def probe(cfg: Config, directory: str, pool: Pool, limit: int = 0) -> dict:
     """A result row: accuracy by layer (0 is the embeddings) of each target. Raises UserError."""
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel
+
+    from startup.model import load_tokenizer
 
     start = time.perf_counter()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = AutoTokenizer.from_pretrained(directory)
+    tokenizer = load_tokenizer(directory)
     dtype = getattr(torch, cfg.compute_dtype)
     model = AutoModel.from_pretrained(directory, dtype=dtype).to(device).eval()
     sets = [make_examples(cfg, pool, split, limit) for split in ("train", "heldout")]
