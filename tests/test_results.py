@@ -67,6 +67,28 @@ def test_the_tables_and_the_plot_are_what_the_runs_say():
     assert done.returncode == 0, done.stderr
 
 
+def test_the_table_of_single_runs_is_what_their_files_say():
+    found = {}
+    for path in (ROOT / "results/extra").glob("*.json"):
+        made = json.loads(path.read_text())
+        columns = [made["evaluations"][task] for task in ("leetcode", "cruxeval-i")]
+        columns = [(c["pass@1"], *c["interval"]) for c in columns]
+        columns += [(p["best"], *p["interval"]) for p in made["probe"].values()]
+        for task in made["evaluations"].values():
+            assert task["pass@1"] == pytest.approx(sum(task["values"]) / task["n_problems"])
+        found[path.stem] = columns
+    names = {"base": "before training", "grpo-0": "GRPO", "coderl-0": "CodeRL+"}
+    page = (ROOT / "docs/evidence.md").read_text().splitlines()
+    (head,) = (i for i, line in enumerate(page) if line.startswith("| | LeetCode |"))
+    told = {line.split("|")[1].strip(): cells(line)[1:] for line in page[head + 2 : head + 5]}
+    for stem, columns in found.items():
+        shown = [[float(x) for x in re.findall(r"[\d.]+", cell)] for cell in told[names[stem]]]
+        wanted = [[100 * x for x in column] for column in columns]
+        for ours, theirs in zip(shown, wanted, strict=True):
+            assert ours == pytest.approx(theirs, abs=0.0501)
+    assert len(found) == len(names)
+
+
 def test_a_mistyped_check_writes_nothing():
     command = [sys.executable, str(ROOT / "results/table.py"), "--chekc"]
     done = subprocess.run(command, capture_output=True, text=True)
