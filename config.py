@@ -29,7 +29,7 @@ def first_line(error: BaseException) -> str:
 
 
 def whole_text(error: BaseException) -> str:
-    """Of the message, on one line: the first of a hub's or of vLLM's may be a number alone."""
+    """The message on one line, for errors of which the first line says little, as a hub's do."""
     return " ".join(str(error).split())[:400] or type(error).__name__
 
 
@@ -71,7 +71,7 @@ class Config:
     code_template: str = CODE_TEMPLATE  # {prompt}
     chat_kwargs: tuple = ()  # what a chat template is told, such as enable_thinking=False
     # --- code reward
-    reward: str = "binary"  # binary: 1 if all tests pass; fraction: share that pass; a check is 1
+    reward: str = "binary"  # binary: 1 if all tests pass; fraction: their share (a check is one)
     timeout_s: float = 2.0  # CPU time that a program may take for one test
     memory_mb: int = 512  # memory limit of a program
     sandbox: str = "auto"  # auto: isolate or refuse to start; weak: resource limits only

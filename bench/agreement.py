@@ -35,7 +35,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from config import UserError
 from jail import instrument
 from jail.packages import PACKAGES, locate
 from jail.values import encode
@@ -43,7 +42,7 @@ from problems.load import load_problems
 from problems.problem import Problem
 from reward import judge
 from sandbox import Pool
-from tools.command import options
+from tools.command import options, run
 
 SECONDS, MEMORY_MB = 10, 1024  # for one program, in either way
 OPPOSITE = {
@@ -418,7 +417,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    run(lambda _: main(), __doc__)

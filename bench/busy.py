@@ -20,12 +20,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench.agreement import mutants
-from config import Config, UserError
+from config import Config
 from problems.load import load_problems
 from problems.problem import Problem
 from reward import judge
 from sandbox import Pool
-from tools.command import options
+from tools.command import options, run
 
 Work = list[tuple[Problem, str]]
 
@@ -82,7 +82,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    run(lambda _: main(), __doc__)

@@ -16,11 +16,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import reward  # noqa: E402
 import trace  # noqa: E402
-from config import Config, UserError  # noqa: E402
+from config import Config  # noqa: E402
 from problems.load import load_problems  # noqa: E402
 from problems.problem import Problem  # noqa: E402
 from sandbox import Pool, Sandbox  # noqa: E402
-from tools.command import options  # noqa: E402
+from tools.command import options, run  # noqa: E402
 
 
 def reason(sandbox: Sandbox, problem: Problem) -> str:
@@ -53,7 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    run(lambda _: main(), __doc__)

@@ -295,15 +295,11 @@ def from_verifiable(row: dict) -> Problem:
         raise Unusable(f"its task_type is {kind}" if other else "no test cases to verify it")
     if (info.get("language") or "python") != "python":
         raise Unusable(f"its language is {info['language']}")
-    stated, bare = row.get("problem_statement") or row.get("problem"), not row.get("prompt")
-    text = user_text(row.get("prompt") or stated)
-    tests, gold = (
-        tests_of(info["test_cases"], info.get("fn_name")),
-        row.get("gold_standard_solution"),
-    )
+    stated = row.get("prompt") or row.get("problem_statement") or row["problem"]
+    tests, text = tests_of(info["test_cases"], info.get("fn_name")), user_text(stated)
     name = first_name(row.get("problem_id"), row.get("in_source_id"), text=text)
-    full = text + how_to_answer(tests, "") if bare else text
-    return Problem(name, full, tests, unfenced(str(gold or "")))
+    full = text if row.get("prompt") else text + how_to_answer(tests, "")
+    return Problem(name, full, tests, unfenced(str(row.get("gold_standard_solution") or "")))
 
 
 def from_nemotron(row: dict) -> Problem:

@@ -203,7 +203,7 @@ def chat_ids(tokenizer, messages: list[dict], cfg: Config) -> tuple[list[int], s
     told = [text.partition("=") for text in cfg.chat_kwargs]
     keys = {key.strip(): literal(value.strip(), object) for key, _, value in told}
     keys |= {"add_generation_prompt": True, "return_dict": False}
-    keys.setdefault("strftime_now", TODAY.strftime)
+    keys.setdefault("strftime_now", SHOWN_DATE.strftime)
     if spelled:
         ids = ids_apart(tokenizer, messages, keys)
     else:
@@ -212,9 +212,9 @@ def chat_ids(tokenizer, messages: list[dict], cfg: Config) -> tuple[list[int], s
 
 
 AS_TEXT = {"split_special_tokens": True}  # of tokenizer.encode()
-# The date that some templates put into each prompt (Llama 3, Granite): a run resumed on another day
-# has the same prompts.
-TODAY = datetime(2024, 7, 26)
+# For templates that tell the date (Llama 3's, Granite's): a run resumed on another day has the same
+# prompts.
+SHOWN_DATE = datetime(2024, 7, 26)
 
 
 def ids_apart(tokenizer, messages: list[dict], keys: dict) -> list[int]:

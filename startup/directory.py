@@ -50,8 +50,7 @@ def check_config(cfg: Config) -> None:
             raise UserError(f"{cfg.run_dir} holds a run already; give --resume or another --name")
         return
     try:
-        old = json.loads((cfg.run_dir / "config.json").read_text())
-        old = dict(old)
+        old = dict(json.loads((cfg.run_dir / "config.json").read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"nothing to resume in {cfg.run_dir}: {error}") from error
     new, default = (json.loads(settings(config)) for config in (cfg, Config()))

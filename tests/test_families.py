@@ -246,6 +246,16 @@ def test_four_steps_stay_on_policy(one_process, tmp_path, family):
     assert (after - before).abs().max() > 1e-2
 
 
+def test_a_sync_keeps_all_end_tokens(one_process, tmp_path):
+    """A mixture of experts is made anew, and would have those of config.json alone."""
+    directory = make_directory("Qwen3-MoE", tmp_path)
+    tiny.make_tokenizer().save_pretrained(directory)
+    Path(directory, "generation_config.json").write_text('{"eos_token_id": [0, 3]}')
+    engine = make_engine(dataclasses.replace(FP32, engine="hf"), directory, one_process)
+    engine.sync(named_weights(load_policy(FP32, directory, one_process)))
+    assert engine.model.generation_config.eos_token_id == [0, 3]
+
+
 def test_the_transformers_sampler_refuses_a_cache_that_it_does_not_know(one_process, tmp_path):
     directory = make_directory("Mamba-2", tmp_path)
     with pytest.raises(UserError, match="Mamba2ForCausalLM has no cache"):

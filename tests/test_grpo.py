@@ -367,6 +367,12 @@ def test_the_newest_questions_go_first_and_none_stays():
     assert prompts.buffer == [] and prompts.position == 5 + 5 + 6
 
 
+def test_shares_that_add_up_to_more_than_a_step_get_a_step():
+    prompts = make_prompts(ask(n) for n in range(20))
+    groups = prompts.take(1, 8, {"align": 1.8})
+    assert len(groups) == 8 and prompts.position == 0 and len(prompts.buffer) == 20 - 8
+
+
 def failed(*questions):
     """A group whose only program failed, and gave these questions."""
     sample = Sample(Response([1], [-1.0], "", True), Verdict("failed"), questions=list(questions))

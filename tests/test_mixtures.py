@@ -299,7 +299,7 @@ def test_a_result_that_is_text_may_be_a_value(text, result, sandbox):
     assert status(sandbox, problem, "def digits(x): pass") == "failed"
 
 
-@pytest.mark.parametrize("text", ["0b101", "0x5", "5.00", "5e0", "0_5", '"5"'])
+@pytest.mark.parametrize("text", ["0b101", "0x5", "5.0", "5.00", "5e0", "0_5", '"5"'])
 def test_a_value_is_not_the_form_that_a_task_may_ask_for(text, sandbox):
     """Else `return x` would do for "in binary", "with two decimals", "in quotation marks"."""
     cases = [CALL | {"input": [5], "output": text}]

@@ -224,6 +224,15 @@ def test_missing_model_and_missing_engine_are_one_sentence(tmp_path, monkeypatch
         make_engine(Config(), "anywhere", one_process)
 
 
+def test_a_hub_says_why_it_gives_no_model(monkeypatch):
+    def snapshot_download(*_, **__):
+        raise OSError("401 Client Error.\n\nAccess to it is restricted.\nPlease log in.")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    with pytest.raises(UserError, match="401 Client Error. Access to it is restricted. Please log"):
+        model_directory("some-lab/gated")
+
+
 def test_a_consolidated_copy_of_the_weights_is_not_read(tmp_path):
     save_file({"a.weight": torch.zeros(1)}, tmp_path / "model-00001-of-00001.safetensors")
     save_file({"b.weight": torch.zeros(1)}, tmp_path / "consolidated.safetensors")
